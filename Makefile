@@ -1,0 +1,31 @@
+# Each target is one line that a person could type.
+PY := .venv/bin/python
+STAMP := .venv/.installed
+
+.PHONY: install demo test check bench lock clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml requirements.lock
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "usher needs Python 3.11 or newer as python3" >&2; exit 1; }
+	python3 -m venv .venv && $(PY) -m pip install --quiet --disable-pip-version-check uv
+	.venv/bin/uv pip install --python $(PY) --constraint requirements.lock --group dev --editable .
+	@touch $@
+
+demo: install
+	$(PY) -m services.tools demo
+
+test: install
+	$(PY) -m pytest
+
+check: install
+	.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports
+
+bench: install
+	$(PY) -m services.tools bench all
+
+lock: # takes the newest versions that pyproject.toml allows; commit the result
+	.venv/bin/uv pip compile --universal --python-version 3.11 --upgrade --no-header --no-annotate --group dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .usher .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
