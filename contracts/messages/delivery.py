@@ -1,0 +1,80 @@
+"""Between the router, the lanes and control: delivery queues and delivery outcomes."""
+
+from typing import Literal
+
+import msgspec
+
+from contracts.messages.published import Cause
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One record of a delivery queue: what one change record means to one activation.
+
+    `delivery_id` is stable over replays and retries. `sequence` is the change's offset: it grows for every identity,
+    since an identity never changes its partition. `partition` is that partition.
+    """
+
+    delivery_id: str
+    space_id: str
+    activation_id: str
+    connection_id: str
+    destination_id: str
+    audience_id: str
+    operation: Literal["add", "remove"]
+    resync: bool
+    id_type: str
+    members: list[str]
+    at: str
+    step: int
+    cause: Cause | None
+    partition: int
+    sequence: int
+
+
+class Routed(msgspec.Struct, frozen=True, kw_only=True, tag="routed", tag_field="type"):
+    """router → control: what became of the changes of one activation up to `through_offset` of a changes partition.
+
+    `changes` members were seen, of which `dropped` were not for this activation type. Control ignores a record whose
+    `through_offset` it has counted for (partition, activation).
+    """
+
+    space_id: str
+    activation_id: str
+    partition: int
+    through_offset: int
+    changes: int
+    dropped: int
+    ended: bool = False
+
+
+class Delivered(msgspec.Struct, frozen=True, kw_only=True, tag="delivered", tag_field="type"):
+    """lane → control: what became of one activation's records of a queue partition up to `through_offset`."""
+
+    space_id: str
+    activation_id: str
+    queue: str
+    partition: int
+    through_offset: int
+    delivered: int
+    merged: int
+    dead_lettered: int
+    uploads: int
+    at: str
+    code: str | None = None
+    detail: str | None = None
+
+
+class LaneState(msgspec.Struct, frozen=True, kw_only=True, tag="lane-state", tag_field="type"):
+    """lane → control: the lane of a destination changed between `delivering`, `retrying`, `parked`, `disabled`."""
+
+    space_id: str
+    destination_id: str
+    queue: str
+    partition: int
+    state: str
+    code: str | None = None
+    detail: str | None = None
+    at: str
+
+
+Outcome = Routed | Delivered | LaneState

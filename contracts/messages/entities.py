@@ -1,0 +1,190 @@
+"""What the catalogue publishes: the full present form of each entity, key `space/kind/id`, null value = removed."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Expression(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A node of a composition: exactly one of the four keys (engine.md §2)."""
+
+    audience: str | None = None
+    and_: list["Expression"] | None = msgspec.field(default=None, name="and")
+    or_: list["Expression"] | None = msgspec.field(default=None, name="or")
+    not_: "Expression | None" = msgspec.field(default=None, name="not")
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """When a composed audience is evaluated."""
+
+    mode: str = "continuous"
+    at: list[str] | None = None
+    timezone: str = "UTC"
+
+
+class Entity(msgspec.Struct, frozen=True, kw_only=True):
+    """What all entities of a space share. `version` counts its forms from 1; times are RFC 3339."""
+
+    space_id: str
+    name: str
+    external_ids: dict[str, str] = {}
+    version: int = 1
+    created_at: str
+    updated_at: str
+
+
+class Space(Entity, frozen=True, kw_only=True, tag="space", tag_field="kind_of_entity"):
+    """A tenant. `time` is where a manual clock stands (null with a system clock)."""
+
+    clock: str = "system"
+    time: str | None = None
+
+
+class Audience(Entity, frozen=True, kw_only=True, tag="audience", tag_field="kind_of_entity"):
+    """A set of members. `step` is the step that made this form known to membership."""
+
+    audience_id: str
+    kind: str
+    id_type: str
+    member_type: str = "identity"
+    description: str | None = None
+    category: str | None = None
+    sub_category: str | None = None
+    type: str | None = None
+    labels: list[str] = []
+    owner_id: str | None = None
+    folder_id: str | None = None
+    enabled: bool = True
+    expression: Expression | None = None
+    evaluation: Evaluation = Evaluation()
+    created_step: int
+    step: int
+
+
+class Source(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a feed's rows come from. `bucket` null means the bucket of the settings."""
+
+    kind: str
+    bucket: str | None = None
+    prefix: str | None = None
+    topic: str | None = None
+
+
+class Column(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A column of a csv feed, by its header name."""
+
+    name: str
+    role: str
+    id_type: str | None = None
+
+
+class Marker(msgspec.Struct, frozen=True):
+    """`complete_on` with a marker object."""
+
+    marker: str
+    timeout_seconds: int = 86_400
+
+
+class FixedAudience(msgspec.Struct, frozen=True):
+    """`audience_from` where every row is of one audience."""
+
+    audience: str
+
+
+class Feed(Entity, frozen=True, kw_only=True, tag="feed", tag_field="kind_of_entity"):
+    """Where rows for list audiences come from and how to read them (contracts.md §3)."""
+
+    feed_id: str
+    source: Source
+    mode: Literal["append", "replace", "remove"]
+    id_type: str
+    lookback_days: int | None = None
+    format: str = "caret"
+    columns: list[Column] | None = None
+    audience_from: str | FixedAudience = "column"
+    complete_on: str | Marker = "object"
+    process_at: str | None = None
+    remove_share_max: float | None = None
+    enabled: bool = True
+
+
+class Destination(Entity, frozen=True, kw_only=True, tag="destination", tag_field="kind_of_entity"):
+    """A connector with settings on one account. `secrets` are references, never values; `queue` is its topic key."""
+
+    destination_id: str
+    connector: str
+    settings: dict[str, object] = {}
+    secrets: dict[str, str] = {}
+    limits: dict[str, object] = {}
+    enabled: bool = True
+    queue: str
+
+
+class Connection(Entity, frozen=True, kw_only=True, tag="connection", tag_field="kind_of_entity"):
+    """One audience at one destination."""
+
+    connection_id: str
+    audience_id: str
+    destination_id: str
+    connection_settings: dict[str, object] = {}
+    external_audience_id: str | None = None
+
+
+class Activation(Entity, frozen=True, kw_only=True, tag="activation", tag_field="kind_of_entity"):
+    """What is sent over a connection, when and for which period."""
+
+    activation_id: str
+    connection_id: str
+    audience_id: str
+    destination_id: str
+    activation_type: str = "audience_membership_changed"
+    display_name: str | None = None
+    start_date: str | None = None
+    end_date: str | None = None
+    on_end: str = "keep"
+    enabled: bool = True
+    perform_resync: bool = True
+    destination_mapping: dict[str, object] = {}
+    campaign_id: str | None = None
+    reference_id: str | None = None
+    category_id: str | None = None
+    country: str | None = None
+
+
+CatalogueEntity = Space | Audience | Feed | Destination | Connection | Activation
+
+KIND_PLURAL = {
+    "space": "spaces",
+    "audience": "audiences",
+    "feed": "feeds",
+    "destination": "destinations",
+    "connection": "connections",
+    "activation": "activations",
+}
+
+
+def entity_id(entity: CatalogueEntity) -> str:
+    """The id that stands in the catalogue key."""
+    match entity:
+        case Space():
+            return entity.space_id
+        case Audience():
+            return entity.audience_id
+        case Feed():
+            return entity.feed_id
+        case Destination():
+            return entity.destination_id
+        case Connection():
+            return entity.connection_id
+        case Activation():
+            return entity.activation_id
+
+
+def catalogue_key(entity: CatalogueEntity) -> str:
+    """`space/kind/id`."""
+    return f"{entity.space_id}/{entity_kind(entity)}/{entity_id(entity)}"
+
+
+def entity_kind(entity: CatalogueEntity) -> str:
+    """`space`, `audience`, `feed`, `destination`, `connection` or `activation`."""
+    return type(entity).__name__.lower()

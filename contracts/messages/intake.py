@@ -1,0 +1,84 @@
+"""The talk of control and intake: announcements and readings. Times are milliseconds since 1970."""
+
+from typing import Literal
+
+import msgspec
+
+from contracts.messages.entities import Column, FixedAudience
+
+
+class ObjectVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One exact version of one object: (bucket, key, version id, else eTag and LastModified)."""
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+    etag: str | None = None
+    size_bytes: int | None = None
+    last_modified_ms: int | None = None
+
+
+class ObjectAnnounced(msgspec.Struct, frozen=True, kw_only=True, tag="object-announced", tag_field="type"):
+    """watch → control: an object that feed `feed_id` reads was created. `code` set: it can't be read, and why."""
+
+    space_id: str
+    feed_id: str
+    object: ObjectVersion
+    event_time_ms: int
+    sequencer: str | None = None
+    code: str | None = None
+
+
+class RowCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """`rows = valid + rejected`; `valid` counts duplicates too."""
+
+    rows: int = 0
+    valid: int = 0
+    rejected: int = 0
+
+
+class ReadingFinished(msgspec.Struct, frozen=True, kw_only=True, tag="reading-finished", tag_field="type"):
+    """read → control: every row is on the input, sealed. `audiences` are all that at least one valid row names."""
+
+    space_id: str
+    import_id: str
+    reading_id: str
+    attempt: int
+    counts: RowCounts
+    audiences: list[str]
+    rejected_by_code: dict[str, int] = {}
+    rejects: str | None = None
+
+
+class ReadingFailed(msgspec.Struct, frozen=True, kw_only=True, tag="reading-failed", tag_field="type"):
+    """read → control: this attempt failed; `retryable` says whether another can help."""
+
+    space_id: str
+    import_id: str
+    attempt: int
+    code: str
+    detail: str
+    retryable: bool
+
+
+IntakeEvent = ObjectAnnounced | ReadingFinished | ReadingFailed
+
+
+class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """control → read on `usher.intake.requests.v1`: read this version, its feed's form included.
+
+    Audiences created after `open_step` are unknown to this object (engine.md §1 rule 7).
+    """
+
+    space_id: str
+    import_id: str
+    attempt: int
+    object: ObjectVersion
+    feed_id: str
+    prefix: str
+    mode: Literal["append", "replace", "remove"]
+    id_type: str
+    format: str
+    columns: list[Column] | None
+    audience_from: str | FixedAudience
+    open_step: int

@@ -1,0 +1,161 @@
+"""What users read: replies, imports, changes, sizes, activations. Instants are RFC 3339 text."""
+
+from typing import Literal
+
+import msgspec
+
+from contracts.messages.entities import Activation
+from contracts.messages.intake import ObjectVersion
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One failed item (in `errors`) or a remark on one that took effect (in `warnings`)."""
+
+    item: int | None
+    code: str
+    type: str
+    instance: str
+    title: str
+    detail: str
+
+
+class ReplyCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """`items = applied + failed`."""
+
+    items: int = 0
+    applied: int = 0
+    failed: int = 0
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one command, `ce_type` = the command's with `.reply`, `ce_correlationid` = its id."""
+
+    status: Literal["accepted", "rejected"]
+    counts: ReplyCounts
+    data: list[dict[str, object]] = []
+    errors: list[Problem] = []
+    warnings: list[Problem] = []
+    effective_at: str
+    expected_live_at: str
+    trace_id: str
+
+
+class ImportCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """`rows = valid + rejected`; `duplicate` is part of `valid`."""
+
+    rows: int = 0
+    valid: int = 0
+    rejected: int = 0
+    duplicate: int = 0
+    entered: int = 0
+    exited: int = 0
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an import did not apply, or a remark on one that did."""
+
+    code: str
+    detail: str
+
+
+class Import(msgspec.Struct, frozen=True, kw_only=True):
+    """The life of one import (contracts.md §5), key `space/import`."""
+
+    space_id: str
+    import_id: str
+    feed_id: str | None = None
+    command_id: str | None = None
+    audience_id: str | None = None
+    object: ObjectVersion | None = None
+    day: str | None = None
+    mode: str
+    state: str
+    attempt: int = 0
+    counts: ImportCounts = ImportCounts()
+    rejected_by_code: dict[str, int] = {}
+    rejects: str | None = None
+    error: Reason | None = None
+    step: int | None = None
+    announced_at: str
+    updated_at: str
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """What made a change: `import`, `members`, `stream`, `expiry`, `definition`, `composition`, `deletion`, …"""
+
+    kind: str
+    id: str
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """1 to 1,000 members of one audience that entered or exited in one step on one partition."""
+
+    space_id: str
+    audience_id: str
+    change: Literal["entered", "exited"]
+    member_type: str
+    id_type: str
+    at: str
+    members: list[str]
+    step: int
+    cause: Cause
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Members as of this place in the log: no change. Addressed to an activation or a command."""
+
+    space_id: str
+    audience_id: str
+    snapshot_id: str
+    activation_id: str | None = None
+    member_type: str
+    id_type: str
+    at: str
+    members: list[str]
+    step: int
+
+
+class ActivationMarker(msgspec.Struct, frozen=True, kw_only=True):
+    """`activation.started`, `.updated`, `.paused`, `.resumed` or `.ended` at its place in the changes, for usher itself."""
+
+    space_id: str
+    marker: str
+    activation: Activation
+    queue: str
+    at: str
+    step: int
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """Present members of one audience on one partition, key `space/audience/partition`."""
+
+    partition: int
+    partitions: int
+    size: int
+    at: str
+
+
+class ActivationCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """Members. `changes = dropped + merged + delivered + dead_lettered + pending`."""
+
+    changes: int = 0
+    dropped: int = 0
+    merged: int = 0
+    delivered: int = 0
+    dead_lettered: int = 0
+    pending: int = 0
+    uploads: int = 0
+
+
+class ActivationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Status and counters of one activation, key `space/activation`."""
+
+    space_id: str
+    activation_id: str
+    destination_id: str
+    audience_id: str
+    state: str
+    counters: ActivationCounters = ActivationCounters()
+    last_success_at: str | None = None
+    last_error: Reason | None = None
+    updated_at: str

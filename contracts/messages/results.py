@@ -1,0 +1,49 @@
+"""What membership tells control on `usher.membership.results.v1`, keyed by space, tagged by `type`."""
+
+import msgspec
+
+
+class ResultBase(msgspec.Struct, frozen=True, kw_only=True):
+    """`partition` of `partitions` is the place in the membership input that speaks."""
+
+    space_id: str
+    partition: int
+    partitions: int
+
+
+class Staged(ResultBase, frozen=True, kw_only=True, tag="staged", tag_field="type"):
+    """The partition has the reading whole. `distinct` counts its different (identity, audience) pairs."""
+
+    import_id: str
+    reading_id: str
+    rows: int
+    distinct: int
+
+
+class ReadingBroken(ResultBase, frozen=True, kw_only=True, tag="reading-broken", tag_field="type"):
+    """The seal and the rows of a reading disagree, or a batch is unreadable: it must be read again."""
+
+    import_id: str
+    reading_id: str
+    detail: str
+
+
+class Applied(ResultBase, frozen=True, kw_only=True, tag="applied", tag_field="type"):
+    """An import or members item took effect here. `superseded` are the audiences where a newer full refresh stood."""
+
+    import_id: str
+    step: int
+    entered: int
+    exited: int
+    superseded: list[str] = []
+    expired: bool = False  # an append whose layer would already have left (engine.md §1 rule 10)
+
+
+class Ticked(ResultBase, frozen=True, kw_only=True, tag="ticked", tag_field="type"):
+    """The partition has reached `at_ms`."""
+
+    step: int
+    at_ms: int
+
+
+Result = Staged | ReadingBroken | Applied | Ticked

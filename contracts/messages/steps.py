@@ -1,0 +1,119 @@
+"""What control and intake write to `usher.membership.input.v1` (engine.md §3).
+
+A step is a record of `ce_type` `step`, JSON, tagged by `type`, the same number on every partition it concerns. Row
+batches and seals are data: they do nothing until their import is applied. Times are milliseconds since 1970.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from contracts.messages.entities import Activation, Expression
+
+
+class StepBase(msgspec.Struct, frozen=True, kw_only=True):
+    """`step` is the number of the step in its space; `at_ms` the space's time when control decided it."""
+
+    space_id: str
+    step: int
+    at_ms: int
+
+
+class DefinitionStep(StepBase, frozen=True, kw_only=True, tag="definition", tag_field="type"):
+    """An audience as it now stands, or its removal. References in `expression` are ids."""
+
+    audience_id: str
+    kind: str
+    id_type: str
+    member_type: str = "identity"
+    expression: Expression | None = None
+    deleted: bool = False
+
+
+class PatchStep(StepBase, frozen=True, kw_only=True, tag="patch", tag_field="type"):
+    """One members item: the canonical identifiers of it that live on this partition."""
+
+    import_id: str
+    audience_id: str
+    operation: Literal["add", "remove", "replace", "clear"]
+    identifiers: list[str] = []
+
+
+class ImportOpenStep(StepBase, frozen=True, kw_only=True, tag="import-open", tag_field="type"):
+    """An object is about to be read: its place in the order of imports, and from here on patches are kept on top."""
+
+    import_id: str
+    feed_id: str
+    mode: Literal["append", "replace", "remove"]
+    day: str
+    event_time_ms: int
+    object_key: str
+    sequencer: str | None = None
+    lookback_days: int | None = None
+    id_type: str
+
+
+class ImportApplyStep(StepBase, frozen=True, kw_only=True, tag="import-apply", tag_field="type"):
+    """All partitions hold `reading_id` whole: it takes effect. `audiences` are all that the object names."""
+
+    import_id: str
+    reading_id: str
+    audiences: list[str]
+
+
+class ImportAbortStep(StepBase, frozen=True, kw_only=True, tag="import-abort", tag_field="type"):
+    """The import will never be applied: forget what is staged for it."""
+
+    import_id: str
+
+
+class TickStep(StepBase, frozen=True, kw_only=True, tag="tick", tag_field="type"):
+    """The space's time reaches `at_ms`: everything due by then happens, in the order of its instants."""
+
+
+class ActivationStep(StepBase, frozen=True, kw_only=True, tag="activation", tag_field="type"):
+    """A marker relayed into the changes; a `started` or `resumed` one with resync is followed by the members."""
+
+    marker: Literal["started", "updated", "paused", "resumed", "ended"]
+    activation: Activation
+    queue: str
+    resync: bool = False
+
+
+class SnapshotStep(StepBase, frozen=True, kw_only=True, tag="snapshot", tag_field="type"):
+    """Publish the present members of an audience."""
+
+    snapshot_id: str
+    audience_id: str
+
+
+Step = (
+    DefinitionStep
+    | PatchStep
+    | ImportOpenStep
+    | ImportApplyStep
+    | ImportAbortStep
+    | TickStep
+    | ActivationStep
+    | SnapshotStep
+)
+
+
+class Seal(msgspec.Struct, frozen=True, kw_only=True):
+    """`ce_type` `seal`: how much of a reading was sent to this partition. Rows count duplicates too."""
+
+    space_id: str
+    import_id: str
+    reading_id: str
+    batches: int
+    rows: int
+
+
+class RowsHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What the headers of a `ce_type` `rows` record say; its value is an Arrow IPC stream (services.domain.rows)."""
+
+    space_id: str
+    import_id: str
+    reading_id: str
+    sequence: int
+    id_type: str

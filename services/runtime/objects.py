@@ -1,0 +1,54 @@
+"""The ports to object storage and to notification queues (S3 and SQS in `adapters`, plain dicts in tests)."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from contracts.messages.intake import ObjectVersion
+
+
+class Objects(Protocol):
+    """Objects by exact version. Every method may raise `Unavailable`, or `Rejected`(object-access-denied)."""
+
+    async def stat(
+        self, bucket: str, key: str, *, version_id: str | None = None, etag: str | None = None
+    ) -> ObjectVersion:
+        """The version asked for, all fields filled in.
+
+        Raises `Rejected`: object-gone where there is none, object-overwritten where the present eTag is another.
+        """
+        ...
+
+    def read(self, version: ObjectVersion, *, chunk_bytes: int) -> AsyncIterator[bytes]:
+        """The bytes of exactly this version, resumed by range with If-Match after a broken body.
+
+        Raises `Rejected` as `stat` does. The count of bytes is checked against `size_bytes`.
+        """
+        ...
+
+    async def write(self, bucket: str, key: str, body: bytes, *, content_type: str) -> None:
+        """Puts a whole object."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMessage:
+    """One message of a notification queue. `receipt` is what `done` takes."""
+
+    body: bytes
+    receipt: str
+    receive_count: int
+
+
+class NotificationQueue(Protocol):
+    """A queue of notifications (SQS): at least once, in no order. May raise `Unavailable`."""
+
+    async def receive(self, *, messages_max: int, wait_seconds: float) -> list[QueuedMessage]: ...
+
+    async def done(self, receipts: Sequence[str]) -> None:
+        """These have had their durable effect and may go."""
+        ...
+
+    async def close(self) -> None: ...
