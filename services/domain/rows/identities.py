@@ -1,0 +1,132 @@
+"""A column of canonical identifiers of one form: bytes of fixed width, or text.
+
+The form is a function of the value alone, so equal identifiers always have equal forms. Knows nothing of id types,
+audiences or the wire.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xxhash
+
+from contracts.partitioning import GOLDEN
+
+Bytes = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
+
+_HEX_PAIRS: Final[Bytes] = np.frombuffer(bytes(range(256)).hex().encode(), dtype=np.uint8).reshape(256, 2)
+_UUID_DIGITS: Final = np.array([i for i in range(36) if i not in (8, 13, 18, 23)])
+
+
+class Form(StrEnum):
+    """Shape of a canonical value: UUID text, lower-case hex of 32, 40 or 64 digits, or anything else."""
+
+    UUID = "uuid"
+    HEX16 = "hex16"
+    HEX20 = "hex20"
+    HEX32 = "hex32"
+    TEXT = "text"
+
+    @property
+    def width_bytes(self) -> int:
+        """Bytes of one value; 0 for text."""
+        return _WIDTHS[self]
+
+
+_WIDTHS: Final = {Form.UUID: 16, Form.HEX16: 16, Form.HEX20: 20, Form.HEX32: 32, Form.TEXT: 0}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identities:
+    """`fixed` is (n, width) uint8, contiguous, for the fixed forms; `text` a LargeBinaryArray of UTF-8 for text."""
+
+    form: Form
+    fixed: Bytes
+    text: Any  # pa.LargeBinaryArray; pyarrow ships no types
+
+    @classmethod
+    def of_bytes(cls, form: Form, values: Bytes) -> "Identities":
+        """A column of a fixed form from (n, width) bytes."""
+        assert values.ndim == 2, values.shape
+        assert values.shape[1] == form.width_bytes > 0, (form, values.shape)
+        return cls(form, np.ascontiguousarray(values), _NO_TEXT)
+
+    @classmethod
+    def of_text(cls, values: Any) -> "Identities":
+        """A column of text from an Arrow array of binary or string, without nulls."""
+        array = values if values.type == pa.large_binary() else values.cast(pa.large_binary())
+        assert array.null_count == 0
+        return cls(Form.TEXT, _NO_BYTES, array)
+
+    @classmethod
+    def empty(cls, form: Form) -> "Identities":
+        """No identities, of this form."""
+        return cls(form, np.empty((0, form.width_bytes), dtype=np.uint8), _NO_TEXT)
+
+    @classmethod
+    def concat(cls, parts: "Sequence[Identities]") -> "Identities":
+        """One column from at least one of the same form."""
+        form = parts[0].form
+        assert all(part.form is form for part in parts)
+        if form is Form.TEXT:
+            return cls(form, _NO_BYTES, pa.concat_arrays([part.text for part in parts]))
+        return cls(form, np.concatenate([part.fixed for part in parts]), _NO_TEXT)
+
+    def __len__(self) -> int:
+        return len(self.text) if self.form is Form.TEXT else len(self.fixed)
+
+    def take(self, indices: npt.NDArray[np.integer[Any]]) -> "Identities":
+        """The values at these positions, in their order."""
+        if self.form is Form.TEXT:
+            return Identities(self.form, self.fixed, self.text.take(pa.array(indices)))
+        return Identities(self.form, self.fixed[indices], self.text)
+
+    def texts(self) -> list[str]:
+        """The canonical values."""
+        if self.form is Form.TEXT:
+            texts: list[str] = self.text.cast(pa.large_utf8()).to_pylist()
+            return texts
+        if len(self) == 0:
+            return []
+        characters = self.characters()
+        packed: list[str] = (
+            characters.view(f"S{characters.shape[1]}").ravel().astype(f"U{characters.shape[1]}").tolist()
+        )
+        return packed
+
+    def characters(self) -> Bytes:
+        """(n, digits) ASCII of a fixed form: what `texts` spells, one row a value."""
+        assert self.form is not Form.TEXT
+        digits = _HEX_PAIRS[self.fixed].reshape(len(self), 2 * self.form.width_bytes)
+        if self.form is not Form.UUID:
+            return digits
+        hyphenated = np.full((len(self), 36), ord("-"), dtype=np.uint8)
+        hyphenated[:, _UUID_DIGITS] = digits
+        return hyphenated
+
+    def keys(self) -> npt.NDArray[np.uint64]:
+        """(n, 2): the 16 bytes of `contracts.partitioning.member_key`, read as two little-endian words."""
+        if self.form is Form.TEXT:
+            digests = b"".join(map(xxhash.xxh3_128_digest, self.text.to_pylist()))
+            return np.frombuffer(digests, dtype="<u8").reshape(-1, 2).astype(np.uint64, copy=False)
+        leading = np.ascontiguousarray(self.fixed[:, :16])
+        return leading.view("<u8").astype(np.uint64, copy=False)
+
+    def partitions(self, count: int) -> npt.NDArray[np.uint32]:
+        """`contracts.partitioning.member_partition` of each."""
+        keys = self.keys()
+        mixed = keys[:, 0] ^ (keys[:, 1] * np.uint64(GOLDEN))
+        mixed *= np.uint64(0xFF51AFD7ED558CCD)
+        mixed ^= mixed >> np.uint64(33)
+        mixed *= np.uint64(0xC4CEB9FE1A85EC53)
+        scaled: npt.NDArray[np.uint64] = ((mixed >> np.uint64(32)) * np.uint64(count)) >> np.uint64(32)
+        return scaled.astype(np.uint32)
+
+
+_NO_BYTES: Final[Bytes] = np.empty((0, 0), dtype=np.uint8)
+_NO_TEXT: Final = pa.array([], type=pa.large_binary())
