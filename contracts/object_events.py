@@ -1,34 +1,49 @@
 """Object-created notifications: one raw message of any S3 dialect becomes typed results, never an exception.
 
-Owns the dialects: who encodes keys and how, whose sequencer can order, which events make content. Pure; it reads no
-object and drops no duplicate: `services.intake.watch` calls it for each Kafka record value or SQS body. The rules are
-those of streaming-practice.md §1.4; `contracts/examples/object_notifications/` has one body for each.
+`services.intake` calls it for each Kafka record value and SQS body. It reads no object and drops no duplicate; what the
+stores do differently is in `contracts.object_dialects`. The rules are those of streaming-practice.md §1.4, and
+`contracts/examples/object_notifications/` has a body for each.
 """
 
 import json
-import re
-from typing import Annotated, Final, Literal, NamedTuple, NoReturn
-from urllib.parse import unquote_plus
+from typing import Final, Literal, NoReturn
 
 import msgspec
-from msgspec import Meta
 
 from contracts import codes
 from contracts.instants import parse_instant
+from contracts.object_dialects import (
+    AWS,
+    CONTENT_UNCHANGED,
+    EVENTBRIDGE,
+    KEY_BYTES_MAX,
+    MOTO,
+    MOTO_EVENTBRIDGE,
+    VERSITYGW,
+    Dialect,
+    EventBridgeDetail,
+    EventBridgeEvent,
+    KeyEncoding,
+    ObjectMember,
+    Record,
+    RecordS3,
+    dialect_of,
+    key_readings,
+    ordering_sequencer,
+)
 
-KEY_BYTES_MAX: Final = 1024
 SNS_ENVELOPES_MAX: Final = 4
+RECORDS_MAX: Final = 10_000  # thrice what fits in a Kafka record of 1 MiB: more are not notifications
 _DETAIL_CHARS_MAX = 200
-
-KeyEncoding = Literal["auto", "url", "raw"]
 
 
 class ObjectCreated(msgspec.Struct, frozen=True, kw_only=True):
     """An object's content was written. `key` is what to ask the store for.
 
     `key_alternative` is the other reading of the same text, where the dialect leaves doubt: ask for it after a 404 of
-    `key`, and only then. `version_id` is None for an unversioned object, `etag` has no quotes. `sequencer` is
-    set only where it orders the events of one key (`sequencer_order`); else the store's LastModified must decide.
+    `key`, and only then. `version_id` is None for an unversioned object, `etag` has no quotes. `size_bytes` and
+    `event_time_ms` are None where the store says nothing readable (MinIO leaves out a size of 0). `sequencer` is set
+    only where it orders the events of one key (`sequencer_order`); else the store's LastModified must decide.
     """
 
     bucket: str
@@ -83,89 +98,6 @@ def sequencer_order(a: str, b: str) -> int:
     return (left > right) - (left < right)
 
 
-class _Dialect(NamedTuple):
-    name: str
-    encoded: bool  # its keys are URL-encoded, with + for space
-    certain: bool  # and there is no doubt about that
-    ordered: bool  # its sequencer orders the events of one key
-
-
-# Certain is what carries a mark of its own and was measured or read in the source. `aws:s3` is also what imitators
-# write, and some of them do not encode; for Ceph and StorageGRID the encoding is not documented.
-# Ordered is AWS's promise, which StorageGRID repeats. MinIO's is a clock of each node (its maintainers: it cannot order),
-# Ceph's is the memory of a little-endian struct in hex, versitygw's a counter that restarts with the process.
-_AWS = _Dialect("aws", encoded=True, certain=False, ordered=True)
-_EVENTBRIDGE = _Dialect("eventbridge", encoded=False, certain=True, ordered=True)
-_EVENTBRIDGE_MOTO = _Dialect("moto", encoded=False, certain=True, ordered=False)  # one constant sequencer
-_MOTO = _Dialect("moto", encoded=True, certain=False, ordered=False)
-_VERSITYGW = _Dialect("versitygw", encoded=False, certain=True, ordered=False)
-_UNNAMED = _Dialect("s3-compatible", encoded=True, certain=False, ordered=False)
-_BY_SOURCE: Final = {
-    "aws:s3": _AWS,
-    "ceph:s3": _Dialect("ceph", encoded=False, certain=False, ordered=False),
-    "minio:s3": _Dialect("minio", encoded=True, certain=True, ordered=False),
-    "sgws:s3": _Dialect("storagegrid", encoded=True, certain=False, ordered=True),
-}
-# MinIO names these ObjectCreated too, though they leave the content as it was: a tag on last year's file is no new file.
-_CONTENT_UNCHANGED: Final = frozenset(
-    f"ObjectCreated:{action}" for action in ("DeleteTagging", "PutLegalHold", "PutRetention", "PutTagging")
-)
-
-# What is not printable ASCII would end in a header, a metric or a log line, and no store sends it. The bucket's form is
-# the one that S3 clients accept.
-_EventName = Annotated[str, Meta(pattern=r"\A[ -~]{0,100}\Z")]
-_Token = Annotated[str, Meta(pattern=r"\A[!-~]{0,1024}\Z")]
-_BucketName = Annotated[str, Meta(pattern=r"\A[a-zA-Z0-9._-]{1,255}\Z")]
-_SizeBytes = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-
-
-class _Bucket(msgspec.Struct):
-    name: _BucketName
-
-
-class _Object(msgspec.Struct, kw_only=True):
-    key: str
-    size: _SizeBytes | None = None
-    etag: _Token | None = None
-    version_id: _Token | None = None
-    sequencer: _Token | None = None
-
-
-class _RecordObject(_Object, rename={"etag": "eTag", "version_id": "versionId"}):
-    pass
-
-
-class _EventBridgeObject(_Object, rename={"version_id": "version-id", "moto_etag": "eTag"}):
-    moto_etag: _Token | None = None
-
-
-class _S3(msgspec.Struct):
-    bucket: _Bucket
-    object: _RecordObject
-
-
-class _Detail(msgspec.Struct):
-    bucket: _Bucket
-    object: _EventBridgeObject
-
-
-# `object` marks members that are read only by what they may happen to hold: no type of theirs makes a record invalid.
-class _Record(msgspec.Struct, rename="camel"):
-    event_name: _EventName
-    event_version: str = "2"
-    event_source: str = ""
-    event_time: object = None
-    user_identity: object = None
-    s3: object = None
-
-
-class _EventBridgeEvent(msgspec.Struct, rename="kebab"):
-    detail_type: _EventName
-    source: str
-    time: object = None
-    detail: object = None
-
-
 class RepeatedMember:
     """Stands for a JSON object that names a member twice: whichever were read would be a guess."""
 
@@ -201,10 +133,12 @@ def _read_text(text: str, key_encoding: KeyEncoding, envelopes_left: int) -> lis
     match message:
         case [] | {"Records": []}:
             return [Ignored("empty-records", "")]
+        case [*records] | {"Records": [*records]} if len(records) > RECORDS_MAX:
+            return [_unreadable(codes.NOTIFICATION_RECORD_INVALID, f"more than {RECORDS_MAX} records")]
         case {"Records": [*records]}:
-            return [_read_record(record, key_encoding, _AWS) for record in records]
+            return [_read_record(record, key_encoding, AWS) for record in records]
         case [*records]:
-            return [_read_record(record, key_encoding, _VERSITYGW) for record in records]
+            return [_read_record(record, key_encoding, VERSITYGW) for record in records]
         case {"detail-type": _}:
             return [_read_eventbridge(message, key_encoding)]
         case {"Event": "s3:TestEvent"}:
@@ -221,99 +155,73 @@ def _read_text(text: str, key_encoding: KeyEncoding, envelopes_left: int) -> lis
             return [_unreadable(codes.NOTIFICATION_UNKNOWN_DIALECT, "no Records, EventBridge, SNS or test event")]
 
 
-def _read_record(record: object, key_encoding: KeyEncoding, aws_means: _Dialect) -> Notification:
+def _read_record(record: object, key_encoding: KeyEncoding, aws_means: Dialect) -> Notification:
     try:
-        head = msgspec.convert(record, _Record)
+        head = msgspec.convert(record, Record)
         name = head.event_name.removeprefix("s3:")
-        if not name.startswith("ObjectCreated:") or name in _CONTENT_UNCHANGED:
+        if not name.startswith("ObjectCreated:") or name in CONTENT_UNCHANGED:
             return Ignored("event-not-created", name)
         if head.event_version.partition(".")[0] != "2":  # AWS: another major version has another structure
             return _unreadable(codes.NOTIFICATION_UNKNOWN_DIALECT, "the major event version is not 2")
-        s3 = msgspec.convert(head.s3, _S3)
+        s3 = msgspec.convert(head.s3, RecordS3)
     except msgspec.ValidationError as error:
         return _unreadable(codes.NOTIFICATION_RECORD_INVALID, str(error))
-    dialect = _dialect_of(head, s3.object, aws_means)
+    dialect = dialect_of(head.event_source)
     if dialect is None:
         return _unreadable(codes.NOTIFICATION_UNKNOWN_DIALECT, "the event source is not an S3 store")
-    return _created(dialect, name, head.event_time, s3.bucket, s3.object, key_encoding)
+    if dialect is AWS:
+        dialect = _speaker(head, s3.object, aws_means)
+    return _created(dialect, name, head.event_time, s3, key_encoding=key_encoding)
 
 
-def _dialect_of(head: _Record, created: _Object, aws_means: _Dialect) -> _Dialect | None:
-    dialect = _BY_SOURCE.get(head.event_source)
-    if dialect is None:
-        return _UNNAMED if head.event_source.endswith(":s3") or not head.event_source else None
-    if dialect is not _AWS:
-        return dialect
-    match head.user_identity:  # what else betrays those who say that they are AWS
+def _speaker(head: Record, created: ObjectMember, aws_means: Dialect) -> Dialect:
+    """Who it is that says `aws:s3`: versitygw and moto say it too, and betray themselves otherwise."""
+    match head.user_identity:
         case {"PrincipalId": _}:
-            return _VERSITYGW
-        case None if created.sequencer is None:
-            return _MOTO
-    return aws_means
+            return VERSITYGW
+        case None if created.sequencer is None and aws_means is AWS:
+            return MOTO
+        case _:
+            return aws_means
 
 
 def _read_eventbridge(message: object, key_encoding: KeyEncoding) -> Notification:
     try:
-        event = msgspec.convert(message, _EventBridgeEvent)
+        event = msgspec.convert(message, EventBridgeEvent)
         if event.source != "aws.s3":
             return _unreadable(codes.NOTIFICATION_UNKNOWN_DIALECT, "the EventBridge source is not aws.s3")
         if event.detail_type != "Object Created":
             return Ignored("event-not-created", event.detail_type)
-        detail = msgspec.convert(event.detail, _Detail)
+        detail = msgspec.convert(event.detail, EventBridgeDetail)
     except msgspec.ValidationError as error:
         return _unreadable(codes.NOTIFICATION_RECORD_INVALID, str(error))
-    created, dialect = detail.object, _EVENTBRIDGE
-    if created.etag is None and created.moto_etag is not None:
-        created.etag, dialect = created.moto_etag, _EVENTBRIDGE_MOTO
-    return _created(dialect, event.detail_type, event.time, detail.bucket, created, key_encoding)
+    dialect, moto_etag = EVENTBRIDGE, detail.object.moto_etag
+    if moto_etag is not None:
+        dialect, detail.object.etag = MOTO_EVENTBRIDGE, moto_etag
+    return _created(dialect, event.detail_type, event.time, detail, key_encoding=key_encoding)
 
 
 def _created(
-    dialect: _Dialect, name: str, time: object, bucket: _Bucket, created: _Object, key_encoding: KeyEncoding
+    dialect: Dialect, name: str, time: object, said: RecordS3 | EventBridgeDetail, *, key_encoding: KeyEncoding
 ) -> Notification:
-    readings = _key_readings(created.key, dialect, key_encoding)
+    created = said.object
+    readings = key_readings(created.key, dialect, key_encoding)
     if not readings:
         return _unreadable(
             codes.NOTIFICATION_RECORD_INVALID, f"the key is not 1 to {KEY_BYTES_MAX} bytes of UTF-8, well encoded"
         )
-    sequencer = created.sequencer or ""
     return ObjectCreated(
-        bucket=bucket.name,
+        bucket=said.bucket.name,
         key=readings[0],
         key_alternative=readings[1] if len(readings) > 1 else None,
         version_id=created.version_id if created.version_id not in ("", "null") else None,
         etag=(created.etag or "").strip('"') or None,
         size_bytes=created.size,
         event_time_ms=parse_instant(time) if isinstance(time, str) else None,
-        sequencer=sequencer if dialect.ordered and re.fullmatch(r"[0-9A-Fa-f]{1,64}", sequencer) else None,
+        sequencer=ordering_sequencer(created.sequencer, dialect),
         dialect=dialect.name,
         event_name=name,
     )
-
-
-def _key_readings(text: str, dialect: _Dialect, key_encoding: KeyEncoding) -> list[str]:
-    """The keys that `text` can mean, likeliest first; each decodes at most once."""
-    encoded = dialect.encoded if key_encoding == "auto" else key_encoding == "url"
-    readings = [_url_decoded(text), text] if encoded else [text, _url_decoded(text)]
-    if dialect.certain or key_encoding != "auto":
-        del readings[1]
-    return list(dict.fromkeys(key for key in readings if key is not None and _is_key(key)))
-
-
-def _url_decoded(text: str) -> str | None:
-    if re.search("%(?![0-9A-Fa-f]{2})", text):
-        return None  # nobody's encoder writes this: the text is raw
-    try:
-        return unquote_plus(text, errors="strict")
-    except UnicodeDecodeError:
-        return None
-
-
-def _is_key(text: str) -> bool:
-    try:
-        return 1 <= len(text.encode()) <= KEY_BYTES_MAX
-    except UnicodeEncodeError:  # a lone surrogate
-        return False
 
 
 def _unreadable(code: codes.Code, detail: str) -> Unreadable:
