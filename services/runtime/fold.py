@@ -1,10 +1,17 @@
 """The Fold loop: poll → fold → transaction, one shard at a time (architecture.md §3)."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from contracts.catalog import TopicSpec
 from contracts.records import Out, Record
+from services.runtime.backoff import SYSTEM_RANDOM, Random
+from services.runtime.clock import Clock
+from services.runtime.health import Health
+from services.runtime.log import Log
+
+T = TypeVar("T")
 
 
 class Fold(Protocol):
@@ -34,3 +41,28 @@ class FoldService(Protocol):
     async def restore(self, shard: int, offsets: Mapping[str, int]) -> Fold:
         """The state exactly at the committed offsets (topic → next offset; absent = from the beginning)."""
         ...
+
+
+class Offload(Protocol):
+    """Runs a function where it does not hold up the loop: `asyncio.to_thread`, or in place for simulations."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+async def run_folds(
+    log: Log,
+    service: FoldService,
+    *,
+    clock: Clock,
+    health: Health,
+    stopping: asyncio.Event,
+    random: Random = SYSTEM_RANDOM,
+    instance_id: str | None = None,
+    offload: Offload = asyncio.to_thread,
+) -> None:
+    """Joins `service.group` and folds the shards that it assigns to us, until `stopping` is set.
+
+    Returns when the transactions under way have ended and the group is left. Raises `Fatal` where the operator or a
+    programmer must act; everything else is retried here.
+    """
+    raise NotImplementedError
