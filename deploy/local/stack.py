@@ -1,0 +1,256 @@
+"""The local stack as a whole: `up`, `down`, `status`, and a private one for a test session.
+
+Composes `kafka` and `s3`, keeps their processes in the state file, and never ends what it did not start.
+Called by `usher stack`, `usher demo`, `python -m deploy.local` and the tests.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from deploy.local import kafka, processes, s3
+from deploy.local.state import (
+    Layout,
+    Process,
+    StackError,
+    StackState,
+    forget_state,
+    make_private_folder,
+    read_state,
+    write_state,
+)
+
+_STOP_WITHIN_SECONDS = {"kafka": kafka.STOP_WITHIN_SECONDS, "s3": s3.STOP_WITHIN_SECONDS}
+
+
+def up(
+    root: Path, *, fresh: bool = False, say: Callable[[str], None], environ: Mapping[str, str] = os.environ
+) -> StackState:
+    """Brings the stack at `root` up, or finds it up; returns when Kafka and S3 answer.
+
+    `fresh` throws away the data of earlier runs. USHER_KAFKA_BOOTSTRAP_SERVERS and USHER_S3_ENDPOINT_URL in
+    `environ` are used as given, and nothing is started in their place. Raises StackError.
+    """
+    layout = Layout(root)
+    with _locked(layout):
+        if fresh:
+            _end(root, say, keep_objects=False)
+            _empty(layout)
+        previous = read_state(root)
+        kept = () if previous is None else _usable(previous, say)
+        state = _planned(previous, kept, environ)
+        missing = _missing(state, environ)
+        if missing:
+            state = _start(root, state, missing, say)
+        else:
+            say("the local stack is up already" if kept else "nothing to start: Kafka and S3 are given")
+        if state.process("s3"):
+            s3.provision(state, layout)
+        write_state(root, state)
+        return state
+
+
+def down(root: Path, say: Callable[[str], None], *, keep_objects: bool = True) -> bool:
+    """Ends what `up` started at `root`, and only that; data and logs stay. False if there was no stack."""
+    with _locked(Layout(root)):
+        return _end(root, say, keep_objects=keep_objects)
+
+
+def status(root: Path) -> StackState | None:
+    """The stack that is at `root`, or None; `liveness` tells whether its parts still run."""
+    return read_state(root)
+
+
+def liveness(state: StackState) -> dict[str, str]:
+    """For `kafka` and `s3`: `given`, `running` (it answers), `silent` (it lives and does not answer) or `dead`."""
+    return {
+        "kafka": _liveness(state.process("kafka"), lambda: kafka.answers(state.kafka_bootstrap_servers)),
+        "s3": _liveness(state.process("s3"), lambda: s3.answers(state.s3_endpoint_url)),
+    }
+
+
+@contextlib.contextmanager
+def session_stack(folder: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[StackState]:
+    """A stack of one's own below `folder`, deaf to the environment, gone with its processes at the end."""
+    try:
+        yield up(folder, fresh=True, say=say, environ={})
+    finally:
+        down(folder, say, keep_objects=False)
+
+
+class Broker:
+    """The broker of a started stack, for tests that take it away and bring it back. Keeps the state file true."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def kill(self) -> None:
+        """Ends the broker as a power cut would (SIGKILL)."""
+        processes.kill(self._process())
+
+    def stop(self) -> None:
+        """Ends the broker as an administrator would; it hands its partitions over first."""
+        processes.stop(self._process(), grace_seconds=kafka.STOP_WITHIN_SECONDS)
+
+    def restart(self) -> None:
+        """Starts the broker, if it does not run, on the same data and ports, and waits until it answers."""
+        if processes.alive(self._process()):
+            return
+        layout = Layout(self._root)
+        state = self._state()
+        process = kafka.restart(layout, lambda _: None)
+        write_state(self._root, _with_process(state, process))
+        kafka.wait_for(process, state.kafka_bootstrap_servers, layout)
+
+    def _state(self) -> StackState:
+        state = read_state(self._root)
+        if state is None:
+            raise StackError(f"there is no stack at {self._root}")
+        return state
+
+    def _process(self) -> Process:
+        process = self._state().process("kafka")
+        if process is None:
+            raise StackError("this stack's Kafka was given, not started: it is not ours to end")
+        return process
+
+
+def _liveness(process: Process | None, answers: Callable[[], bool]) -> str:
+    if process is None:
+        return "given"
+    if not processes.alive(process):
+        return "dead"
+    return "running" if answers() else "silent"
+
+
+def _usable(state: StackState, say: Callable[[str], None]) -> tuple[Process, ...]:
+    """The processes that still answer. What lives and does not answer is ended."""
+    found = liveness(state)
+    if found["s3"] == "dead":
+        say("S3 died since it was started, and what it held since then is lost; `up --fresh` starts over")
+    for process in state.processes:
+        if found[process.name] == "silent":
+            say(f"{process.name} (pid {process.pid}) does not answer: ending it")
+            processes.stop(process, grace_seconds=_STOP_WITHIN_SECONDS[process.name])
+    return tuple(process for process in state.processes if found[process.name] == "running")
+
+
+def _planned(previous: StackState | None, kept: tuple[Process, ...], environ: Mapping[str, str]) -> StackState:
+    """The state to reach: addresses given by the environment, kept from `previous`, or on free ports."""
+    running = {process.name for process in kept}
+    servers = environ.get("USHER_KAFKA_BOOTSTRAP_SERVERS")
+    if not servers:
+        reuse = previous is not None and "kafka" in running
+        servers = previous.kafka_bootstrap_servers if previous and reuse else _loopback()
+    if environ.get("USHER_S3_ENDPOINT_URL"):
+        return StackState(
+            kafka_bootstrap_servers=servers,
+            s3_endpoint_url=environ["USHER_S3_ENDPOINT_URL"],
+            sqs_endpoint_url=environ.get("USHER_SQS_ENDPOINT_URL", ""),
+            s3_region=environ.get("USHER_S3_REGION", s3.REGION),
+            s3_bucket=environ.get("USHER_S3_BUCKET", s3.BUCKET),
+            object_notifications=environ.get("USHER_OBJECT_NOTIFICATIONS", ""),
+            state_url=environ.get("USHER_STATE_URL", f"s3://{s3.STATE_BUCKET}/membership"),
+            aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID", ""),
+            aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY", ""),
+            processes=kept,
+        )
+    endpoint = previous.s3_endpoint_url if previous and "s3" in running else f"http://{_loopback()}"
+    return StackState(
+        kafka_bootstrap_servers=servers,
+        s3_endpoint_url=endpoint,
+        sqs_endpoint_url=endpoint,
+        s3_region=s3.REGION,
+        s3_bucket=s3.BUCKET,
+        object_notifications=f"sqs:{s3.queue_url(endpoint)}",
+        state_url=f"s3://{s3.STATE_BUCKET}/membership",
+        aws_access_key_id="usher-local",
+        aws_secret_access_key="usher-local",  # noqa: S106 - moto accepts any
+        processes=kept,
+    )
+
+
+def _missing(state: StackState, environ: Mapping[str, str]) -> set[str]:
+    given = {"kafka": "USHER_KAFKA_BOOTSTRAP_SERVERS", "s3": "USHER_S3_ENDPOINT_URL"}
+    return {name for name, setting in given.items() if not environ.get(setting) and state.process(name) is None}
+
+
+def _start(root: Path, state: StackState, missing: set[str], say: Callable[[str], None]) -> StackState:
+    """Starts the missing parts side by side and waits for both; ends what it started if one fails."""
+    layout = Layout(root)
+    make_private_folder(layout.logs)
+    started: list[Process] = []
+    begun = time.monotonic()
+    try:
+        if "s3" in missing:
+            started.append(s3.start(layout, _port(state.s3_endpoint_url)))
+            state = _with_process(state, started[-1])
+            write_state(root, state)
+        if "kafka" in missing:
+            port = _port(state.kafka_bootstrap_servers)
+            started.append(kafka.start(layout, port, processes.free_port(), say))
+            state = _with_process(state, started[-1])
+            write_state(root, state)
+        for process in started:
+            _wait_for(process, state, layout)
+            say(f"{process.name} is up (pid {process.pid})")
+    except BaseException:
+        for process in started:
+            processes.kill(process)
+        raise
+    say(f"up in {time.monotonic() - begun:.1f} s; data and logs in {layout.folder}")
+    return state
+
+
+def _wait_for(process: Process, state: StackState, layout: Layout) -> None:
+    if process.name == "kafka":
+        kafka.wait_for(process, state.kafka_bootstrap_servers, layout)
+    else:
+        s3.wait_for(process, state.s3_endpoint_url, layout)
+
+
+def _end(root: Path, say: Callable[[str], None], *, keep_objects: bool) -> bool:
+    state, layout = read_state(root), Layout(root)
+    if state is None:
+        return False
+    found = liveness(state)
+    if keep_objects and found["s3"] == "running":
+        say(f"kept {s3.save(state, layout)} objects for the next `up`")
+    for process in state.processes:
+        if processes.stop(process, grace_seconds=_STOP_WITHIN_SECONDS[process.name]):
+            say(f"{process.name} ended (pid {process.pid})")
+    forget_state(root)
+    return True
+
+
+def _empty(layout: Layout) -> None:
+    for folder in (layout.kafka, layout.objects, layout.spool):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _with_process(state: StackState, process: Process) -> StackState:
+    others = (other for other in state.processes if other.name != process.name)
+    return msgspec.structs.replace(state, processes=(*others, process))
+
+
+def _loopback() -> str:
+    return f"127.0.0.1:{processes.free_port()}"
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+@contextlib.contextmanager
+def _locked(layout: Layout) -> Iterator[None]:
+    """One `up` or `down` at a time at one root; the system lets the lock go if its holder dies."""
+    make_private_folder(layout.folder)
+    with layout.lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
