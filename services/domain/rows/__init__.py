@@ -7,6 +7,7 @@ value are `contracts.partitioning`'s; property tests hold them together.
 
 from services.domain.rows.batch import RowBatch, decode_rows, encode_rows, scatter
 from services.domain.rows.canonical import Canonical, Refusal, canonicalise, group_texts
+from services.domain.rows.headers import read_rows_header, write_rows_header
 from services.domain.rows.identities import Form, Identities
 
 __all__ = [
@@ -19,5 +20,7 @@ __all__ = [
     "decode_rows",
     "encode_rows",
     "group_texts",
+    "read_rows_header",
     "scatter",
+    "write_rows_header",
 ]
