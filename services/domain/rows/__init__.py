@@ -8,7 +8,7 @@ value are `contracts.partitioning`'s; property tests hold them together.
 from services.domain.rows.batch import RowBatch, decode_rows, encode_rows, scatter
 from services.domain.rows.canonical import Canonical, Refusal, canonicalise, group_texts
 from services.domain.rows.headers import read_rows_header, write_rows_header
-from services.domain.rows.identities import Form, Identities
+from services.domain.rows.identities import Form, Identities, Spans
 
 __all__ = [
     "Canonical",
@@ -16,6 +16,7 @@ __all__ = [
     "Identities",
     "Refusal",
     "RowBatch",
+    "Spans",
     "canonicalise",
     "decode_rows",
     "encode_rows",

@@ -16,7 +16,7 @@ import pyarrow as pa
 from contracts import codes
 from contracts.codes import Code
 from contracts.ids import DEVICE_ID_TYPES, HASH_HEX_DIGITS, IDENTIFIER_BYTES_MAX, canonical
-from services.domain.rows.identities import Bytes, Form, Identities, Indices
+from services.domain.rows.identities import Bytes, Form, Identities, Indices, Spans
 
 _NOT_HEX: Final = 0xFF
 _UPPER_HEX: Final = 0x10
@@ -24,8 +24,8 @@ _DIGIT_VALUES: Final[Bytes] = np.full(256, _NOT_HEX, dtype=np.uint8)  # digit va
 _DIGIT_VALUES[np.frombuffer(b"0123456789abcdef", dtype=np.uint8)] = np.arange(16)
 _DIGIT_VALUES[np.frombuffer(b"ABCDEF", dtype=np.uint8)] = np.arange(10, 16) | _UPPER_HEX
 _PRINTABLE_ASCII: Final = np.array([0x20 <= byte < 0x7F for byte in range(256)])
-_HYPHENS: Final = np.array([8, 13, 18, 23])
-_UUID_DIGITS: Final = np.setdiff1d(np.arange(36), _HYPHENS)
+_HYPHENS: Final = (8, 13, 18, 23)
+_UUID_RUNS: Final = ((0, 8), (9, 13), (14, 18), (19, 23), (24, 36))
 _HEX_FORMS: Final = {32: Form.HEX16, 40: Form.HEX20, 64: Form.HEX32}
 
 
@@ -45,26 +45,13 @@ class Canonical:
     rejected: list[Refusal]
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """The values as bytes: value i is `data[starts[i] : starts[i] + lengths[i]]`."""
-
-    data: Bytes
-    starts: Indices
-    lengths: Indices
-
-    def matrix(self, rows: Indices, width: int) -> Bytes:
-        """(rows, width) of values that are all `width` long."""
-        characters: Bytes = self.data[self.starts[rows][:, None] + np.arange(width)]
-        return characters
-
-
 def canonicalise(id_type: str, values: Any) -> Canonical:
     """The canonical identifiers of an Arrow array of binary or string (null counts as empty).
 
     Every position stands in exactly one group or one refusal.
     """
-    column = _column(values)
+    array = _as_binary(values)
+    column = Spans.of(array)
     pending = np.ones(len(column.lengths), dtype=bool)
     groups: list[tuple[Identities, Indices]] = []
     for identities, rows in _fixed_forms(id_type, column):
@@ -74,7 +61,7 @@ def canonicalise(id_type: str, values: Any) -> Canonical:
         rows = _plain_text(column, pending)
         pending[rows] = False
         if len(rows):
-            groups.append((Identities.of_text(_as_binary(values).take(pa.array(rows))), rows))
+            groups.append((Identities.of_text(array.take(pa.array(rows))), rows))
     rest, rejected = _one_by_one(id_type, column, np.flatnonzero(pending))
     return Canonical(_merged(groups + rest), rejected)
 
@@ -91,17 +78,7 @@ def _as_binary(values: Any) -> Any:
     return array.fill_null(b"") if array.null_count else array
 
 
-def _column(values: Any) -> _Column:
-    array = _as_binary(values)
-    _, offsets_buffer, data_buffer = array.buffers()
-    if len(array) == 0:
-        return _Column(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))
-    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
-    data = np.frombuffer(data_buffer, dtype=np.uint8) if data_buffer is not None else np.empty(0, np.uint8)
-    return _Column(data, offsets[:-1], np.diff(offsets))
-
-
-def _fixed_forms(id_type: str, column: _Column) -> Iterator[tuple[Identities, Indices]]:
+def _fixed_forms(id_type: str, column: Spans) -> Iterator[tuple[Identities, Indices]]:
     hash_digits = HASH_HEX_DIGITS.get(id_type)
     if hash_digits is None:
         yield from _uuids(column)
@@ -119,13 +96,15 @@ def _fixed_forms(id_type: str, column: _Column) -> Iterator[tuple[Identities, In
             yield Identities.of_bytes(Form.UUID if device else form, _packed(values[good])), rows[good]
 
 
-def _uuids(column: _Column) -> Iterator[tuple[Identities, Indices]]:
+def _uuids(column: Spans) -> Iterator[tuple[Identities, Indices]]:
     rows = np.flatnonzero(column.lengths == 36)
     if not len(rows):
         return
     characters = column.matrix(rows, 36)
-    values = _DIGIT_VALUES[characters[:, _UUID_DIGITS]]
-    good = (values != _NOT_HEX).all(axis=1) & (characters[:, _HYPHENS] == ord("-")).all(axis=1)
+    values = np.concatenate([_DIGIT_VALUES[characters[:, first:last]] for first, last in _UUID_RUNS], axis=1)
+    good = (values != _NOT_HEX).all(axis=1)
+    for at in _HYPHENS:
+        good &= characters[:, at] == ord("-")
     if good.any():
         yield Identities.of_bytes(Form.UUID, _packed(values[good])), rows[good]
 
@@ -136,7 +115,7 @@ def _packed(values: Bytes) -> Bytes:
     return (low[:, 0::2] << np.uint8(4)) | low[:, 1::2]
 
 
-def _plain_text(column: _Column, pending: npt.NDArray[np.bool_]) -> Indices:
+def _plain_text(column: Spans, pending: npt.NDArray[np.bool_]) -> Indices:
     """Rows that are canonical as they stand: printable ASCII of a good length, no space at either end."""
     rows = np.flatnonzero(pending & (column.lengths > 0) & (column.lengths <= IDENTIFIER_BYTES_MAX))
     if not len(rows):
@@ -149,7 +128,7 @@ def _plain_text(column: _Column, pending: npt.NDArray[np.bool_]) -> Indices:
     return plain
 
 
-def _one_by_one(id_type: str, column: _Column, rows: Indices) -> tuple[list[tuple[Identities, Indices]], list[Refusal]]:
+def _one_by_one(id_type: str, column: Spans, rows: Indices) -> tuple[list[tuple[Identities, Indices]], list[Refusal]]:
     texts: list[str] = []
     kept: list[int] = []
     refused: dict[str, list[int]] = {}

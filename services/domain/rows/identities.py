@@ -19,8 +19,8 @@ from contracts.partitioning import GOLDEN
 Bytes = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 
-_HEX_PAIRS: Final[Bytes] = np.frombuffer(bytes(range(256)).hex().encode(), dtype=np.uint8).reshape(256, 2)
-_UUID_DIGITS: Final = np.array([i for i in range(36) if i not in (8, 13, 18, 23)])
+_HEX_PAIRS: Final = np.frombuffer(bytes(range(256)).hex().encode(), dtype=np.uint16)  # two characters at once
+_UUID_RUNS: Final = ((0, 8, 0), (8, 12, 9), (12, 16, 14), (16, 20, 19), (20, 32, 24))  # digits from, to; stand at
 
 
 class Form(StrEnum):
@@ -39,6 +39,32 @@ class Form(StrEnum):
 
 
 _WIDTHS: Final = {Form.UUID: 16, Form.HEX16: 16, Form.HEX20: 20, Form.HEX32: 32, Form.TEXT: 0}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spans:
+    """Values of any length as one run of bytes: value i is `data[starts[i] : starts[i] + lengths[i]]`."""
+
+    data: Bytes
+    starts: Indices
+    lengths: Indices
+
+    @classmethod
+    def of(cls, array: Any) -> "Spans":
+        """Those of an Arrow LargeBinaryArray without nulls; nothing is copied."""
+        _, offsets_buffer, data_buffer = array.buffers()
+        if len(array) == 0:
+            return cls(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))
+        offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+        data = np.frombuffer(data_buffer, dtype=np.uint8) if data_buffer is not None else np.empty(0, np.uint8)
+        return cls(data, offsets[:-1], np.diff(offsets))
+
+    def matrix(self, rows: Indices, width: int) -> Bytes:
+        """(rows, width) of values that are all `width` bytes long."""
+        if len(rows) == len(self.starts):  # all of them, and Arrow keeps them end to end
+            return self.data[self.starts[0] : self.starts[0] + width * len(rows)].reshape(-1, width)
+        characters: Bytes = self.data[self.starts[rows][:, None] + np.arange(width)]
+        return characters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,14 +125,20 @@ class Identities:
         )
         return packed
 
+    def spans(self) -> "Spans":
+        """Where the bytes of each text lie."""
+        assert self.form is Form.TEXT
+        return Spans.of(self.text)
+
     def characters(self) -> Bytes:
         """(n, digits) ASCII of a fixed form: what `texts` spells, one row a value."""
         assert self.form is not Form.TEXT
-        digits = _HEX_PAIRS[self.fixed].reshape(len(self), 2 * self.form.width_bytes)
+        digits: Bytes = _HEX_PAIRS[self.fixed].view(np.uint8)
         if self.form is not Form.UUID:
             return digits
         hyphenated = np.full((len(self), 36), ord("-"), dtype=np.uint8)
-        hyphenated[:, _UUID_DIGITS] = digits
+        for first, last, at in _UUID_RUNS:
+            hyphenated[:, at : at + last - first] = digits[:, first:last]
         return hyphenated
 
     def keys(self) -> npt.NDArray[np.uint64]:
