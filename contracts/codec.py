@@ -171,15 +171,23 @@ def reject_duplicate_keys(value: bytes) -> None:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise Unreadable(codes.DUPLICATE_JSON_KEY, f"key {twice[:64]!r} stands twice")
+            raise Unreadable(codes.DUPLICATE_JSON_KEY, f"key {_repeated(pairs)[:64]!r} stands twice")
         return found
 
     def no_constant(text: str) -> object:
         raise Unreadable(codes.COMMAND_NOT_JSON, f"{text} is not JSON")
 
     try:
-        json.loads(value, object_pairs_hook=once, parse_constant=no_constant)
+        # Decoded here, because json would also take UTF-16 and encoded surrogates, which the next reader refuses.
+        json.loads(value.decode(), object_pairs_hook=once, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:  # also UnicodeDecodeError
         raise Unreadable(codes.COMMAND_NOT_JSON, str(error)[:200]) from None
+
+
+def _repeated(pairs: list[tuple[str, Any]]) -> str:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            return name
+        seen.add(name)
+    raise AssertionError("every name is different")

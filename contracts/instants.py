@@ -6,40 +6,44 @@ from typing import Final
 
 DAY_MS: Final = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_INSTANT = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?([Zz]|[+-]\d\d:?\d\d)?)?")
+_INSTANT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?"
+    r"(?:[Zz]|([+-])([01]\d|2[0-3]):?([0-5]\d))?)?",
+    re.ASCII,
+)
 
 
 def instant_text(at_ms: int) -> str:
     """`2026-01-02T00:00:00.000Z`."""
     moment = _EPOCH + timedelta(milliseconds=at_ms)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def parse_instant(text: str) -> int | None:
     """Milliseconds since 1970 of a date or an RFC 3339 instant (0 to 9 fraction digits), else None.
 
-    A date alone is its 00:00 UTC; an instant without an offset is taken as UTC.
+    A date alone is its 00:00 UTC; an instant without an offset is taken as UTC; the fraction is cut after the
+    milliseconds. None also where the instant is in no year from 1 to 9999 of UTC, which no text could say.
     """
     match = _INSTANT.fullmatch(text.strip())
     if match is None:
         return None
-    year, month, day, hour, minute, second, fraction, offset = match.groups()
+    year, month, day, hour, minute, second, fraction, sign, offset_hours, offset_minutes = match.groups()
     try:
         moment = datetime(
             int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=UTC
         )
-    except ValueError:
+        if sign:
+            offset = timedelta(hours=int(offset_hours), minutes=int(offset_minutes))
+            moment = moment + offset if sign == "-" else moment - offset
+    except (ValueError, OverflowError):
         return None
-    at_ms = round((moment - _EPOCH).total_seconds()) * 1000 + int((fraction or "0").ljust(3, "0")[:3])
-    if offset and offset not in "Zz":
-        sign = -1 if offset[0] == "-" else 1
-        at_ms -= sign * (int(offset[1:3]) * 60 + int(offset[-2:])) * 60_000
-    return at_ms
+    return (moment - _EPOCH) // timedelta(seconds=1) * 1000 + int((fraction or "0").ljust(3, "0")[:3])
 
 
 def parse_day(text: str) -> date | None:
     """The date of `YYYY-MM-DD`, or None where there is no such date."""
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", text) is None:
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII) is None:
         return None
     try:
         return date.fromisoformat(text)
