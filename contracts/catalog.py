@@ -85,4 +85,9 @@ def queue_topic(queue: str) -> str:
     return f"deliveries.{queue}.v1"
 
 
+def queue_of(topic: str) -> str:
+    """The key of the delivery queue whose topic this is."""
+    return topic.removeprefix("deliveries.").removesuffix(".v1")
+
+
 QUEUE_PATTERN: Final = r"deliveries\.[a-z0-9_-]+\.v1"

@@ -49,15 +49,25 @@ SPACE_UNKNOWN = _declare("space-unknown", "not-found", "No such space", SENDER)
 AUDIENCE_NOT_LIST = _declare("audience-not-list", "validation", "Only list audiences take members", SENDER)
 CLOCK_BACKWARDS = _declare("clock-backwards", "validation", "The clock only moves forward", SENDER)
 CLOCK_NOT_MANUAL = _declare("clock-not-manual", "conflict", "The space keeps system time", SENDER)
+CONNECTION_EXISTS = _declare(
+    "connection-exists", "conflict", "The audience has a connection to this destination", SENDER
+)
 CONNECTOR_UNKNOWN = _declare("connector-unknown", "validation", "No such connector", SENDER)
+ENTITY_TOO_LARGE = _declare("entity-too-large", "limit", "Larger than the catalogue takes", SENDER)
 EXPRESSION_CYCLE = _declare("expression-cycle", "validation", "The audience would be part of itself", SENDER)
 EXPRESSION_EMPTY = _declare("expression-empty", "validation", "An and/or without parts", SENDER)
 EXPRESSION_INVALID = _declare("expression-invalid", "validation", "Not an expression node", SENDER)
 EXPRESSION_MIXED_ID_TYPES = _declare(
     "expression-mixed-id-types", "validation", "All parts must have one id type and member type", SENDER
 )
+EXPRESSION_MIXED_OWNERS = _declare(
+    "expression-mixed-owners", "validation", "All parts must have the owner of the composition", SENDER
+)
 EXPRESSION_TOO_DEEP = _declare("expression-too-deep", "limit", "Deeper than 16 levels", SENDER)
 EXPRESSION_TOO_MANY_LEAVES = _declare("expression-too-many-leaves", "limit", "More than 200 leaves", SENDER)
+EXTERNAL_ID_TAKEN = _declare(
+    "external-id-taken", "validation", "Another one has this external id under the same name", SENDER
+)
 FIELD_IMMUTABLE = _declare("field-immutable", "validation", "The field can't be changed", SENDER)
 FIELD_INVALID = _declare("field-invalid", "validation", "The field has a wrong value or type", SENDER)
 FIELD_REQUIRED = _declare("field-required", "validation", "A required field is missing", SENDER)
@@ -85,8 +95,14 @@ NOTIFICATION_UNKNOWN_DIALECT = _declare(
 )
 NO_FEED_FOR_OBJECT = _declare("no-feed-for-object", "not-found", "No feed reads this object's prefix", SENDER)
 
+# The log: one record can't be written.
+MESSAGE_TOO_LARGE = _declare("message-too-large", "limit", "Larger than its topic takes", OPERATOR)
+RECORD_UNREADABLE = _declare("record-unreadable", "malformed", "A record between services is unreadable", OPERATOR)
+
 # Imports: the whole object.
 DAY_INVALID = _declare("day-invalid", "validation", "The folder names a date that does not exist", SENDER)
+IMPORT_EXPIRED = _declare("import-expired", "validation", "What it adds would already have expired", SENDER)
+IMPORT_SUPERSEDED = _declare("import-superseded", "conflict", "A newer full refresh stands in its place", NOBODY)
 OBJECT_ACCESS_DENIED = _declare("object-access-denied", "authorization", "usher may not read the object", OPERATOR)
 OBJECT_DUPLICATE = _declare("object-duplicate", "conflict", "This object version was announced before", NOBODY)
 OBJECT_GONE = _declare("object-gone", "not-found", "The object was deleted before it was read", SENDER)
@@ -107,6 +123,7 @@ ROW_IDENTIFIER_EMPTY = _declare("row-identifier-empty", "validation", "The ident
 ROW_IDENTIFIER_INVALID = _declare(
     "row-identifier-invalid", "validation", "Not an identifier of the feed's id type", SENDER
 )
+ROW_QUOTES = _declare("row-quotes", "malformed", "A quote is not closed, or text follows a closing one", SENDER)
 ROW_TOO_LONG = _declare("row-too-long", "limit", "The row is longer than the limit", SENDER)
 
 # Delivery.
@@ -125,11 +142,28 @@ DELIVERY_ADDRESS_REFUSED = _declare(
     "The address is private, loopback or link-local",
     DESTINATION_OWNER,
 )
+DELIVERY_DESTINATION_UNKNOWN = _declare(
+    "delivery-destination-unknown", "not-found", "The destination was deleted before delivery", DESTINATION_OWNER
+)
 DELIVERY_PERMANENT = _declare(
     "delivery-permanent", "validation", "The destination refuses this delivery for good", DESTINATION_OWNER
 )
 DELIVERY_REDIRECTED = _declare(
     "delivery-redirected", "validation", "The destination answered a redirect", DESTINATION_OWNER
+)
+DELIVERY_SECRET_UNAVAILABLE = _declare(
+    "delivery-secret-unavailable",
+    "authorization",
+    "A secret that the destination refers to can't be read",
+    OPERATOR,
+    retryable=True,
+)
+DELIVERY_SETTINGS_INVALID = _declare(
+    "delivery-settings-invalid",
+    "validation",
+    "The destination's settings don't fit its connector",
+    DESTINATION_OWNER,
+    retryable=True,
 )
 DELIVERY_UNAVAILABLE = _declare(
     "delivery-unavailable",
@@ -137,4 +171,7 @@ DELIVERY_UNAVAILABLE = _declare(
     "The destination did not answer well",
     DESTINATION_OWNER,
     retryable=True,
+)
+DELIVERY_UNREADABLE = _declare(
+    "delivery-unreadable", "malformed", "A record on its way to a destination can't be read", OPERATOR
 )

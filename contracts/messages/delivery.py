@@ -1,10 +1,24 @@
-"""Between the router, the lanes and control: delivery queues and delivery outcomes."""
+"""Between the router, the lanes and control: delivery queues, delivery outcomes, and the router's own state."""
 
 from typing import Literal
 
 import msgspec
 
+from contracts.messages.entities import Activation
 from contracts.messages.published import Cause
+
+
+class RouterState(msgspec.Struct, frozen=True, kw_only=True):
+    """The router's own record of an activation that runs on one changes partition, key `partition/space/activation`.
+
+    A null value: it runs there no more. `step` is the step of the marker that made this form.
+    """
+
+    space_id: str
+    activation: Activation
+    queue: str
+    paused: bool = False
+    step: int
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

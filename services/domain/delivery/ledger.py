@@ -1,0 +1,71 @@
+"""The account of one batch of a lane: what became of every member of every record, and the outcomes that say so.
+
+A `Delivered` outcome is made for each record, not for the batch: after a crash the same records come again in other
+batches, and only what was counted record by record is counted once however the batches fall (architecture.md §4.4).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from contracts.messages.delivery import Delivered
+from contracts.records import Record
+from services.domain.delivery.answers import Fate, Verdict
+from services.domain.delivery.merge import Item, Kept
+
+
+@dataclass(slots=True)
+class _Entry:
+    """The account of one record, in members; `verdict` is the latest that was not good."""
+
+    record: Record
+    kept: Kept
+    delivered: int = 0
+    dead_lettered: int = 0
+    uploads: int = 0
+    verdict: Verdict | None = None
+
+
+class Ledger:
+    """`records[n]` carries the delivery of `kept[n]`."""
+
+    def __init__(self, records: Sequence[Record], kept: Sequence[Kept]) -> None:
+        self._entries = [_Entry(record, one) for record, one in zip(records, kept, strict=True)]
+
+    def uploaded(self, items: Sequence[Item]) -> None:
+        """One request with these items was answered: one upload for each activation, at its last item."""
+        last = {item.delivery.activation_id: item.index for item in items}
+        for index in last.values():
+            self._entries[index].uploads += 1
+
+    def settle(self, item: Item, verdict: Verdict) -> None:
+        """An item has had its last word: delivered, or to be kept in dead letters."""
+        entry = self._entries[item.index]
+        if verdict.fate is Fate.DELIVERED:
+            entry.delivered += len(item.members)
+        else:
+            entry.dead_lettered += len(item.members)
+            entry.verdict = verdict
+
+    def dead(self) -> Iterator[tuple[Record, Verdict]]:
+        """The records of which something must be kept in dead letters, each once, with the reason."""
+        return ((entry.record, entry.verdict) for entry in self._entries if entry.verdict is not None)
+
+    def outcomes(self, queue: str, at: str) -> Iterator[Delivered]:
+        """One outcome for each record, in order; every member must have been settled."""
+        for entry in self._entries:
+            delivery, verdict = entry.kept.delivery, entry.verdict
+            assert entry.kept.merged + entry.delivered + entry.dead_lettered == len(delivery.members)
+            yield Delivered(
+                space_id=delivery.space_id,
+                activation_id=delivery.activation_id,
+                queue=queue,
+                partition=entry.record.partition,
+                through_offset=entry.record.offset + 1,
+                delivered=entry.delivered,
+                merged=entry.kept.merged,
+                dead_lettered=entry.dead_lettered,
+                uploads=entry.uploads,
+                at=at,
+                code=verdict.code.code if verdict and verdict.code else None,
+                detail=verdict.detail if verdict else None,
+            )
