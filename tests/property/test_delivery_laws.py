@@ -126,6 +126,8 @@ def deliver(
 ) -> list[Delivered]:
     """One batch of a lane; `refused[n]` says that request n was refused for good."""
     kept = collapse([codec.decode(record.value or b"", Delivery) for record in records])
+    sent = Counter((one.delivery.activation_id, member) for one in kept for member in one.members)
+    assert set(sent.values()) <= {1}, "a connector would meet an identity twice"
     ledger = Ledger(records, kept)
     for number, items in enumerate(cut(kept, members_max)):
         bad = number < len(refused) and refused[number]
