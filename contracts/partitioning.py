@@ -51,7 +51,12 @@ def key_partition(key: bytes, partitions: int) -> int:
 
 def space_partition(space_id: str, partitions: int) -> int:
     """The partition of a space's commands and of everything keyed by space: Kafka's own murmur2 of the key."""
-    return (_murmur2(space_id.encode()) & 0x7FFFFFFF) % partitions
+    return default_partition(space_id.encode(), partitions)
+
+
+def default_partition(key: bytes, partitions: int) -> int:
+    """The partition that Kafka's default partitioner chooses for a record with this key."""
+    return (_murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def _murmur2(data: bytes) -> int:

@@ -56,14 +56,21 @@ class TransactionalProducer(Protocol):
 
 
 class AssignmentListener(Protocol):
-    """Told of rebalances, in order. While a call runs the group waits: keep it short and await nothing of a poll."""
+    """Told of rebalances, in order. While a call runs the group waits: keep it short and await nothing of a poll.
+
+    No call is made before `join` has returned to a caller that awaits it directly. What a call raises comes out of the
+    member's next `poll`.
+    """
 
     async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
-        """These may belong to another member when this returns. Also called by `GroupMember.close`."""
+        """These may belong to another member when this returns; until then they can be committed.
+
+        Never called with nothing. Also called by `GroupMember.close`.
+        """
         ...
 
     async def on_assigned(self, partitions: frozenset[TopicPartition]) -> None:
-        """The whole present assignment. All of it is paused until `resume`, at no defined position until `seek`."""
+        """The whole present assignment, maybe empty. It has no position: nothing of it comes until `seek`."""
         ...
 
 
@@ -84,7 +91,10 @@ class GroupMember(Protocol):
         ...
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        """The next poll starts there. The partition must be assigned, else nothing happens."""
+        """The next poll starts there. The partition must be assigned, else nothing happens.
+
+        A rebalance forgets positions: seek again whatever is assigned anew.
+        """
         ...
 
     async def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -92,13 +102,19 @@ class GroupMember(Protocol):
         ...
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commits for the Deliver loop. Partitions no longer assigned are left out silently: never after revoke."""
+        """Commits for the Deliver loop. Partitions no longer assigned are left out silently: never after revoke.
+
+        Raises `Unavailable` also where the group has gone on without this member, which hears of it soon.
+        """
         ...
 
     def assigned(self) -> frozenset[TopicPartition]: ...
 
     async def close(self) -> None:
-        """Leaves: calls `on_revoked` with what is assigned, then stops. (aiokafka's own stop() would not call it.)"""
+        """Leaves: calls `on_revoked` with what is assigned, then stops. (aiokafka's own stop() would not call it.)
+
+        A static member's partitions wait for its successor until the session timeout; all others are handed on now.
+        """
         ...
 
 

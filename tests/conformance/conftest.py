@@ -1,0 +1,23 @@
+"""Every test of this folder runs over the memory log and over a real Kafka."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.runtime.log import Log
+from tests.conformance.harness import LogHarness, MemoryHarness
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.broker)])
+async def harness(request: pytest.FixtureRequest) -> AsyncIterator[LogHarness]:
+    if request.param == "kafka":
+        pytest.skip("the kafka log is not built yet")
+    made = MemoryHarness()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def log(harness: LogHarness) -> Log:
+    """The first process."""
+    return harness.connect("first")
