@@ -32,7 +32,7 @@ PartitionSetting = Literal["control", "membership", "intake", "deliveries"]
 
 
 class TopicPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One page of `topics/`. `retention_hours` -1 is unlimited."""
+    """One page of `topics/`. `retention_hours` -1 is unlimited; `also` are the topic's other messages, by `ce_type`."""
 
     purpose: str
     key: str
@@ -45,6 +45,7 @@ class TopicPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     readers: list[str]
     dead_letters: bool
     public: bool
+    also: list[str] = []
 
 
 class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
