@@ -1,0 +1,171 @@
+"""What a connector says about itself, as data: settings, secrets and limits, each with its type and its meaning.
+
+Control checks commands by it, the lanes fill in defaults from it, documentation is made from it. A declaration holds no
+values and does nothing.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from contracts import codes
+from contracts.codes import Code
+
+ANY_NAME: Final = "*"
+_URL_CHARS_MAX: Final = 2048
+_URL_FORM: Final = re.compile(r"[\x21-\x7e]+")
+_SECRET_REFERENCE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\x00]+")
+
+
+@dataclass(frozen=True, slots=True)
+class SettingField:
+    """One entry of a destination's `settings`. `minimum` and `maximum` bound numbers, both inclusive."""
+
+    name: str
+    kind: Literal["url", "text", "integer", "number", "boolean"]
+    title: str
+    required: bool = False
+    default: object = None
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretField:
+    """One entry of a destination's `secrets`, a reference: `env:NAME` or `file:/path`. `ANY_NAME`: under any name."""
+
+    name: str
+    title: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may carry and how often one may come: what holds where a destination's `limits` say nothing.
+
+    An item of the limits is one member. `requests_per_second` None is no limit.
+    """
+
+    items_per_request: int
+    items_per_request_max: int
+    requests_per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """All that usher and its users need to know about a connector before they use it."""
+
+    slug: str
+    title: str
+    settings: tuple[SettingField, ...]
+    secrets: tuple[SecretField, ...]
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong with one entry; `field` is its path (`settings.url`). `unknown-field` alone is no hindrance."""
+
+    field: str
+    code: Code
+    detail: str
+
+
+def mistakes(
+    declaration: Declaration,
+    *,
+    settings: Mapping[str, object],
+    secrets: Mapping[str, str],
+    limits: Mapping[str, object],
+) -> list[Mistake]:
+    """Everything that is wrong with a destination's entries. No detail repeats a value: it may be a secret."""
+    found = [*_setting_mistakes(declaration, settings), *_secret_mistakes(declaration, secrets)]
+    return [*found, *_limit_mistakes(declaration, limits)]
+
+
+def filled(declaration: Declaration, settings: Mapping[str, object]) -> dict[str, object]:
+    """The settings with the defaults of those that are absent; what isn't declared is left out."""
+    return {field.name: settings.get(field.name, field.default) for field in declaration.settings}
+
+
+def limited(declaration: Declaration, limits: Mapping[str, object]) -> Limits:
+    """The limits that hold for a destination, its own entries being free of mistakes."""
+    items, rate = limits.get("items_per_request"), limits.get("requests_per_second")
+    return Limits(
+        items_per_request=items if isinstance(items, int) else declaration.limits.items_per_request,
+        items_per_request_max=declaration.limits.items_per_request_max,
+        requests_per_second=float(rate) if isinstance(rate, int | float) else declaration.limits.requests_per_second,
+    )
+
+
+def _setting_mistakes(declaration: Declaration, settings: Mapping[str, object]) -> Iterator[Mistake]:
+    yield from _unknown("settings", settings, {field.name for field in declaration.settings})
+    for field in declaration.settings:
+        value = settings.get(field.name)
+        if value is not None:
+            detail = _wrong(field, value)
+            if detail:
+                yield Mistake(f"settings.{field.name}", codes.FIELD_INVALID, detail)
+        elif field.required or field.name in settings:  # null is no way to ask for the default
+            yield Mistake(f"settings.{field.name}", codes.FIELD_REQUIRED, field.title)
+
+
+def _secret_mistakes(declaration: Declaration, secrets: Mapping[str, str]) -> Iterator[Mistake]:
+    names = {field.name for field in declaration.secrets}
+    if ANY_NAME not in names:
+        yield from _unknown("secrets", secrets, names)
+    for field in declaration.secrets:
+        if field.required and not (secrets if field.name == ANY_NAME else field.name in secrets):
+            yield Mistake(f"secrets.{field.name}", codes.FIELD_REQUIRED, field.title)
+    for name, reference in secrets.items():
+        if not _SECRET_REFERENCE.fullmatch(reference):
+            detail = "a secret is given by reference: env:NAME or file:/path"
+            yield Mistake(f"secrets.{name}", codes.FIELD_INVALID, detail)
+
+
+def _limit_mistakes(declaration: Declaration, limits: Mapping[str, object]) -> Iterator[Mistake]:
+    yield from _unknown("limits", limits, {"items_per_request", "requests_per_second"})
+    most = declaration.limits.items_per_request_max
+    items = limits.get("items_per_request", 1)
+    if isinstance(items, bool) or not isinstance(items, int) or not 1 <= items <= most:
+        yield Mistake("limits.items_per_request", codes.FIELD_INVALID, f"a whole number from 1 to {most}")
+    rate = limits.get("requests_per_second", 1)
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0.001 <= rate <= 1_000_000:
+        yield Mistake("limits.requests_per_second", codes.FIELD_INVALID, "a number from 0.001 to 1000000")
+
+
+def _unknown(part: str, given: Mapping[str, object], known: set[str]) -> Iterator[Mistake]:
+    for name in given:
+        if name not in known:
+            yield Mistake(f"{part}.{name}", codes.UNKNOWN_FIELD, f"known are {', '.join(sorted(known)) or 'none'}")
+
+
+def _wrong(field: SettingField, value: object) -> str | None:
+    """What is wrong with a value, in words that don't repeat it."""
+    match field.kind:
+        case "url":
+            return None if isinstance(value, str) and _is_url(value) else "an http or https URL without a user in it"
+        case "text":
+            return None if isinstance(value, str) and value else "a text that isn't empty"
+        case "boolean":
+            return None if isinstance(value, bool) else "true or false"
+        case "integer" | "number":
+            numeric = isinstance(value, int if field.kind == "integer" else int | float) and not isinstance(value, bool)
+            low = float("-inf") if field.minimum is None else field.minimum
+            high = float("inf") if field.maximum is None else field.maximum
+            if isinstance(value, int | float) and numeric and low <= value <= high:
+                return None
+            return f"{'a whole' if field.kind == 'integer' else 'a'} number from {low:g} to {high:g}"
+
+
+def _is_url(text: str) -> bool:
+    if len(text) > _URL_CHARS_MAX or not _URL_FORM.fullmatch(text):
+        return False
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and port != 0

@@ -1,0 +1,11 @@
+"""All connectors by slug. A folder of `services/connectors` that is not here fails a test."""
+
+from types import MappingProxyType
+from typing import Final
+
+from services.connectors.base import Connector
+from services.connectors.webhook.definition import Webhook
+
+_ALL: Final[tuple[Connector, ...]] = (Webhook(),)
+
+CONNECTORS: Final = MappingProxyType({connector.declaration.slug: connector for connector in _ALL})

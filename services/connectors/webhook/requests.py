@@ -1,0 +1,75 @@
+"""The body of a webhook: a function of the items alone, so that every attempt and every replay sends the same bytes.
+
+Nothing that can change between two attempts may stand here, not even an audience's name.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from contracts.messages.published import Cause
+from services.connectors.base import Request
+from services.domain.delivery.merge import Item
+
+MESSAGE_TYPE: Final = "audience.membership"
+_CHANGE: Final[dict[str, Literal["entered", "exited"]]] = {"add": "entered", "remove": "exited"}
+
+
+class WebhookDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """Members that entered or exited one audience, for one activation.
+
+    For each (activation, member) the highest `sequence` is the truth. `delivery_id` never stands for two contents.
+    With `resync` the members were members already; `cause` is null then. `at` is RFC 3339.
+    """
+
+    delivery_id: str
+    sequence: int
+    space_id: str
+    activation_id: str
+    connection_id: str
+    audience_id: str
+    change: Literal["entered", "exited"]
+    resync: bool
+    id_type: str
+    members: list[str]
+    at: str
+    step: int
+    cause: Cause | None
+
+
+class WebhookMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of one request."""
+
+    type: str = MESSAGE_TYPE
+    deliveries: list[WebhookDelivery]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def request(items: Sequence[Item]) -> Request:
+    """One request with all of the items. Its id is a digest of its body, and so the webhook-id of those bytes only."""
+    body = _encode(WebhookMessage(deliveries=[_delivery(item) for item in items]))
+    # No dots: they separate the parts of what is signed.
+    return Request(id=f"msg_{hashlib.sha256(body).hexdigest()[:32]}", items=tuple(items), body=body)
+
+
+def _delivery(item: Item) -> WebhookDelivery:
+    delivery = item.delivery
+    return WebhookDelivery(
+        delivery_id=item.id,
+        sequence=delivery.sequence,
+        space_id=delivery.space_id,
+        activation_id=delivery.activation_id,
+        connection_id=delivery.connection_id,
+        audience_id=delivery.audience_id,
+        change=_CHANGE[delivery.operation],
+        resync=delivery.resync,
+        id_type=delivery.id_type,
+        members=item.members,
+        at=delivery.at,
+        step=delivery.step,
+        cause=delivery.cause,
+    )

@@ -1,0 +1,164 @@
+"""The webhook connector: its bytes, its signatures (checked by the standard's own code), its verdicts."""
+
+import base64
+import time
+from typing import Any
+
+import msgspec
+import pytest
+import standardwebhooks
+
+from services.connectors.base import Secret, SecretUnavailable
+from services.connectors.declaration import filled, mistakes
+from services.connectors.webhook.definition import DECLARATION, Webhook
+from services.domain.delivery.answers import Fate
+from services.domain.delivery.merge import Item, collapse, cut
+from services.runtime.web import WebAnswer, WebRequest
+from tests.unit.domain.delivery.making import delivery
+
+SETTINGS = filled(DECLARATION, {"url": "https://example.com/hook"})
+OLD = "whsec_" + base64.b64encode(b"o" * 24).decode()
+NEW = "whsec_" + base64.b64encode(b"n" * 64).decode()
+OTHER = "whsec_" + base64.b64encode(b"x" * 32).decode()
+
+
+def items() -> list[Item]:
+    said = [
+        delivery(41, "add", ["u1", "ü²", '"quoted"\\']),
+        delivery(42, "remove", ["u1"]),
+        delivery(43, "add", ["u9"], activation_id="act_2", resync=True),
+    ]
+    (batch,) = cut(collapse(said), 1_000)
+    return batch
+
+
+def attempt(now_ms: int, **secrets: str) -> WebRequest:
+    webhook = Webhook()
+    (request,) = webhook.requests(items())
+    return webhook.attempt(request, SETTINGS, {name: Secret(value) for name, value in secrets.items()}, now_ms)
+
+
+def verified(sent: WebRequest, secret: str) -> Any:
+    return standardwebhooks.Webhook(secret).verify(sent.body, dict(sent.headers))
+
+
+def test_the_body_says_what_happened() -> None:
+    (request,) = Webhook().requests(items())
+    body = msgspec.json.decode(request.body)
+    assert body["type"] == "audience.membership"
+    first, second, third = body["deliveries"]
+    assert first == {
+        "delivery_id": items()[0].id,
+        "sequence": 41,
+        "space_id": "acme",
+        "activation_id": "act_1",
+        "connection_id": "con_1",
+        "audience_id": "aud_1",
+        "change": "entered",
+        "resync": False,
+        "id_type": "kuid",
+        "members": ["ü²", '"quoted"\\'],
+        "at": "2026-01-02T00:00:00.000Z",
+        "step": 7,
+        "cause": {"kind": "import", "id": "imp_1"},
+    }
+    assert (second["delivery_id"], second["change"], second["members"]) == ("acme.7.0.42.act_1", "exited", ["u1"])
+    assert (third["activation_id"], third["resync"], third["cause"]) == ("act_2", True, None)
+    assert request.items == tuple(items())
+
+
+def test_the_same_items_have_the_same_id_and_bytes_and_others_have_others() -> None:
+    webhook = Webhook()
+    (one,), (two,) = webhook.requests(items()), webhook.requests(items())
+    assert (one.id, one.body) == (two.id, two.body)
+    (less,) = webhook.requests(items()[:2])
+    assert less.id != one.id
+    assert one.id.startswith("msg_")
+    assert "." not in one.id
+
+
+def test_every_attempt_has_the_same_id_and_its_own_time() -> None:
+    first, second = attempt(1_000_000, a=OLD), attempt(9_000_999, a=OLD)
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert (first.headers["webhook-timestamp"], second.headers["webhook-timestamp"]) == ("1000", "9000")
+    assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
+    assert first.body == second.body
+    assert (first.method, first.url, first.timeout_seconds) == ("POST", "https://example.com/hook", 15.0)
+
+
+def test_the_standards_own_code_verifies_each_secret_during_rotation() -> None:
+    sent = attempt(time.time_ns() // 1_000_000, one=OLD, two=NEW)
+    for secret in (OLD, NEW):
+        assert verified(sent, secret)["type"] == "audience.membership"
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        verified(sent, OTHER)
+
+
+def test_one_value_may_hold_several_secrets_and_lack_padding() -> None:
+    sent = attempt(time.time_ns() // 1_000_000, one=f"{OLD}\n{NEW.rstrip('=')}\n")
+    assert len(sent.headers["webhook-signature"].split()) == 2
+    verified(sent, NEW)
+
+
+def test_a_changed_body_is_not_verified() -> None:
+    sent = attempt(time.time_ns() // 1_000_000, one=OLD)
+    forged = WebRequest(method="POST", url=sent.url, headers=sent.headers, body=sent.body.replace(b"u9", b"u8"))
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        verified(forged, OLD)
+
+
+def test_without_secrets_nothing_is_signed() -> None:
+    assert "webhook-signature" not in attempt(0).headers
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        " \n",
+        "hunter2",
+        "whsec_",
+        "whsec_!!!",
+        "whsec_" + base64.b64encode(b"short").decode(),
+        "whsec_" + base64.b64encode(b"l" * 65).decode(),
+        base64.b64encode(b"p" * 32).decode(),
+        f"{OLD} hunter2",
+        "whsec_ü",
+    ],
+)
+def test_what_is_no_signing_secret_is_refused_and_never_repeated(value: str) -> None:
+    with pytest.raises(SecretUnavailable) as caught:
+        attempt(0, name=value)
+    text = f"{caught.value!r} {caught.value.__context__!r}"
+    assert all(part not in text for part in value.split() if len(part) > 6)
+
+
+def test_a_secret_does_not_show_itself() -> None:
+    secret = Secret(OLD)
+    assert OLD not in f"{secret} {secret!r} {[secret]}"
+    assert secret.reveal() == OLD
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff" * 100, b'{"errors":[1,2]}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    ("status", "fate"),
+    [(200, Fate.DELIVERED), (302, Fate.REFUSED), (401, Fate.UNAUTHORIZED), (410, Fate.GONE), (503, Fate.UNAVAILABLE)],
+)
+def test_the_status_is_the_verdict_on_every_item_whatever_the_body(status: int, fate: Fate, body: bytes) -> None:
+    webhook = Webhook()
+    (request,) = webhook.requests(items())
+    said = webhook.outcomes(request, WebAnswer(status=status, headers={}, body=body))
+    assert {item_id: verdict.fate for item_id, verdict in said.items()} == {item.id: fate for item in items()}
+
+
+def test_no_identifier_reaches_a_header() -> None:
+    sent = attempt(0, one=OLD)
+    assert not any("u1" in text or "ü" in text or OLD in text for text in sent.headers.values())
+    assert all(text.isascii() and text.isprintable() for text in sent.headers.values())
+
+
+def test_the_declaration_takes_any_number_of_secrets() -> None:
+    good = {"url": "https://example.com/hook"}
+    assert mistakes(DECLARATION, settings=good, secrets={}, limits={}) == []
+    assert mistakes(DECLARATION, settings=good, secrets={"a": "env:A", "b": "file:/b"}, limits={}) == []
+    assert [one.field for one in mistakes(DECLARATION, settings=good, secrets={"a": OLD}, limits={})] == ["secrets.a"]
