@@ -1,12 +1,10 @@
 """One budget of time shared by all the steps of a path: the sum of their waits is bounded, not each alone."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any
 
 from services.runtime.clock import Clock
-
-T = TypeVar("T")
+from services.runtime.waiting import ended_within
 
 
 class Deadline:
@@ -23,7 +21,13 @@ class Deadline:
     def expired(self) -> bool:
         return self.remaining_seconds() <= 0.0
 
-    async def bound(self, work: Awaitable[T]) -> T:
-        """The result of `work` within what is left; cancels it and raises `TimeoutError` when that is over."""
-        async with asyncio.timeout(self.remaining_seconds()):
-            return await work
+    async def ended(self, *tasks: "asyncio.Future[Any]", at_most_seconds: float | None = None) -> bool:
+        """Whether all `tasks` end within what is left (and within `at_most_seconds`); cancels none of them."""
+        left = self.remaining_seconds()
+        return await ended_within(self._clock, left if at_most_seconds is None else min(left, at_most_seconds), tasks)
+
+    async def end(self, *tasks: "asyncio.Future[Any]") -> None:
+        """Cancels `tasks` and waits for them as long as something is left."""
+        for task in tasks:
+            task.cancel()
+        await self.ended(*tasks)

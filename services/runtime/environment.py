@@ -69,6 +69,13 @@ def load_settings() -> Settings:
     return settings
 
 
+def unknown_variables() -> list[str]:
+    """Environment variables with our prefix that mean nothing to us."""
+    known = {variable(field) for field in Settings.model_fields}
+    ours = {name for name in os.environ if name.startswith(PREFIX)}
+    return sorted(name for name in ours if name not in known and name.removesuffix("_FILE") not in known)
+
+
 def stack_state() -> dict[str, Any]:
     """What `usher stack up` wrote nearest above the working directory (`deploy.local.state`); {} where nothing is."""
     here = Path.cwd()

@@ -1,0 +1,191 @@
+"""The task of one partition in the Deliver loop: poll, handle, commit, through failures and rebalances.
+
+A rebalance takes every partition from everybody for a moment. What is being handled then goes on, since a long reading
+must survive a rebalance that gives its request back: only committing and new records wait. When the partition comes
+back at the same committed offset, nothing has happened; at another one somebody else went on, and we follow from there.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from contracts.records import Record, TopicPartition
+from services.runtime.backoff import Backoff
+from services.runtime.clock import Clock
+from services.runtime.failures import Unavailable
+from services.runtime.health import Pulse
+from services.runtime.log import GroupMember, Log
+from services.runtime.loop_events import (
+    DELIVER_RECORDS,
+    DELIVER_SECONDS,
+    DeliveryRestarted,
+    DeliveryResumed,
+    DeliveryRetried,
+)
+from services.runtime.waiting import unless
+
+if TYPE_CHECKING:
+    from services.runtime.deliver import Deliver
+
+IDLE_POLL_SECONDS: Final = 5.0
+
+
+class Lane:
+    """One partition's task. `suspend`, `resume` and `end` are called by the loop at any time."""
+
+    def __init__(
+        self,
+        partition: TopicPartition,
+        group: str,
+        deliver: "Deliver",
+        log: Log,
+        *,
+        clock: Clock,
+        pulse: Pulse,
+        backoff: Backoff,
+        records_max: int,
+    ) -> None:
+        self.partition = partition
+        self._group = group
+        self._deliver = deliver
+        self._log = log
+        self._clock = clock
+        self._pulse = pulse
+        self._backoff = backoff
+        self._records_max = records_max
+        self._finish = asyncio.Event()
+        self._ours = asyncio.Event()
+        self._ours.set()
+        self._stirred = asyncio.Event()  # ends a poll: its position is undefined, or nobody wants its records
+        self._tenure = 0  # counts the rebalances that we were told of
+        self._seated = 0  # the tenure in which our position was defined; another one now means: ask anew
+
+    def suspend(self) -> None:
+        """The partition may go to another owner: from here on nothing is committed and nothing new begun."""
+        self._tenure += 1
+        self._ours.clear()
+        self._stirred.set()
+
+    def resume(self) -> None:
+        """The partition is ours in a new assignment, which left its position undefined."""
+        self._tenure += 1
+        self._ours.set()
+        self._stirred.set()
+
+    def end(self) -> None:
+        """Ends after the `handle` under way; its records are committed if they are still ours."""
+        self._finish.set()
+        self._stirred.set()
+
+    async def run(self, member: GroupMember) -> None:
+        """Works until `end` or cancelled. Raises `Fatal`, and whatever a bug raises."""
+        begun = False
+        try:
+            with self._pulse:
+                while not self._finish.is_set():
+                    try:
+                        if not begun:
+                            await self._deliver.assigned(self.partition)
+                            begun = True
+                        await self._work(member)
+                    except Unavailable as error:
+                        await self._wait(error)
+        finally:
+            if begun:
+                await self._deliver.revoked(self.partition)
+
+    async def _work(self, member: GroupMember) -> None:
+        """One stretch of turns from a position that was asked for; ends where it must be asked for anew."""
+        offset = await self._position(member)
+        while offset is not None and not self._finish.is_set():
+            offset = await self._turn(member, offset)
+            self._pulse.beat()
+
+    async def _position(self, member: GroupMember) -> int | None:
+        """Seeks to where the group's work stands; None where a rebalance came between."""
+        await unless(self._finish, self._ours.wait())
+        self._stirred.clear()
+        tenure = self._tenure
+        offset = await self._committed()
+        if tenure != self._tenure or not self._ours.is_set():
+            return None
+        self._seated = tenure
+        member.seek(self.partition, offset)
+        return offset
+
+    async def _committed(self) -> int:
+        places = [self.partition]
+        committed = await self._log.committed(self._group, places)
+        return (committed or await self._log.begin_offsets(places))[self.partition]
+
+    async def _turn(self, member: GroupMember, offset: int) -> int | None:
+        """Polls, handles and commits once; the next offset, or None where the position must be asked for anew."""
+        if self._seated != self._tenure:
+            return None
+        records = await unless(
+            self._stirred,
+            member.poll([self.partition], records_max=self._records_max, timeout_seconds=IDLE_POLL_SECONDS),
+        )
+        if not records:
+            return offset
+        began = self._clock.monotonic_seconds()
+        if not await self._handled(records):
+            return None
+        after = records[-1].offset + 1
+        if self._seated != self._tenure and not await self._came_back(member, offset, after):
+            return None
+        await self._commit(member, after)
+        DELIVER_RECORDS.add(len(records), group=self._group)
+        DELIVER_SECONDS.observe(self._clock.monotonic_seconds() - began, group=self._group)
+        return after
+
+    async def _handled(self, records: Sequence[Record]) -> bool:
+        """Hands the records over until they are done; False where they are no longer ours to try again."""
+        while True:
+            try:
+                await self._deliver.handle(self.partition, records)
+            except Unavailable as error:
+                await self._wait(error)
+                if self._finish.is_set() or self._seated != self._tenure:
+                    return False
+            else:
+                self._backoff.reset()
+                return True
+
+    async def _came_back(self, member: GroupMember, offset: int, after: int) -> bool:
+        """Whether the partition came out of a rebalance as it went in, so that what was handled may be committed.
+
+        The committed offset tells: whoever had the partition in between and got anything done has moved it.
+        """
+        await unless(self._finish, self._ours.wait())
+        self._stirred.clear()
+        tenure = self._tenure
+        same = self._ours.is_set() and await self._committed() == offset and tenure == self._tenure
+        event = DeliveryResumed if same else DeliveryRestarted
+        event(self._group, self.partition.topic, self.partition.partition).emit()
+        if same:
+            self._seated = tenure
+            member.seek(self.partition, after)
+        return same
+
+    async def _commit(self, member: GroupMember, after: int) -> None:
+        """Commits while the partition is ours. Given up only where it is not: what was done must not be done again.
+
+        `GroupMember.commit` leaves out a partition that was revoked meanwhile; then `_seated` no longer holds, the
+        position is asked for anew, and the records come again: at least once.
+        """
+        while self._seated == self._tenure:
+            try:
+                await member.commit({self.partition: after})
+            except Unavailable as error:
+                if self._finish.is_set():
+                    return
+                await self._wait(error)
+            else:
+                return
+
+    async def _wait(self, error: Unavailable) -> None:
+        delay = self._backoff.next_seconds(error.retry_after_seconds)
+        DeliveryRetried(self._group, self.partition.topic, self.partition.partition, str(error), delay).emit()
+        self._pulse.beat()
+        await unless(self._finish, self._clock.sleep(delay))

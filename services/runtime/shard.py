@@ -1,0 +1,210 @@
+"""The life of one shard of the Fold loop: it owns the numbered steps and the reasons for their order.
+
+Made by `fold` for each shard that is assigned; knows nothing of groups and rebalances beyond being told to end.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from contracts.records import Record, TopicPartition
+from services.runtime.backoff import Backoff
+from services.runtime.clock import Clock
+from services.runtime.drain import Chunk, Drain
+from services.runtime.failures import Fenced, Unavailable
+from services.runtime.health import Health
+from services.runtime.log import GroupMember, Log, TransactionalProducer
+from services.runtime.loop_events import (
+    FOLD_OUTS,
+    FOLD_RECORDS,
+    FOLD_SECONDS,
+    PollFailed,
+    ShardAbandoned,
+    ShardRestored,
+    ShardRetried,
+)
+from services.runtime.waiting import unless
+
+if TYPE_CHECKING:
+    from services.runtime.fold import Fold, FoldService, Offload
+
+T = TypeVar("T")
+
+IDLE_POLL_SECONDS: Final = 1.0
+_PROGRESS_SECONDS_MAX: Final = 900.0  # one chunk of the longest step, or one restore
+
+
+class _Left(Exception):  # noqa: N818 - not a failure: the shard was abandoned in the middle of a transaction
+    """Unwinds to where producer and state are dropped."""
+
+
+class Shard:
+    """One shard from its assignment to its end. `finish` and `abandon` may be set from outside at any time.
+
+    finish   end after the transaction under way
+    abandon  end now, or when the chunk that is being folded returns: the transaction is aborted
+    """
+
+    def __init__(
+        self,
+        number: int,
+        service: "FoldService",
+        log: Log,
+        *,
+        clock: Clock,
+        health: Health,
+        backoff: Backoff,
+        offload: "Offload",
+    ) -> None:
+        self.number = number
+        self.finish = asyncio.Event()
+        self.abandon = asyncio.Event()
+        self.folding: asyncio.Future[Chunk] | None = None  # outlives a cancelled task: threads can't be ended
+        self._service = service
+        self._log = log
+        self._clock = clock
+        self._backoff = backoff
+        self._offload = offload
+        self._name = f"{service.group}-{number}"
+        self._pulse = health.pulse(self._name, allowed_seconds=_PROGRESS_SECONDS_MAX)
+        self._partitions = [TopicPartition(topic, number) for topic in service.topics]
+        self._next: dict[TopicPartition, int] = {}
+        self._due_ms: int | None = None
+
+    async def run(self, member: GroupMember, restored: Callable[[], None]) -> None:
+        """Folds until `finish` or `abandon`. Raises `Fenced`, `Fatal`, and whatever a bug raises.
+
+        `Unavailable` is handled here: the outcome of a transaction may be unknown then, so producer and state are
+        thrown away and made anew. That is right only as long as the shard is ours, hence the check before each round.
+        """
+        with self._pulse:
+            while not self.finish.is_set():
+                try:
+                    await self._own(member, restored)
+                except _Left:
+                    ShardAbandoned(group=self._service.group, shard=self.number).emit()
+                except Unavailable as error:
+                    delay = self._backoff.next_seconds(error.retry_after_seconds)
+                    ShardRetried(self._service.group, self.number, str(error), delay).emit()
+                    await unless(self.finish, self._clock.sleep(delay))
+                    self._pulse.beat()
+
+    async def _own(self, member: GroupMember, restored: Callable[[], None]) -> None:
+        """Makes the shard ours and folds it.
+
+        1. Initialise the producer. This fences every earlier owner and settles its open transaction, so that nothing
+           can change any more what step 2 reads.
+        2. Read the committed offsets. Before step 1 an earlier owner's commit could still land behind them.
+        3. Restore the state to exactly these offsets: state, output and offsets moved together, so they belong
+           together.
+        4. Seek there (to the beginning where nothing is committed): only now may a record be polled.
+        5. Poll → fold → transaction, until told to end.
+        """
+        began = self._clock.monotonic_seconds()
+        producer = await self._log.transactional_producer(
+            self._name, timeout_seconds=self._service.transaction_timeout_seconds
+        )
+        try:
+            committed = await self._log.committed(self._service.group, self._partitions)
+            fold = await self._service.restore(
+                self.number, {partition.topic: offset for partition, offset in committed.items()}
+            )
+            begins = await self._log.begin_offsets([place for place in self._partitions if place not in committed])
+            self._next = begins | committed
+            for partition, offset in self._next.items():
+                member.seek(partition, offset)
+            self._due_ms = await self._offload(fold.due_ms)
+            ShardRestored(self._service.group, self.number, self._clock.monotonic_seconds() - began).emit()
+            restored()
+            while not self.finish.is_set():
+                await self._turn(member, producer, fold)
+                self._backoff.reset()
+                self._pulse.beat()
+        finally:
+            with suppress(Fenced, Unavailable):
+                await producer.close()
+
+    async def _turn(self, member: GroupMember, producer: TransactionalProducer, fold: "Fold") -> None:
+        """One batch, then what is due: under constant load time must pass too."""
+        records = await unless(self.finish, self._poll(member))
+        if records:
+            await self._transact(producer, Drain(fold, records, self._clock.now_ms()), records)
+        if self._until_due_seconds() <= 0 and not self.finish.is_set():
+            await self._transact(producer, Drain(fold, (), self._clock.now_ms()), ())
+
+    async def _poll(self, member: GroupMember) -> list[Record]:
+        """The next batch. That nothing can be read just now says nothing about the state: it is kept."""
+        while True:
+            try:
+                return await member.poll(
+                    self._partitions, records_max=self._service.records_max, timeout_seconds=self._until_due_seconds()
+                )
+            except Unavailable as error:
+                delay = self._backoff.next_seconds(error.retry_after_seconds)
+                PollFailed(self._service.group, self.number, str(error), delay).emit()
+                await self._clock.sleep(delay)
+                self._pulse.beat()
+                for partition, offset in self._next.items():
+                    member.seek(partition, offset)
+
+    def _until_due_seconds(self) -> float:
+        if self._due_ms is None:
+            return IDLE_POLL_SECONDS
+        return min(max((self._due_ms - self._clock.now_ms()) / 1000, 0.0), IDLE_POLL_SECONDS)
+
+    async def _transact(self, producer: TransactionalProducer, drain: Drain, records: Sequence[Record]) -> None:
+        """Folds and writes one batch in one transaction, opened when there is something to write.
+
+        Each chunk is stored before the next is made, so that a step of any length is never held whole. An open
+        transaction hides later records of everybody on its partitions: so it is opened late, and aborted at once when
+        the shard is abandoned or the fold fails. After `Unavailable` it is not aborted: a late abort could hit the
+        transaction of the producer that is made next (streaming-practice.md §1.1, rule 2).
+        """
+        began = self._clock.monotonic_seconds()
+        offsets = _next_offsets(records)
+        opened = False
+        outs = 0
+        try:
+            last = False
+            while not last:
+                chunk = await self._next_chunk(drain)
+                for spec in chunk.topics:
+                    await self._log.ensure_topic(spec)
+                last = chunk.last
+                if (chunk.outs or (last and records)) and not opened:
+                    await producer.begin()
+                    opened = True
+                if chunk.outs:
+                    await producer.send(chunk.outs)
+                    outs += len(chunk.outs)
+            if opened:
+                await producer.commit(offsets, self._service.group)
+        except (Fenced, Unavailable, asyncio.CancelledError):
+            raise
+        except BaseException:
+            if opened:
+                with suppress(Fenced, Unavailable):
+                    await producer.abort()
+            raise
+        self._due_ms = chunk.due_ms
+        self._next |= offsets
+        FOLD_RECORDS.add(len(records), group=self._service.group)
+        FOLD_OUTS.add(outs, group=self._service.group)
+        FOLD_SECONDS.observe(self._clock.monotonic_seconds() - began, group=self._service.group)
+
+    async def _next_chunk(self, drain: Drain) -> Chunk:
+        """The next chunk, made in a thread; raises `_Left` where the shard was abandoned meanwhile.
+
+        Shielded: a thread can't be cancelled, and whoever folds this shard next has to wait for it.
+        """
+        self.folding = asyncio.ensure_future(self._offload(drain.next_chunk))
+        chunk = await asyncio.shield(self.folding)
+        if self.abandon.is_set():
+            raise _Left
+        return chunk
+
+
+def _next_offsets(records: Sequence[Record]) -> dict[TopicPartition, int]:
+    """Batches are in order for each partition: the last record of each one wins."""
+    return {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
