@@ -115,6 +115,23 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     step: int
 
 
+class ActivationDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """`audience.difference`: what the destination of a resumed or ended activation lacks or has too much.
+
+    Addressed to that activation alone, and no change of the audience: `entered` are to be added there, `exited` removed.
+    """
+
+    space_id: str
+    activation_id: str
+    audience_id: str
+    change: Literal["entered", "exited"]
+    member_type: str
+    id_type: str
+    at: str
+    members: list[str]
+    step: int
+
+
 class ActivationMarker(msgspec.Struct, frozen=True, kw_only=True):
     """`activation.started`, `.updated`, `.paused`, `.resumed` or `.ended` at its place in the changes, for usher itself."""
 

@@ -1,0 +1,55 @@
+"""Evaluation of expressions over bitmaps (engine.md §2).
+
+Evaluation goes identity by identity in meaning: whether one is a member depends on its own memberships alone. So the
+same function serves whole sets and touched identities only: give it sets cut to those touched.
+"""
+
+from collections.abc import Callable, Iterator
+
+from pyroaring import BitMap
+
+from contracts.messages.entities import Expression
+
+MembersOf = Callable[[str], BitMap]
+
+
+def evaluate(node: Expression, members_of: MembersOf, known: BitMap) -> BitMap:
+    """Whom the expression selects, a set of its own. `not` is the complement within `known`.
+
+    Raises ValueError for what is no expression.
+    """
+    if node.audience is not None:
+        return members_of(node.audience).copy()
+    if node.not_ is not None:
+        return known - evaluate(node.not_, members_of, known)
+    if node.or_:
+        return BitMap.union(*(evaluate(part, members_of, known) for part in node.or_))
+    if node.and_:
+        return _intersect(node.and_, members_of, known)
+    raise ValueError("an expression node has none of its four keys, or an empty list")
+
+
+def parts_of(node: Expression) -> frozenset[str]:
+    """The ids of all audiences that it names."""
+    return frozenset(leaf.audience for leaf in _nodes(node) if leaf.audience is not None)
+
+
+def has_not(node: Expression) -> bool:
+    """Whether identities that become known may change it."""
+    return any(part.not_ is not None for part in _nodes(node))
+
+
+def _intersect(parts: list[Expression], members_of: MembersOf, known: BitMap) -> BitMap:
+    """What is selected lies within the known, so `a and not b` is a difference."""
+    wanted = [evaluate(part, members_of, known) for part in parts if part.not_ is None]
+    found = BitMap.intersection(*wanted) if wanted else known.copy()
+    for part in parts:
+        if part.not_ is not None:
+            found -= evaluate(part.not_, members_of, known)
+    return found
+
+
+def _nodes(node: Expression) -> Iterator[Expression]:
+    yield node
+    for part in (*(node.and_ or ()), *(node.or_ or ()), *((node.not_,) if node.not_ else ())):
+        yield from _nodes(part)

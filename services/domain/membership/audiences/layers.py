@@ -1,0 +1,129 @@
+"""The layers of one list audience on one partition: what they hold, what takes from them, when they leave.
+
+Set arithmetic only: which import or command comes when is decided by `application`, what changed by
+`audiences.ListAudience`. Rules: engine.md §1.
+"""
+
+from dataclasses import dataclass
+
+from pyroaring import BitMap
+
+from contracts.instants import DAY_MS
+from services.domain.membership.imports.order import ImportOrder
+
+
+@dataclass(slots=True)
+class Base:
+    """The newest full refresh, or what a replace or clear left.
+
+    `order` is the newest import that it stands for, None where no import had been opened before the command.
+    """
+
+    order: ImportOrder | None
+    day_ms: int
+    members: BitMap
+
+
+@dataclass(slots=True)
+class DatedLayer:
+    """One append: gone at `leaves_ms`."""
+
+    order: ImportOrder
+    leaves_ms: int
+    members: BitMap
+
+
+class Layers:
+    """Members are the union of base, dated layers and `added`."""
+
+    def __init__(self) -> None:
+        self.base: Base | None = None
+        self.dated: list[DatedLayer] = []
+        self.added = BitMap()
+        self.cleared_step = 0  # of the latest replace or clear
+        self._newest_append: dict[int, ImportOrder] = {}  # by lookback in days, gone or not: rule 4
+
+    def union(self) -> BitMap:
+        """All members, a set of its own."""
+        return BitMap.union(self.added, *self._sets())
+
+    def within(self, touched: BitMap) -> BitMap:
+        """The members among `touched`."""
+        found = self.added & touched
+        for members in self._sets():
+            found |= members & touched
+        return found
+
+    def is_newer(self, order: ImportOrder) -> bool:
+        """Whether the base is newer than an import of this order: it is superseded (rules 1, 2)."""
+        return self.base is not None and self.base.order is not None and order < self.base.order
+
+    def add(self, members: BitMap) -> None:
+        self.added |= members
+
+    def remove(self, members: BitMap, *, added_since: BitMap) -> None:
+        """Takes them out of every layer (rule 6), except what commands have added since."""
+        for layer in self._sets():
+            layer -= members  # noqa: PLW2901 - in place: it is the layer's own set
+        self.added -= members - added_since
+        self.dated = [layer for layer in self.dated if layer.members]
+
+    def replace(self, members: BitMap, *, order: ImportOrder | None, day_ms: int, step: int) -> None:
+        """A command's replace or clear: one base, nothing else. `order`: the newest import opened before it."""
+        self.base = Base(order, day_ms, members)
+        self.dated.clear()
+        self.added = BitMap()
+        self.cleared_step = step
+
+    def refresh(self, members: BitMap, *, order: ImportOrder, day_ms: int, added: BitMap, at_ms: int) -> None:
+        """A full refresh: every older layer goes. `added` is what commands added since it was opened."""
+        assert not self.is_newer(order)
+        self.base = Base(order, day_ms, members)
+        self.dated = [layer for layer in self.dated if layer.order > order]
+        self.added = added
+        self._expire_base(at_ms)
+
+    def append(self, layer: DatedLayer, *, lookback_days: int, at_ms: int) -> BitMap:
+        """Adds a dated layer; returns the identities that it may have moved.
+
+        With it on top the base leaves too, at base day + lookback: at once where that has passed.
+        """
+        assert not self.is_newer(layer.order)
+        newest = self._newest_append.get(lookback_days)
+        self._newest_append[lookback_days] = layer.order if newest is None else max(newest, layer.order)
+        if layer.members:
+            self.dated.append(layer)
+        return layer.members | self._expire_base(at_ms)
+
+    def expire(self, at_ms: int) -> BitMap:
+        """Drops what leaves by `at_ms`; returns the identities that it held."""
+        gone = self._expire_base(at_ms)
+        for layer in self.dated:
+            if layer.leaves_ms <= at_ms:
+                gone |= layer.members
+        self.dated = [layer for layer in self.dated if layer.leaves_ms > at_ms]
+        return gone
+
+    def base_leaves_ms(self) -> int | None:
+        """When the base leaves; None while no append was applied on top of it (rule 4).
+
+        With several lookbacks in play the shortest counts: each append on top makes the base leave at its own.
+        """
+        if self.base is None:
+            return None
+        order = self.base.order
+        lookbacks = [days for days, newest in self._newest_append.items() if order is None or newest > order]
+        return self.base.day_ms + min(lookbacks) * DAY_MS if lookbacks else None
+
+    def _expire_base(self, at_ms: int) -> BitMap:
+        leaves_ms = self.base_leaves_ms()
+        if self.base is None or leaves_ms is None or leaves_ms > at_ms:
+            return BitMap()
+        # Its order stays: what is older stays superseded.
+        gone, self.base.members = self.base.members, BitMap()
+        return gone
+
+    def _sets(self) -> list[BitMap]:
+        """The sets of base and dated layers themselves."""
+        base = [] if self.base is None else [self.base.members]
+        return base + [layer.members for layer in self.dated]

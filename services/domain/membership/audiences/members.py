@@ -1,0 +1,73 @@
+"""Audiences of both kinds on one partition: their present members, and how these changed in a step."""
+
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from pyroaring import BitMap
+
+from contracts.messages.entities import Expression
+from services.domain.membership.audiences.layers import Layers
+
+
+class Difference(NamedTuple):
+    """Who entered and who exited in one step; disjoint."""
+
+    entered: BitMap
+    exited: BitMap
+
+    def touched(self) -> BitMap:
+        """Everyone who did either."""
+        return self.entered | self.exited
+
+    def __bool__(self) -> bool:
+        return bool(self.entered) or bool(self.exited)
+
+
+UNCHANGED: Final = Difference(BitMap(), BitMap())
+
+
+@dataclass(slots=True)
+class Membership:
+    """What audiences of both kinds are: `members` changes only by `settle` and `settle_within`."""
+
+    audience_id: str
+    id_type: str
+    member_type: str
+    members: BitMap = field(default_factory=BitMap)
+
+    def settle(self, now: BitMap) -> Difference:
+        """Makes `now` the members."""
+        difference = Difference(now - self.members, self.members - now)
+        self.members = now
+        return difference
+
+    def settle_within(self, touched: BitMap, now: BitMap) -> Difference:
+        """Makes `now` the members among `touched`; the others stay."""
+        before = self.members & touched
+        difference = Difference(now - before, before - now)
+        self.members |= difference.entered
+        self.members -= difference.exited
+        return difference
+
+
+@dataclass(slots=True)
+class ListAudience(Membership):
+    """A supplied set: the union of its layers."""
+
+    layers: Layers = field(default_factory=Layers)
+
+    def settle_layers(self, touched: BitMap | None = None) -> Difference:
+        """The change since the last call, where only `touched` can have moved (None: anyone)."""
+        if touched is None:
+            return self.settle(self.layers.union())
+        return self.settle_within(touched, self.layers.within(touched))
+
+
+@dataclass(slots=True)
+class ComposedAudience(Membership):
+    """Algebra over other audiences."""
+
+    expression: Expression = field(default_factory=Expression)
+
+
+Audience = ListAudience | ComposedAudience

@@ -1,0 +1,45 @@
+"""The identities of one space and id type as dense 32-bit ordinals, for ever.
+
+An ordinal is the form (3 bits) and the position in that form's table (29 bits): sorted ordinals of one form lie
+together, and a bitmap of them stays dense. Nothing else of membership sees an identifier.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from services.domain.membership.identities.forms import POSITIONS_MAX, FormTable
+from services.domain.rows import Form, Identities
+
+Ordinals = npt.NDArray[np.uint32]
+
+_FORMS: Final = tuple(Form)
+_FORM_BASE: Final = {form: index * POSITIONS_MAX for index, form in enumerate(_FORMS)}
+
+
+class IdentityTable:
+    """Ordinals of identities, and identities of ordinals."""
+
+    def __init__(self) -> None:
+        self._tables: dict[Form, FormTable] = {}
+
+    def __len__(self) -> int:
+        return sum(len(table.arena) for table in self._tables.values())
+
+    def intern(self, identities: Identities) -> Ordinals:
+        """The ordinal of each identity, in order; unknown ones become known."""
+        table = self._tables.get(identities.form)
+        if table is None:
+            table = self._tables[identities.form] = FormTable(identities.form)
+        return table.intern(identities) + np.uint32(_FORM_BASE[identities.form])
+
+    def texts(self, ordinals: Ordinals) -> list[str]:
+        """The canonical values of sorted ordinals, in order. All must have come from `intern`."""
+        found: list[str] = []
+        cuts = np.searchsorted(ordinals, [*_FORM_BASE.values(), len(_FORMS) * POSITIONS_MAX]).tolist()
+        for form, start, end in zip(_FORMS, cuts, cuts[1:], strict=False):
+            if start < end:
+                positions = ordinals[start:end] - np.uint32(_FORM_BASE[form])
+                found += self._tables[form].arena.take(positions).texts()
+        return found

@@ -1,0 +1,89 @@
+"""The imports of one space that are being read, with the commands laid over them meanwhile."""
+
+from collections.abc import Callable
+
+from pyroaring import BitMap
+
+from contracts.messages.steps import ImportApplyStep, ImportOpenStep, RowsHeader, Seal
+from services.domain.membership.broken_log import BrokenLog
+from services.domain.membership.identities.table import Ordinals
+from services.domain.membership.imports.order import ImportOrder
+from services.domain.membership.imports.overlay import Overlay, Since
+from services.domain.membership.imports.staging import OpenImport, Reading
+from services.domain.rows import Identities, decode_rows
+
+Intern = Callable[[str, Identities], Ordinals]
+
+
+class Desk:
+    """Open imports by id. What belongs to none of them (applied, aborted, never opened) is passed over."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, OpenImport] = {}
+        self._overlay = Overlay()
+        self.newest_opened: ImportOrder | None = None  # what a replace or clear stands for from now on
+
+    def open(self, step: ImportOpenStep) -> None:
+        """Takes the import's place in the order."""
+        if step.import_id in self._open:
+            raise BrokenLog(f"import {step.import_id} is opened twice")
+        opened = OpenImport(step, ImportOrder.of(step))
+        self._open[step.import_id] = opened
+        if self.newest_opened is None or opened.order > self.newest_opened:
+            self.newest_opened = opened.order
+
+    def stage(self, header: RowsHeader, value: bytes, intern: Intern) -> str | None:
+        """Takes a batch of rows; returns what broke its reading, if it did so now."""
+        reading = self._reading(header.import_id, header.reading_id)
+        if reading is None or not reading.expects(header.sequence):
+            return None
+        if reading.is_gap(header.sequence):
+            reading.fail()
+            return f"batch {header.sequence} came before one that it follows"
+        try:
+            batch = decode_rows(value)
+        except ValueError as error:
+            reading.fail()
+            return f"batch {header.sequence} is unreadable: {error}"[:500]
+        reading.stage(header.id_type, batch, intern(header.id_type, batch.identities))
+        return None
+
+    def seal(self, seal: Seal) -> Reading | str | None:
+        """The reading where it is whole now, what broke it, or None where the seal changes nothing."""
+        reading = self._reading(seal.import_id, seal.reading_id)
+        if reading is None or reading.ended:
+            return None
+        wrong = reading.seal(seal)
+        if wrong is not None:
+            reading.fail()
+        return wrong or reading
+
+    def take(self, step: ImportApplyStep) -> tuple[OpenImport, Reading]:
+        """The import with the reading to apply; raises `BrokenLog` where this partition doesn't hold it whole."""
+        opened = self._open.get(step.import_id)
+        reading = None if opened is None else opened.readings.get(step.reading_id)
+        if opened is None or reading is None or not reading.whole:
+            raise BrokenLog(f"import {step.import_id} is to be applied, but reading {step.reading_id} isn't whole here")
+        return opened, reading
+
+    def since(self, opened: OpenImport, audience_id: str) -> Since:
+        """What commands did to an audience after the import was opened."""
+        return self._overlay.since(opened.step.step, audience_id)
+
+    def lay(self, step: int, audience_id: str, *, adds: bool, members: BitMap) -> None:
+        """A command, or an applied removal feed, that counts as later than the imports opened before `step`."""
+        if any(opened.step.step < step for opened in self._open.values()):
+            self._overlay.record(step, audience_id, adds=adds, members=members)
+
+    def close(self, import_id: str) -> None:
+        """It is applied or aborted: its readings go, and what was laid over it alone."""
+        self._open.pop(import_id, None)
+        self._overlay.prune(min((opened.step.step for opened in self._open.values()), default=None))
+
+    def forget(self, audience_id: str) -> None:
+        """The audience is gone."""
+        self._overlay.forget(audience_id)
+
+    def _reading(self, import_id: str, reading_id: str) -> Reading | None:
+        opened = self._open.get(import_id)
+        return None if opened is None else opened.readings.setdefault(reading_id, Reading())

@@ -1,0 +1,61 @@
+"""Commands since the opening of imports that are still being read, so that they count as later than those imports.
+
+An import takes its place in the order at its `import-open`, but its rows come later: what commands did in between is
+laid over it when it is applied (engine.md §1, "Order"). Kept only while something is being read.
+"""
+
+from bisect import insort
+from dataclasses import dataclass, field
+
+from pyroaring import BitMap
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Patch:
+    step: int
+    adds: bool = field(compare=False)
+    members: BitMap = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What commands did to one audience since a step: `removed` at any time, `added` and still so at the end."""
+
+    removed: BitMap
+    added: BitMap
+
+
+class Overlay:
+    """Adds and removes by audience and step. Replace and clear need no entry: see `Layers.cleared_step`."""
+
+    def __init__(self) -> None:
+        self._patches: dict[str, list[_Patch]] = {}
+
+    def record(self, step: int, audience_id: str, *, adds: bool, members: BitMap) -> None:
+        """Remembers a patch at its place; an applied removal feed counts at the step that opened it."""
+        insort(self._patches.setdefault(audience_id, []), _Patch(step, adds, members.copy()))
+
+    def since(self, step: int, audience_id: str) -> Since:
+        """What was done after `step`; sets of their own."""
+        removed, added = BitMap(), BitMap()
+        for patch in self._patches.get(audience_id, ()):
+            if patch.step <= step:
+                continue
+            if patch.adds:
+                added |= patch.members
+            else:
+                added -= patch.members
+                removed |= patch.members
+        return Since(removed, added)
+
+    def forget(self, audience_id: str) -> None:
+        """The audience is gone."""
+        self._patches.pop(audience_id, None)
+
+    def prune(self, step: int | None) -> None:
+        """No import that was opened before `step` is still being read; None: none at all."""
+        if step is None:
+            self._patches.clear()
+            return
+        kept = {name: [patch for patch in patches if patch.step > step] for name, patches in self._patches.items()}
+        self._patches = {name: patches for name, patches in kept.items() if patches}

@@ -1,0 +1,93 @@
+"""One partition of the membership input, folded: the door of membership. A `Fold` by structure.
+
+Its output is a function of its log alone: not of the clock, not of how records are cut into batches. An unreadable
+batch of rows fails its reading; an unreadable step raises `BrokenLog`, because skipping it would make partitions
+disagree.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from contracts import codec
+from contracts.messages.results import Result
+from contracts.messages.steps import Seal, Step
+from contracts.records import Out, Record
+from services.domain.membership.broken_log import BrokenLog
+from services.domain.membership.records import Place, StepWriter
+from services.domain.membership.space import Space
+from services.domain.rows import read_rows_header
+
+
+class MembershipPartition:
+    """Who is in which audience, for the identities whose home this partition is. Starts empty, at offset 0."""
+
+    def __init__(self, partition: int, *, partitions: int, results_partitions: int) -> None:
+        self._place = Place(partition, partitions, results_partitions)
+        self._spaces: dict[str, Space] = {}
+
+    def handle(self, records: Sequence[Record], now_ms: int) -> Iterator[Out]:  # noqa: ARG002 - time comes from steps
+        """Changes as they come, then the sizes and results of all records. Draining it is what changes the state."""
+        closing: list[Out] = []
+        for record in records:
+            assert record.partition == self._place.partition
+            try:
+                yield from self._fold(record, closing)
+            except BrokenLog as error:
+                raise BrokenLog(f"{record.topic}/{record.partition} at offset {record.offset}: {error}") from None
+        yield from closing
+
+    def due_ms(self) -> int | None:
+        """Never: what is due comes as a tick in the log."""
+        return None
+
+    def _fold(self, record: Record, closing: list[Out]) -> Iterator[Out]:
+        match codec.header(record.headers, "ce_type"):
+            case "step":
+                yield from self._step(record, closing)
+            case "rows":
+                self._rows(record, closing)
+            case "seal":
+                self._seal(record, closing)
+            case other:
+                raise BrokenLog(f"a record of the unknown type {other!r}")
+
+    def _step(self, record: Record, closing: list[Out]) -> Iterator[Out]:
+        try:
+            # mypy takes a union of types for no type, but msgspec decodes it by its tags.
+            step: Step = codec.decode(record.value or b"", Step)  # type: ignore[arg-type]
+        except codec.Unreadable as error:
+            raise BrokenLog(f"a step that can't be read: {error.detail}") from None
+        space = self._spaces.get(step.space_id)
+        if space is None:
+            space = Space(step.space_id, self._place.partition, self._place.partitions)
+            self._spaces[step.space_id] = space
+        effects = space.take(step)
+        writer = self._writer(space, step.space_id)
+        yield from writer.stream(effects)
+        closing.extend(writer.closing(effects))
+
+    def _rows(self, record: Record, closing: list[Out]) -> None:
+        try:
+            header = read_rows_header(record.headers)
+        except ValueError as error:
+            raise BrokenLog(f"rows of no reading: {error}") from None
+        space = self._spaces.get(header.space_id)
+        result = None if space is None else space.rows(header, record.value or b"")
+        if space is not None and result is not None:
+            closing.append(self._of_reading(space, header.space_id, header.reading_id, result))
+
+    def _seal(self, record: Record, closing: list[Out]) -> None:
+        try:
+            seal = codec.decode(record.value or b"", Seal)
+        except codec.Unreadable as error:
+            raise BrokenLog(f"a seal that can't be read: {error.detail}") from None
+        space = self._spaces.get(seal.space_id)
+        result = None if space is None else space.seal(seal)
+        if space is not None and result is not None:
+            closing.append(self._of_reading(space, seal.space_id, seal.reading_id, result))
+
+    def _of_reading(self, space: Space, space_id: str, reading_id: str, result: Result) -> Out:
+        writer = self._writer(space, space_id)
+        return writer.result(result, f"{space_id}.{reading_id}.{self._place.partition}")
+
+    def _writer(self, space: Space, space_id: str) -> StepWriter:
+        return StepWriter(self._place, space_id, space.step, space.at_ms, space.directory.texts)

@@ -1,0 +1,190 @@
+"""One space on one partition: takes its steps and rows in the order of the log and says what they do.
+
+It decides which audiences a step concerns; what happens to one of them is decided in `audiences` and
+`imports.application`. Raises `BrokenLog` where the log contradicts itself.
+"""
+
+from pyroaring import BitMap
+
+from contracts.instants import DAY_MS
+from contracts.messages.published import Cause
+from contracts.messages.results import Applied, ReadingBroken, Result, Staged, Ticked
+from contracts.messages.steps import (
+    ActivationStep,
+    DefinitionStep,
+    ImportAbortStep,
+    ImportApplyStep,
+    ImportOpenStep,
+    PatchStep,
+    RowsHeader,
+    Seal,
+    SnapshotStep,
+    Step,
+    TickStep,
+)
+from services.domain.membership.activations import Activations
+from services.domain.membership.audiences.members import UNCHANGED, Difference, ListAudience
+from services.domain.membership.audiences.register import Register
+from services.domain.membership.broken_log import BrokenLog
+from services.domain.membership.effects import Effects, Snapshot
+from services.domain.membership.identities.directory import Directory
+from services.domain.membership.imports.application import apply_import, is_expired, is_superseded
+from services.domain.membership.imports.desk import Desk
+
+
+class Space:
+    """The state of one tenant on partition `partition` of `partitions`."""
+
+    def __init__(self, space_id: str, partition: int, partitions: int) -> None:
+        self._space_id = space_id
+        self._partition = partition
+        self._partitions = partitions
+        self.step = 0  # the latest one taken
+        self.at_ms = 0  # the space's time: where its latest step stood
+        self.directory = Directory()
+        self._register = Register()
+        self._desk = Desk()
+        self._activations = Activations()
+
+    def take(self, step: Step) -> Effects:
+        """Does one step."""
+        if step.step <= self.step:
+            raise BrokenLog(f"step {step.step} of space {self._space_id} comes after step {self.step}")
+        self.step, self.at_ms = step.step, step.at_ms
+        match step:
+            case DefinitionStep():
+                if step.deleted:
+                    self._desk.forget(step.audience_id)
+                return self._register.define(step)
+            case PatchStep():
+                return self._patch(step)
+            case ImportOpenStep():
+                self._desk.open(step)
+                return Effects()
+            case ImportApplyStep():
+                return self._apply(step)
+            case ImportAbortStep():
+                self._desk.close(step.import_id)
+                return Effects()
+            case TickStep():
+                return self._tick(step)
+            case ActivationStep():
+                return self._activations.relay(step, self._register.find(step.activation.audience_id))
+            case SnapshotStep():
+                audience = self._register.find(step.audience_id)
+                if audience is None:
+                    return Effects()
+                return Effects(snapshots=[Snapshot(step.snapshot_id, None, audience, audience.members)])
+
+    def rows(self, header: RowsHeader, value: bytes) -> Result | None:
+        """Stages a batch of rows."""
+        wrong = self._desk.stage(header, value, self.directory.intern)
+        return None if wrong is None else self._broken(header.import_id, header.reading_id, wrong)
+
+    def seal(self, seal: Seal) -> Result | None:
+        """Ends a reading on this partition."""
+        sealed = self._desk.seal(seal)
+        if sealed is None:
+            return None
+        if isinstance(sealed, str):
+            return self._broken(seal.import_id, seal.reading_id, sealed)
+        return Staged(
+            space_id=self._space_id,
+            partition=self._partition,
+            partitions=self._partitions,
+            import_id=seal.import_id,
+            reading_id=seal.reading_id,
+            rows=sealed.rows,
+            distinct=sealed.distinct(),
+        )
+
+    def _patch(self, step: PatchStep) -> Effects:
+        audience = self._register.find_list(step.audience_id)
+        difference = UNCHANGED if audience is None else self._patch_list(audience, step)
+        effects = self._register.follow({step.audience_id: difference} if difference else {}, _members(step))
+        effects.results.append(self._applied(step, difference))
+        return effects
+
+    def _patch_list(self, audience: ListAudience, step: PatchStep) -> Difference:
+        named = self.directory.bitmap(audience.id_type, step.identifiers)
+        if step.operation in ("replace", "clear"):
+            day_ms = step.at_ms // DAY_MS * DAY_MS
+            audience.layers.replace(named, order=self._desk.newest_opened, day_ms=day_ms, step=step.step)
+            return audience.settle_layers()
+        adds = step.operation == "add"
+        self._desk.lay(step.step, step.audience_id, adds=adds, members=named)
+        if adds:
+            audience.layers.add(named)
+        else:
+            audience.layers.remove(named, added_since=BitMap())
+        return audience.settle_layers(named)
+
+    def _apply(self, step: ImportApplyStep) -> Effects:
+        opened, reading = self._desk.take(step)
+        expired = is_expired(opened.step, step.at_ms)
+        found = (self._register.find_list(audience_id) for audience_id in sorted(set(step.audiences)))
+        audiences = [audience for audience in found if audience is not None]  # what is deleted meanwhile is no more
+        superseded = [audience.audience_id for audience in audiences if is_superseded(audience, opened)]
+        differences: dict[str, Difference] = {}
+        for audience in audiences:
+            if expired or audience.audience_id in superseded:
+                continue
+            since = self._desk.since(opened, audience.audience_id)
+            differences[audience.audience_id] = apply_import(audience, opened, reading, since, at_ms=step.at_ms)
+            if opened.step.mode == "remove":
+                named = reading.members(audience.id_type, audience.audience_id)
+                self._desk.lay(opened.step.step, audience.audience_id, adds=False, members=named)
+        self._desk.close(step.import_id)
+        effects = self._register.follow(differences, Cause("import", step.import_id))
+        effects.results.append(self._applied(step, *differences.values(), superseded=superseded, expired=expired))
+        return effects
+
+    def _tick(self, step: TickStep) -> Effects:
+        differences = {}
+        for audience in self._register.lists():
+            gone = audience.layers.expire(step.at_ms)
+            if gone:
+                differences[audience.audience_id] = audience.settle_layers(gone)
+        effects = self._register.follow(differences, Cause("expiry", f"step-{step.step}"))
+        ticked = Ticked(
+            space_id=self._space_id,
+            partition=self._partition,
+            partitions=self._partitions,
+            step=step.step,
+            at_ms=step.at_ms,
+        )
+        effects.results.append(ticked)
+        return effects
+
+    def _applied(
+        self,
+        step: PatchStep | ImportApplyStep,
+        *differences: Difference,
+        superseded: list[str] | None = None,
+        expired: bool = False,
+    ) -> Applied:
+        return Applied(
+            space_id=self._space_id,
+            partition=self._partition,
+            partitions=self._partitions,
+            import_id=step.import_id,
+            step=step.step,
+            entered=sum(len(difference.entered) for difference in differences),
+            exited=sum(len(difference.exited) for difference in differences),
+            superseded=superseded or [],
+            expired=expired,
+        )
+
+    def _broken(self, import_id: str, reading_id: str, detail: str) -> ReadingBroken:
+        return ReadingBroken(
+            space_id=self._space_id,
+            partition=self._partition,
+            partitions=self._partitions,
+            import_id=import_id,
+            reading_id=reading_id,
+            detail=detail,
+        )
+
+
+def _members(step: PatchStep) -> Cause:
+    return Cause("members", step.import_id)

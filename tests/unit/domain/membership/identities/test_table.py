@@ -1,0 +1,88 @@
+"""Identity tables: one ordinal for each identity, exactly, whatever the hashes, the batches and the forms."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.domain.membership.identities import arenas
+from services.domain.membership.identities.table import IdentityTable
+from services.domain.rows import Form, Identities, group_texts
+
+UUIDS = [f"00000000-0000-4000-8000-{i:012x}" for i in range(4)]
+HEXES = [digit * width for width in (32, 40, 64) for digit in "0af"]
+TEXTS = ["a", "b", "ab", "ba", "ü", "x" * 256, *(f"u{i:06d}" for i in range(30))]
+pools = st.lists(st.lists(st.sampled_from(UUIDS + HEXES + TEXTS), max_size=20), max_size=12)
+
+
+def intern_all(table: IdentityTable, texts: list[str]) -> list[int]:
+    found = [0] * len(texts)
+    for identities, positions in group_texts(texts):
+        for position, ordinal in zip(positions.tolist(), table.intern(identities).tolist(), strict=True):
+            found[position] = ordinal
+    return found
+
+
+def check(batches: list[list[str]]) -> None:
+    table = IdentityTable()
+    known: dict[str, int] = {}
+    for batch in batches:
+        for text, ordinal in zip(batch, intern_all(table, batch), strict=True):
+            assert known.setdefault(text, ordinal) == ordinal
+    assert len(set(known.values())) == len(known) == len(table)
+    ordered = sorted(known.items(), key=lambda pair: pair[1])
+    assert table.texts(np.array([ordinal for _, ordinal in ordered], dtype=np.uint32)) == [text for text, _ in ordered]
+
+
+@settings(deadline=None)
+@given(pools)
+def test_one_ordinal_for_each_identity(batches: list[list[str]]) -> None:
+    check(batches)
+
+
+@settings(deadline=None)
+@given(pools)
+def test_even_if_all_hashes_collide(batches: list[list[str]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("arenas", "forms"):
+            patch.setattr(
+                f"services.domain.membership.identities.{module}.hash_identities",
+                lambda identities: np.full(len(identities), 0xFFFF_FFFF_FFFF_FFFF, dtype=np.uint64),
+            )
+        patch.setattr(
+            arenas, "_hash_fixed", lambda values: np.full(len(values), 0xFFFF_FFFF_FFFF_FFFF, dtype=np.uint64)
+        )
+        check(batches)
+
+
+@pytest.mark.parametrize("form", [Form.UUID, Form.HEX16, Form.HEX20, Form.HEX32])
+def test_ordinals_follow_the_first_naming(form: Form) -> None:
+    """Dense, in the order in which a batch first names them, also when the table has to grow in between."""
+    random = np.random.default_rng(1)
+    values = np.unique(random.integers(0, 256, (20_000, form.width_bytes), dtype=np.uint8), axis=0)
+    random.shuffle(values)
+    twice = np.repeat(values, 2, axis=0)
+    table = IdentityTable()
+    ordinals = [table.intern(Identities.of_bytes(form, part)) for part in np.array_split(twice, 7)]
+    base = list(Form).index(form) << 29
+    assert (np.concatenate(ordinals) == np.repeat(np.arange(len(values)), 2) + base).all()
+
+
+def test_text_grows_too() -> None:
+    texts = [f"{'é' * (i % 5)}user-{i}" for i in range(10_000)]
+    table = IdentityTable()
+    first = intern_all(table, texts)
+    assert intern_all(table, texts[::-1]) == first[::-1]
+    assert table.texts(np.array(sorted(first), dtype=np.uint32)) == [
+        text for _, text in sorted(zip(first, texts, strict=True))
+    ]
+
+
+def test_slots_do_not_follow_the_partition() -> None:
+    """Keys of one partition of 16 still spread over a table's slots as chance would have it."""
+    values = np.random.default_rng(2).integers(0, 256, (160_000, 16), dtype=np.uint8)
+    identities = Identities.of_bytes(Form.UUID, values)
+    home = identities.take(np.flatnonzero(identities.partitions(16) == 3))
+    slots = arenas.hash_identities(home) & np.uint64(0xFF)
+    share = np.bincount(slots.astype(np.int64), minlength=256) / len(home)
+    assert share.max() < 2 / 256
