@@ -18,6 +18,7 @@ from deploy.local.state import Layout, Process, StackError, make_private_folder
 
 START_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 15.0
+_OF_GROUPS, _OF_TRANSACTIONS = 0, 1  # kinds of coordinator
 _CLUSTER_ID = "dXNoZXItbG9jYWwtc3RhY2"  # any 16 bytes in base64; it is written into the data
 _LOG4J = f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')}"
 _FORMAT_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m")  # lives for a second
@@ -43,25 +44,43 @@ def restart(layout: Layout, say: Callable[[str], None]) -> Process:
 
 
 def wait_for(process: Process, bootstrap_servers: str, layout: Layout) -> None:
-    """Returns when the broker answers. Raises StackError, with the end of its log, if it dies or takes too long."""
-    wait_until(
-        lambda: answers(bootstrap_servers),
-        process,
-        log=layout.log("kafka"),
-        within_seconds=START_WITHIN_SECONDS,
-    )
+    """Returns when groups and transactions can begin. Raises StackError, with the end of the log, if it cannot be.
+
+    Asking for a coordinator creates its internal topic; else the first client of a new broker meets an error.
+    """
+
+    def ready() -> bool:
+        return all(_finds_coordinator(bootstrap_servers, kind) for kind in (_OF_GROUPS, _OF_TRANSACTIONS))
+
+    wait_until(ready, process, log=layout.log("kafka"), within_seconds=START_WITHIN_SECONDS)
 
 
 def answers(bootstrap_servers: str) -> bool:
     """Whether a broker at the first of the addresses answers ApiVersions, the question every client asks first."""
+    return len(_ask(bootstrap_servers, api_key=18, version=0)) > 0
+
+
+def _finds_coordinator(bootstrap_servers: str, kind: int) -> bool:
+    body = struct.pack(">h5sb", 5, b"usher", kind)
+    answer = _ask(bootstrap_servers, api_key=10, version=1, body=body)  # FindCoordinator
+    return answer[4:6] == b"\0\0"  # after the throttle time, the error code: none
+
+
+def _ask(bootstrap_servers: str, *, api_key: int, version: int, body: bytes = b"") -> bytes:
+    """One request of Kafka's protocol and the body of its answer; nothing if there is none within a second.
+
+    By hand because a client logs an error for each attempt at a broker that is still starting.
+    """
     host, _, port = bootstrap_servers.split(",", maxsplit=1)[0].rpartition(":")
-    request = struct.pack(">hhih", 18, 0, 1, -1)  # ApiVersions, version 0, correlation 1, no client id
+    request = struct.pack(">hhih", api_key, version, 1, -1) + body  # correlation 1, no client id
     try:
         with socket.create_connection((host, int(port)), timeout=1.0) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
-            return connection.recv(8)[4:] == struct.pack(">i", 1)
-    except OSError:
-        return False
+            with connection.makefile("rb") as answer:
+                (size_bytes,) = struct.unpack(">i", answer.read(4))
+                return answer.read(size_bytes)[4:]
+    except (OSError, struct.error):  # an early end of the answer is no answer
+        return b""
 
 
 def server_properties(data: Path, port: int, controller_port: int) -> str:
@@ -90,6 +109,9 @@ def server_properties(data: Path, port: int, controller_port: int) -> str:
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 1_000,
         "transaction.max.timeout.ms": 900_000,
+        # How long a killed broker stands in the way of its own restart: 9 s by default.
+        "broker.session.timeout.ms": 2_000,
+        "broker.heartbeat.interval.ms": 500,
         # A batch of membership changes is large; a topic sets its own, lower limit.
         "message.max.bytes": 16 << 20,
         "replica.fetch.max.bytes": 16 << 20,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
 from deploy.local.processes import spawn, wait_until
@@ -26,6 +27,7 @@ QUEUE = "usher-objects"
 ACCOUNT = "123456789012"  # moto's one account
 START_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 5.0
+_PART_BYTES = "usher.part_bytes"  # in the archive, of an object that was uploaded in parts
 
 
 def start(layout: Layout, port: int) -> Process:
@@ -95,7 +97,7 @@ def queue_url(endpoint_url: str) -> str:
 
 
 def save(state: StackState, layout: Layout) -> int:
-    """Copies every object of the two buckets into one archive; returns their number."""
+    """Copies every object of the two buckets, without its headers, into one archive; returns their number."""
     s3 = _client("s3", state)
     saved = 0
     part = layout.objects.with_suffix(".part")
@@ -103,24 +105,37 @@ def save(state: StackState, layout: Layout) -> int:
         for bucket in (BUCKET, STATE_BUCKET):
             for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
                 for found in page.get("Contents", []):
-                    body = s3.get_object(Bucket=bucket, Key=found["Key"])["Body"]
-                    member = tarfile.TarInfo(f"{bucket}/{found['Key']}")
-                    member.size = found["Size"]
-                    archive.addfile(member, body)
+                    _save_object(s3, bucket, found["Key"], archive)
                     saved += 1
     part.replace(layout.objects)
     return saved
 
 
 def restore(state: StackState, layout: Layout) -> None:
-    """Puts back what `save` kept, each as one part, so that the eTag is the content's MD5 again."""
+    """Puts back what `save` kept, in parts of the same size: an eTag, which names content to us, stays the same."""
     if not layout.objects.exists():
         return
     s3 = _client("s3", state)
     with tarfile.open(layout.objects) as archive:
         for member in archive:
             bucket, _, key = member.name.partition("/")
-            s3.put_object(Bucket=bucket, Key=key, Body=archive.extractfile(member))
+            body = archive.extractfile(member)
+            if _PART_BYTES in member.pax_headers:
+                part_bytes = int(member.pax_headers[_PART_BYTES])
+                parts = TransferConfig(multipart_threshold=1, multipart_chunksize=part_bytes)
+                s3.upload_fileobj(body, bucket, key, Config=parts)
+            else:
+                s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def _save_object(s3: Any, bucket: str, key: str, archive: tarfile.TarFile) -> None:
+    found = s3.get_object(Bucket=bucket, Key=key)
+    member = tarfile.TarInfo(f"{bucket}/{key}")
+    member.size = found["ContentLength"]
+    if "-" in found["ETag"]:  # uploaded in parts
+        first = s3.head_object(Bucket=bucket, Key=key, PartNumber=1)
+        member.pax_headers = {_PART_BYTES: str(first["ContentLength"])}
+    archive.addfile(member, found["Body"])
 
 
 def _client(service: str, state: StackState) -> Any:

@@ -157,8 +157,8 @@ def _planned(previous: StackState | None, kept: tuple[Process, ...], environ: Ma
             s3_bucket=environ.get("USHER_S3_BUCKET", s3.BUCKET),
             object_notifications=environ.get("USHER_OBJECT_NOTIFICATIONS", ""),
             state_url=environ.get("USHER_STATE_URL", f"s3://{s3.STATE_BUCKET}/membership"),
-            aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID", ""),
-            aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY", ""),
+            aws_access_key_id="",  # the caller's own stay where they are: nothing secret is written down
+            aws_secret_access_key="",
             processes=kept,
         )
     endpoint = previous.s3_endpoint_url if previous and "s3" in running else f"http://{_loopback()}"
@@ -185,6 +185,7 @@ def _start(root: Path, state: StackState, missing: set[str], say: Callable[[str]
     """Starts the missing parts side by side and waits for both; ends what it started if one fails."""
     layout = Layout(root)
     make_private_folder(layout.logs)
+    kept = state.processes
     started: list[Process] = []
     begun = time.monotonic()
     try:
@@ -203,6 +204,10 @@ def _start(root: Path, state: StackState, missing: set[str], say: Callable[[str]
     except BaseException:
         for process in started:
             processes.kill(process)
+        if kept:
+            write_state(root, msgspec.structs.replace(state, processes=kept))
+        else:
+            forget_state(root)
         raise
     say(f"up in {time.monotonic() - begun:.1f} s; data and logs in {layout.folder}")
     return state
@@ -230,8 +235,10 @@ def _end(root: Path, say: Callable[[str], None], *, keep_objects: bool) -> bool:
 
 
 def _empty(layout: Layout) -> None:
-    for folder in (layout.kafka, layout.objects, layout.spool):
-        shutil.rmtree(folder, ignore_errors=True)
+    layout.objects.unlink(missing_ok=True)
+    for folder in (layout.kafka, layout.spool):
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def _with_process(state: StackState, process: Process) -> StackState:

@@ -1,0 +1,126 @@
+"""The real Kafka and S3 that tests marked `broker` run on: started once a session, private to it.
+
+`--stack local` (the default) starts one in a temporary folder, or, with USHER_TEST_REUSE_STACK=1, joins the one that
+`usher stack up` left running here. `--stack external` takes the USHER_* addresses of the environment. Without the
+option a stack that cannot be had skips its tests, and the last line of the run says so; with it, they fail.
+What runs a stack is imported only when one is wanted: unit tests neither wait for it nor need it installed.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deploy.local.state import StackError, StackState, read_state
+
+if TYPE_CHECKING:
+    from deploy.local.stack import Broker
+
+PROJECT = Path(__file__).parents[1]
+NO_STACK = "no stack: "
+_JARS_MISSING = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--stack`; its absence differs from its default only in what a missing stack does."""
+    parser.addoption("--stack", choices=["local", "external"], help="where Kafka and S3 are (default: local)")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fetches Kafka's jars, once for this user, before any test's clock runs."""
+    config = session.config
+    wanted = any(item.get_closest_marker("broker") for item in session.items)
+    if not wanted or config.getoption("--stack") == "external" or config.option.collectonly:
+        return
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    try:
+        from deploy.local.jars import kafka_jars
+
+        kafka_jars(reporter.write_line if reporter else print)
+    except (StackError, ImportError) as error:
+        config.stash[_JARS_MISSING] = str(error)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says in one loud line how many tests had no stack to run on."""
+    reasons = [
+        report.longrepr[2]
+        for report in terminalreporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple) and NO_STACK in report.longrepr[2]
+    ]
+    if reasons:
+        reason = reasons[0].partition(NO_STACK)[2].partition("\n")[0]
+        terminalreporter.write_line(f"NOT TESTED: {len(reasons)} tests need Kafka and S3: {reason}", red=True)
+
+
+@pytest.fixture(scope="session")
+def stack_root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder whose `.usher/` holds the session's stack."""
+    joined = os.environ.get("USHER_TEST_REUSE_STACK") == "1" and _chosen(request) != "external"
+    return PROJECT if joined else tmp_path_factory.mktemp("stack")
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest, stack_root: Path) -> Iterator[StackState]:
+    """The addresses of a running Kafka and S3; nothing global is set. The topics are the tests' to create."""
+    with contextlib.ExitStack() as held:
+        try:
+            if stack_root == PROJECT:
+                state = _running()
+            elif _chosen(request) == "external":
+                state = _given(stack_root)
+            else:
+                state = held.enter_context(_private(request, stack_root))
+        except (StackError, ImportError) as error:
+            if _chosen(request):
+                raise
+            pytest.skip(f"{NO_STACK}{error}")
+        yield state
+
+
+@pytest.fixture
+def broker(stack: StackState, stack_root: Path) -> Iterator["Broker"]:
+    """The session's broker, to be killed, stopped and restarted; it runs again when the test is over."""
+    from deploy.local.stack import Broker
+
+    if stack.process("kafka") is None:
+        pytest.skip("the given Kafka is not ours to end")
+    broker = Broker(stack_root)
+    yield broker
+    broker.restart()
+
+
+def _chosen(request: pytest.FixtureRequest) -> str | None:
+    chosen: str | None = request.config.getoption("--stack")
+    return chosen
+
+
+def _private(
+    request: pytest.FixtureRequest, folder: Path
+) -> contextlib.AbstractContextManager[StackState, bool | None]:
+    from deploy.local.stack import session_stack
+
+    if reason := request.config.stash.get(_JARS_MISSING, ""):
+        raise StackError(reason)
+    return session_stack(folder)
+
+
+def _given(folder: Path) -> StackState:
+    from deploy.local.stack import up
+
+    missing = {"USHER_KAFKA_BOOTSTRAP_SERVERS", "USHER_S3_ENDPOINT_URL"} - os.environ.keys()
+    if missing:
+        raise StackError(f"--stack external needs {' and '.join(sorted(missing))} in the environment")
+    return up(folder, say=print)
+
+
+def _running() -> StackState:
+    from deploy.local.stack import liveness
+
+    state = read_state(PROJECT)
+    if state is None or not set(liveness(state).values()) <= {"given", "running"}:
+        raise StackError(f"USHER_TEST_REUSE_STACK=1, but no stack runs at {PROJECT}; `usher stack up` starts it")
+    return state
