@@ -1,0 +1,28 @@
+"""What the key of an object says: whether it can hold rows, which audience it names, where its reject file goes.
+
+Which feed reads it is the catalogue view's to say. Called by watch, which announces, and by read.
+"""
+
+import re
+from typing import Final
+
+REJECTS_FOLDER: Final = "rejects"
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def is_never_rows(key: str) -> bool:
+    """Under a `rejects/` folder, ending in `/`, or a last part that begins with `_` or `.` (contracts.md §3)."""
+    *folders, name = key.split("/")
+    return REJECTS_FOLDER in folders or name == "" or name[0] in "_."
+
+
+def path_audience(prefix: str, key: str) -> str | None:
+    """The first folder after the prefix that is not a day, None where there is none."""
+    folders = key.removeprefix(prefix).split("/")[:-1]
+    return next((folder for folder in folders if folder and not _DAY.fullmatch(folder)), None)
+
+
+def rejects_key(prefix: str, import_id: str) -> str:
+    """The key of an import's reject file: in a `rejects/` folder, so that no feed reads it."""
+    folder = prefix if prefix == "" or prefix.endswith("/") else f"{prefix}/"
+    return f"{folder}{REJECTS_FOLDER}/{import_id}.jsonl"

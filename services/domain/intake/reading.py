@@ -1,0 +1,105 @@
+"""One reading of one object: bytes in, encoded row batches out, everything counted on the way.
+
+inflate → blocks of lines → columns → audiences and canonical identifiers → partitions → wire. Pure and synchronous:
+`services.intake.read` drives it in a thread, an item at a time, so that memory stays at a few blocks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from contracts.messages.entities import FixedAudience
+from contracts.messages.intake import ReadRequest, RowCounts
+from services.domain.intake.audiences import Resolve
+from services.domain.intake.batches import named_audiences, row_batches, scattered
+from services.domain.intake.blocks import BLOCK_BYTES, ROW_BYTES_MAX, Blocks
+from services.domain.intake.inflate import Inflate
+from services.domain.intake.keys import path_audience
+from services.domain.intake.parsers import Parsed, parser_of
+from services.domain.intake.rejects import Rejects
+from services.domain.rows import RowBatch, encode_rows
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRows:
+    """One record: `value` is its wire form, `sequence` counts those of the reading on `partition` from 0."""
+
+    partition: int
+    sequence: int
+    rows: int
+    value: bytes
+
+
+class Reading:
+    """`feed` the object's chunks in order, drain each result, then drain `finish`; then the counts are whole."""
+
+    def __init__(
+        self,
+        request: ReadRequest,
+        resolve: Resolve,
+        partitions: int,
+        *,
+        inflate: Inflate | None = None,
+        block_bytes: int = BLOCK_BYTES,
+        row_bytes_max: int = ROW_BYTES_MAX,
+    ) -> None:
+        in_rows = request.audience_from == "column"
+        self._id_type = request.id_type
+        self._resolve = resolve
+        self._fixed = None if in_rows else _fixed_audience(request, resolve)
+        self._inflate = inflate or Inflate()
+        self._blocks = Blocks(block_bytes=block_bytes, row_bytes_max=row_bytes_max)
+        self._parser = parser_of(request.format, request.columns, audience_in_rows=in_rows, row_bytes_max=row_bytes_max)
+        self._valid = 0
+        self._audiences: set[str] = set()
+        self.rejects = Rejects()
+        self.batches = [0] * partitions  # yielded for each partition, as the seals will say
+        self.rows = [0] * partitions
+
+    @property
+    def counts(self) -> RowCounts:
+        """Of what was read so far."""
+        rejected = self.rejects.count
+        return RowCounts(rows=self._valid + rejected, valid=self._valid, rejected=rejected)
+
+    @property
+    def audiences(self) -> list[str]:
+        """The ids that at least one valid row names, sorted."""
+        return sorted(self._audiences)
+
+    def feed(self, chunk: bytes) -> Iterator[list[EncodedRows]]:
+        """The batches of each block that is complete with this chunk; raises `ObjectRefused`."""
+        for piece in self._inflate.feed(chunk):
+            yield from self._text(piece)
+
+    def finish(self) -> Iterator[list[EncodedRows]]:
+        """The rest; raises `ObjectRefused`."""
+        yield from self._text(self._inflate.finish())
+        yield self._encoded(self._parser.parse(self._blocks.finish(), last=True))
+
+    def _text(self, piece: bytes) -> Iterator[list[EncodedRows]]:
+        for block in self._blocks.feed(piece):
+            yield self._encoded(self._parser.parse(block, last=False))
+
+    def _encoded(self, parsed: Parsed) -> list[EncodedRows]:
+        columns, malformed = parsed
+        batches, refused = row_batches(columns, named_audiences(columns, self._resolve, self._fixed), self._id_type)
+        self.rejects.add([*malformed, *refused])
+        self._valid += sum(len(batch) for batch in batches)
+        assert sum(map(len, batches)) + sum(len(rows.numbers) for rows in refused) == len(columns.numbers)
+        return [self._record(*piece) for batch in batches for piece in scattered(batch, len(self.rows))]
+
+    def _record(self, partition: int, batch: RowBatch) -> EncodedRows:
+        sequence = self.batches[partition]
+        self.batches[partition] += 1
+        self.rows[partition] += len(batch)
+        self._audiences.update(batch.audiences)
+        return EncodedRows(partition, sequence, len(batch), encode_rows(batch))
+
+
+def _fixed_audience(request: ReadRequest, resolve: Resolve) -> str | None:
+    match request.audience_from:
+        case FixedAudience(audience=reference):
+            return resolve(reference)
+        case _:
+            folder = path_audience(request.prefix, request.object.key)
+            return None if folder is None else resolve(folder)
