@@ -105,7 +105,7 @@ class TestTheLawsReject:
         ]
 
     def test_nothing_of_a_lawful_page(self) -> None:
-        assert unlawful("activations.v1", page()) == []
+        assert unlawful(ACTIVATIONS, page()) == []
 
     @pytest.mark.parametrize(
         "said",
@@ -126,7 +126,7 @@ class TestTheLawsReject:
         ],
     )
     def test_a_page_that_breaks_one(self, said: dict[str, Any]) -> None:
-        assert len(unlawful("activations.v1", page(**said))) == 1
+        assert len(unlawful(ACTIVATIONS, page(**said))) == 1
 
     @pytest.mark.parametrize("name", ["Activations.v1", "activations", "activations.v0", "a_b.v1", ".v1", "a b.v1"])
     def test_a_name(self, name: str) -> None:
