@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from contracts import codec
 from contracts.messages.results import Result
-from contracts.messages.steps import Seal, Step
+from contracts.messages.steps import RowsHeader, Seal, Step
 from contracts.records import Out, Record
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.records import Place, StepWriter
@@ -73,7 +73,7 @@ class MembershipPartition:
         space = self._spaces.get(header.space_id)
         result = None if space is None else space.rows(header, record.value or b"")
         if space is not None and result is not None:
-            closing.append(self._of_reading(space, header.space_id, header.reading_id, result))
+            closing.append(self._of_reading(space, header, result))
 
     def _seal(self, record: Record, closing: list[Out]) -> None:
         try:
@@ -83,11 +83,11 @@ class MembershipPartition:
         space = self._spaces.get(seal.space_id)
         result = None if space is None else space.seal(seal)
         if space is not None and result is not None:
-            closing.append(self._of_reading(space, seal.space_id, seal.reading_id, result))
+            closing.append(self._of_reading(space, seal, result))
 
-    def _of_reading(self, space: Space, space_id: str, reading_id: str, result: Result) -> Out:
-        writer = self._writer(space, space_id)
-        return writer.result(result, f"{space_id}.{reading_id}.{self._place.partition}")
+    def _of_reading(self, space: Space, about: RowsHeader | Seal, result: Result) -> Out:
+        event_id = f"{about.space_id}.{about.import_id}.{about.reading_id}.{self._place.partition}"
+        return self._writer(space, about.space_id).result(result, event_id)
 
     def _writer(self, space: Space, space_id: str) -> StepWriter:
         return StepWriter(self._place, space_id, space.step, space.at_ms, space.directory.texts)
