@@ -142,6 +142,9 @@ DELIVERY_ADDRESS_REFUSED = _declare(
     "The address is private, loopback or link-local",
     DESTINATION_OWNER,
 )
+DELIVERY_DESTINATION_DISABLED = _declare(
+    "delivery-destination-disabled", "conflict", "The destination is disabled", DESTINATION_OWNER, retryable=True
+)
 DELIVERY_DESTINATION_UNKNOWN = _declare(
     "delivery-destination-unknown", "not-found", "The destination was deleted before delivery", DESTINATION_OWNER
 )

@@ -1,0 +1,334 @@
+"""What users ask for: one struct for the items of each command type (contracts.md §3), one declaration for each field.
+
+UNSET is an absent field, None clears a nullable one. What needs the catalogue to judge (a reference, a required
+combination) is judged in `services.domain.catalogue`; the form of a single field is declared here and nowhere else.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from contracts.messages.entities import Column, Evaluation, FixedAudience, Marker, Source
+
+ITEMS_MAX: Final = 10_000
+IDENTIFIERS_MAX: Final = 50_000
+
+# Nowhere a control character, somewhere a visible one.
+_VISIBLE: Final = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$(?!\n)"  # $ alone allows a last line feed
+
+Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=_VISIBLE)]
+Reference = Annotated[str, Meta(min_length=1, max_length=256, description="an id, an external id or a name")]
+Word = Annotated[str, Meta(min_length=1, max_length=256, pattern=_VISIBLE)]
+Description = Annotated[str, Meta(max_length=500)]
+Labels = Annotated[list[Word], Meta(max_length=100)]
+ExternalIds = Annotated[dict[Word, Word], Meta(max_length=50)]
+Instant = Annotated[
+    str, Meta(min_length=10, max_length=40, description="a date or an RFC 3339 instant, UTC by default")
+]
+Version = Annotated[int, Meta(ge=1)]
+LookbackDays = Annotated[int, Meta(ge=1, le=36_500)]
+Prefix = Annotated[str, Meta(min_length=1, max_length=1024)]
+Settings = dict[str, object]
+SecretReferences = dict[Word, Annotated[str, Meta(min_length=1, max_length=1024)]]
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """What every item may carry."""
+
+    expected_version: Version | UnsetType = UNSET
+
+
+class SpaceFields(Item, frozen=True, kw_only=True):
+    """`policies` and `quotas` are announced, but not built yet."""
+
+    name: Name | UnsetType = UNSET
+    clock: str | UnsetType = UNSET
+    external_ids: ExternalIds | UnsetType | None = UNSET
+    policies: Settings | UnsetType | None = UNSET
+    quotas: Settings | UnsetType | None = UNSET
+    space: Reference | UnsetType = UNSET
+    space_id: Reference | UnsetType = UNSET
+    id: Reference | UnsetType = UNSET
+
+
+class SpaceCreate(SpaceFields, frozen=True, kw_only=True):
+    """The space's id is the command's `spaceid`. `time` (or `start`) is where a manual clock begins."""
+
+    time: Instant | UnsetType = UNSET
+    start: Instant | UnsetType = UNSET
+
+
+class SpaceUpdate(SpaceFields, frozen=True, kw_only=True):
+    """A clock moves by `clock.advance` only."""
+
+
+class SpaceDelete(Item, frozen=True, kw_only=True):
+    """Only an empty space can go."""
+
+    space: Reference | UnsetType = UNSET
+    space_id: Reference | UnsetType = UNSET
+    id: Reference | UnsetType = UNSET
+    name: Reference | UnsetType = UNSET
+
+
+class ClockAdvance(Item, frozen=True, kw_only=True):
+    """`to` is a later instant."""
+
+    to: Instant | UnsetType = UNSET
+
+
+class NamedFields(Item, frozen=True, kw_only=True):
+    """What the entities of a space have in common."""
+
+    id: Reference | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
+    external_ids: ExternalIds | UnsetType | None = UNSET
+
+
+class AudienceFields(NamedFields, frozen=True, kw_only=True):
+    """`expression` stays as sent: a wrong node has a code of its own."""
+
+    audience_id: Reference | UnsetType = UNSET
+    kind: str | UnsetType = UNSET
+    id_type: str | UnsetType = UNSET
+    member_type: str | UnsetType = UNSET
+    description: Description | UnsetType | None = UNSET
+    category: Word | UnsetType | None = UNSET
+    sub_category: Word | UnsetType | None = UNSET
+    type: Word | UnsetType | None = UNSET
+    labels: Labels | UnsetType | None = UNSET
+    owner_id: Word | UnsetType | None = UNSET
+    folder_id: Word | UnsetType | None = UNSET
+    enabled: bool | UnsetType = UNSET
+    expression: object | UnsetType = UNSET
+    evaluation: Evaluation | UnsetType | None = UNSET
+
+
+class AudienceCreate(AudienceFields, frozen=True, kw_only=True):
+    """A list without `expression`, a composition with one."""
+
+
+class AudienceUpdate(AudienceFields, frozen=True, kw_only=True):
+    """Changes the audience that is referred to."""
+
+    audience: Reference | UnsetType = UNSET
+
+
+class AudienceReference(Item, frozen=True, kw_only=True):
+    """For `audiences.delete` and `audiences.snapshot`."""
+
+    id: Reference | UnsetType = UNSET
+    audience_id: Reference | UnsetType = UNSET
+    audience: Reference | UnsetType = UNSET
+    name: Reference | UnsetType = UNSET
+
+
+class FeedFields(NamedFields, frozen=True, kw_only=True):
+    """Where rows come from and how to read them."""
+
+    feed_id: Reference | UnsetType = UNSET
+    source: Source | UnsetType = UNSET
+    mode: str | UnsetType = UNSET
+    id_type: str | UnsetType = UNSET
+    lookback_days: LookbackDays | UnsetType | None = UNSET
+    format: str | UnsetType = UNSET
+    columns: Annotated[list[Column], Meta(max_length=1000)] | UnsetType | None = UNSET
+    audience_from: str | FixedAudience | UnsetType = UNSET
+    complete_on: str | Marker | UnsetType = UNSET
+    process_at: str | UnsetType | None = UNSET
+    remove_share_max: float | UnsetType | None = UNSET
+    enabled: bool | UnsetType = UNSET
+
+
+class FeedCreate(FeedFields, frozen=True, kw_only=True):
+    """A new feed."""
+
+
+class FeedUpdate(FeedFields, frozen=True, kw_only=True):
+    """Objects announced before keep the form that the feed had then."""
+
+    feed: Reference | UnsetType = UNSET
+
+
+class FeedReference(Item, frozen=True, kw_only=True):
+    """For `feeds.delete`."""
+
+    id: Reference | UnsetType = UNSET
+    feed_id: Reference | UnsetType = UNSET
+    feed: Reference | UnsetType = UNSET
+    name: Reference | UnsetType = UNSET
+
+
+class DestinationFields(NamedFields, frozen=True, kw_only=True):
+    """`secrets` are references, never values."""
+
+    destination_id: Reference | UnsetType = UNSET
+    connector: Word | UnsetType = UNSET
+    settings: Settings | UnsetType | None = UNSET
+    secrets: SecretReferences | UnsetType | None = UNSET
+    limits: Settings | UnsetType | None = UNSET
+    enabled: bool | UnsetType = UNSET
+
+
+class DestinationCreate(DestinationFields, frozen=True, kw_only=True):
+    """A new destination; its delivery queue exists before it is published."""
+
+
+class DestinationUpdate(DestinationFields, frozen=True, kw_only=True):
+    """The connector stays."""
+
+    destination: Reference | UnsetType = UNSET
+
+
+class DestinationReference(Item, frozen=True, kw_only=True):
+    """For `destinations.delete`."""
+
+    id: Reference | UnsetType = UNSET
+    destination_id: Reference | UnsetType = UNSET
+    destination: Reference | UnsetType = UNSET
+    name: Reference | UnsetType = UNSET
+
+
+class ConnectionFields(NamedFields, frozen=True, kw_only=True):
+    """`external_audience_id` is read-only; `id_sync` is announced, but not built yet."""
+
+    connection_id: Reference | UnsetType = UNSET
+    connection_settings: Settings | UnsetType | None = UNSET
+    id_sync: list[object] | UnsetType | None = UNSET
+    external_audience_id: str | UnsetType | None = UNSET
+    audience: Reference | UnsetType = UNSET
+    audience_id: Reference | UnsetType = UNSET
+    destination: Reference | UnsetType = UNSET
+    destination_id: Reference | UnsetType = UNSET
+
+
+class ConnectionCreate(ConnectionFields, frozen=True, kw_only=True):
+    """One audience at one destination."""
+
+
+class ConnectionUpdate(ConnectionFields, frozen=True, kw_only=True):
+    """Audience and destination stay."""
+
+    connection: Reference | UnsetType = UNSET
+
+
+class ConnectionReference(Item, frozen=True, kw_only=True):
+    """For `connections.delete`."""
+
+    id: Reference | UnsetType = UNSET
+    connection_id: Reference | UnsetType = UNSET
+    connection: Reference | UnsetType = UNSET
+    name: Reference | UnsetType = UNSET
+
+
+class ActivationFields(NamedFields, frozen=True, kw_only=True):
+    """`extend`, `recurring`, `personalization` and `on_end: remove` are announced, but not built yet."""
+
+    activation_id: Reference | UnsetType = UNSET
+    connection: Reference | UnsetType = UNSET
+    connection_id: Reference | UnsetType = UNSET
+    audience: Reference | UnsetType = UNSET
+    audience_id: Reference | UnsetType = UNSET
+    destination: Reference | UnsetType = UNSET
+    destination_id: Reference | UnsetType = UNSET
+    display_name: Word | UnsetType | None = UNSET
+    activation_type: str | UnsetType = UNSET
+    start_date: Instant | UnsetType | None = UNSET
+    end_date: Instant | UnsetType | None = UNSET
+    extend: object | UnsetType = UNSET
+    recurring: object | UnsetType = UNSET
+    on_end: str | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    perform_resync: bool | UnsetType = UNSET
+    destination_mapping: Settings | UnsetType | None = UNSET
+    personalization: object | UnsetType = UNSET
+    campaign_id: Word | UnsetType | None = UNSET
+    reference_id: Word | UnsetType | None = UNSET
+    category_id: Word | UnsetType | None = UNSET
+    country: Word | UnsetType | None = UNSET
+
+
+class ActivationCreate(ActivationFields, frozen=True, kw_only=True):
+    """Over a `connection`, or over the one of `audience` and `destination`, which is made where it is missing."""
+
+
+class ActivationUpdate(ActivationFields, frozen=True, kw_only=True):
+    """The connection stays."""
+
+    activation: Reference | UnsetType = UNSET
+
+
+class ActivationReference(Item, frozen=True, kw_only=True):
+    """For `activations.delete`."""
+
+    id: Reference | UnsetType = UNSET
+    activation_id: Reference | UnsetType = UNSET
+    activation: Reference | UnsetType = UNSET
+    name: Reference | UnsetType = UNSET
+
+
+class MembersClear(Item, frozen=True, kw_only=True):
+    """Every member leaves."""
+
+    audience: Reference | UnsetType = UNSET
+    audience_id: Reference | UnsetType = UNSET
+    id_type: str | UnsetType = UNSET
+
+
+class MembersItem(MembersClear, frozen=True, kw_only=True):
+    """`identifiers` in any accepted spelling; at most 50,000 over all items of the command."""
+
+    identifiers: list[str] | UnsetType = UNSET
+
+
+ITEM_TYPES: Final[dict[str, type[Item]]] = {
+    "spaces.create": SpaceCreate,
+    "spaces.update": SpaceUpdate,
+    "spaces.delete": SpaceDelete,
+    "clock.advance": ClockAdvance,
+    "audiences.create": AudienceCreate,
+    "audiences.update": AudienceUpdate,
+    "audiences.delete": AudienceReference,
+    "audiences.snapshot": AudienceReference,
+    "feeds.create": FeedCreate,
+    "feeds.update": FeedUpdate,
+    "feeds.delete": FeedReference,
+    "destinations.create": DestinationCreate,
+    "destinations.update": DestinationUpdate,
+    "destinations.delete": DestinationReference,
+    "connections.create": ConnectionCreate,
+    "connections.update": ConnectionUpdate,
+    "connections.delete": ConnectionReference,
+    "activations.create": ActivationCreate,
+    "activations.update": ActivationUpdate,
+    "activations.delete": ActivationReference,
+    "members.add": MembersItem,
+    "members.remove": MembersItem,
+    "members.replace": MembersItem,
+    "members.clear": MembersClear,
+}
+
+NOT_SUPPORTED_YET: Final = frozenset(
+    {
+        "audiences.run",
+        "imports.approve",
+        "imports.reject",
+        "destinations.verify",
+        "destinations.supported",
+        "activations.resync",
+        "activations.pause",
+        "activations.resume",
+        "campaigns.create",
+        "campaigns.update",
+        "campaigns.delete",
+        "identities.erase",
+        *(
+            f"{kind}.{verb}"
+            for kind in (
+                "spaces", "audiences", "feeds", "imports", "destinations", "connections", "activations", "campaigns",
+            )
+            for verb in ("search", "get")
+        ),
+    }
+)  # fmt: skip

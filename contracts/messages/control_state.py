@@ -1,0 +1,134 @@
+"""Control's own state (`usher.control.state.v1`, key `space/kind/id`, null = gone): all that the catalogue doesn't say.
+
+`sequence` orders entries of a kind over restarts, so that the oldest are forgotten first. Times are milliseconds
+since 1970.
+"""
+
+import msgspec
+
+from contracts.messages.intake import ReadingFinished, ReadRequest
+from contracts.messages.published import ActivationStatus, Import, Reply
+
+
+class StateEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """`id` is unique within the space and the type."""
+
+    space_id: str
+    id: str
+
+
+class SpaceCounters(StateEntry, frozen=True, kw_only=True, tag="counters"):
+    """The last step, the time that the last step left, and the UTC days at whose start something may expire.
+
+    Outlives the space: a space made again continues the count. `base_days` are the days of full refreshes,
+    `lookbacks_days` the lookbacks of appends: a base with appends on top leaves at base day + lookback.
+    """
+
+    step: int = 0
+    time_ms: int
+    sequence: int = 0
+    expiries_ms: list[int] = []
+    base_days_ms: list[int] = []
+    lookbacks_days: list[int] = []
+
+
+class Tombstone(StateEntry, frozen=True, kw_only=True, tag="gone"):
+    """An id that was in use: `id` is `kind.id`."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one reading. `staged` is (rows, distinct) by partition."""
+
+    finished: ReadingFinished | None = None
+    staged: dict[int, tuple[int, int]] = {}
+    broken: str | None = None
+
+
+class Applying(msgspec.Struct, frozen=True, kw_only=True):
+    """An import or members item on its way through the partitions that have not yet reported it.
+
+    `superseded` are the audiences, `expired` says whether the whole, had no effect on any partition that has reported.
+    """
+
+    waiting: list[int]
+    audiences: list[str] = []
+    entered: int = 0
+    exited: int = 0
+    superseded: list[str] = []
+    expired: bool = True
+
+
+class InFlight(StateEntry, frozen=True, kw_only=True, tag="import"):
+    """An import that has not ended. `request` is absent for a members item.
+
+    Exactly one of `retry_ms` (the next attempt is asked for then), `deadline_ms` (of the present attempt) and
+    `applying` is set.
+    """
+
+    record: Import
+    request: ReadRequest | None = None
+    object_id: str | None = None
+    lookback_days: int | None = None
+    retry_ms: int | None = None
+    deadline_ms: int | None = None
+    readings: dict[str, Reading] = {}
+    applying: Applying | None = None
+
+
+class SeenObject(StateEntry, frozen=True, kw_only=True, tag="object"):
+    """An object version that was announced. `again` lets the next announcement be read although it was seen."""
+
+    import_id: str
+    announcements: int = 1
+    again: bool = False
+    at_ms: int
+    sequence: int
+
+
+class Remembered(StateEntry, frozen=True, kw_only=True, tag="reply"):
+    """The reply to one (source, id), empty while it waits for the clock. `digest` is of the command's bytes.
+
+    `reply` is its JSON, compressed by zlib: a reply to 10,000 items is several MiB, a record of this topic at most one.
+    """
+
+    digest: str
+    command_id: str
+    command_type: str
+    reply: bytes
+    at_ms: int
+    sequence: int
+
+
+class Advancing(StateEntry, frozen=True, kw_only=True, tag="advance"):
+    """A `clock.advance` whose reply waits until these partitions have reached `step`. `id` is of its `Remembered`."""
+
+    step: int
+    waiting: list[int]
+    command_id: str
+    command_type: str
+    reply: Reply
+    at_ms: int
+
+
+class Delivering(StateEntry, frozen=True, kw_only=True, tag="delivering"):
+    """An activation's status, and up to which offset its outcomes are counted.
+
+    `routed` is by changes partition, `delivered` by `queue/partition`; `ended` are the changes partitions that have
+    taken its end. `running`: its last marker was not `ended`.
+    """
+
+    status: ActivationStatus
+    running: bool = False
+    deleted: bool = False
+    routed: dict[int, int] = {}
+    delivered: dict[str, int] = {}
+    ended: list[int] = []
+
+
+class Lanes(StateEntry, frozen=True, kw_only=True, tag="lanes"):
+    """The lanes of a destination (`id`) that are not delivering: state by `queue/partition`."""
+
+    states: dict[str, str]
+
+
+ControlState = SpaceCounters | Tombstone | InFlight | SeenObject | Remembered | Advancing | Delivering | Lanes

@@ -1,0 +1,166 @@
+"""Activations: what an item makes of the catalogue (contracts.md §3)."""
+
+from typing import Final
+
+from msgspec import UNSET, UnsetType
+
+from contracts import codes
+from contracts.instants import parse_instant
+from contracts.messages.commands import (
+    ActivationCreate,
+    ActivationFields,
+    ActivationReference,
+    ActivationUpdate,
+)
+from contracts.messages.entities import Activation, Connection
+from services.domain.catalogue.catalogue import Catalogue
+from services.domain.catalogue.connections import check_ends, connection_of, plain_connection
+from services.domain.catalogue.failed import fail, quoted
+from services.domain.catalogue.item import (
+    Origin,
+    changed,
+    check_naming,
+    check_size,
+    check_version,
+    filled,
+    given,
+    naming,
+    new_id,
+    refer,
+)
+
+_TYPES: Final = frozenset({"audience_entered", "audience_exited", "audience_membership_changed"})
+
+
+def create_activation(item: ActivationCreate, catalogue: Catalogue, origin: Origin) -> tuple[Activation, Connection]:
+    """A new activation and its connection, which is new where there was none; raises `ItemFailed`."""
+    activation_id = new_id(catalogue.activations, (item.id, item.activation_id), origin, "act")
+    name = given(item.name, activation_id).strip()
+    external_ids = filled(item.external_ids, {}, {})
+    check_naming(catalogue.activations, name, external_ids, activation_id)
+    _check_built(item)
+    connection = _connection(item, catalogue, origin)
+    activation = Activation(
+        space_id=origin.space_id,
+        activation_id=activation_id,
+        name=name,
+        external_ids=external_ids,
+        created_at=origin.at,
+        updated_at=origin.at,
+        connection_id=connection.connection_id,
+        audience_id=connection.audience_id,
+        destination_id=connection.destination_id,
+        activation_type=given(item.activation_type, "audience_membership_changed"),
+        display_name=given(item.display_name, None),
+        start_date=given(item.start_date, None),
+        end_date=given(item.end_date, None),
+        enabled=given(item.enabled, True),
+        perform_resync=given(item.perform_resync, True),
+        destination_mapping=filled(item.destination_mapping, {}, {}),
+        campaign_id=given(item.campaign_id, None),
+        reference_id=given(item.reference_id, None),
+        category_id=given(item.category_id, None),
+        country=given(item.country, None),
+    )
+    _check_whole(activation)
+    return activation, connection
+
+
+def update_activation(item: ActivationUpdate, catalogue: Catalogue, origin: Origin) -> Activation:
+    """The next form; raises `ItemFailed`."""
+    references = {"id": item.id, "activation_id": item.activation_id, "activation": item.activation}
+    before = refer(catalogue.activations, references)
+    check_version(item, before)
+    _check_built(item)
+    connection = catalogue.connections.get(before.connection_id)
+    assert connection is not None, "a connection that an activation holds on to is not deleted"
+    _check_connection(item, catalogue, connection)
+    name, external_ids = naming(item, before)
+    check_naming(catalogue.activations, name, external_ids, before.activation_id)
+    activation = changed(
+        before,
+        origin,
+        name=name,
+        external_ids=external_ids,
+        activation_type=given(item.activation_type, before.activation_type),
+        display_name=given(item.display_name, before.display_name),
+        start_date=given(item.start_date, before.start_date),
+        end_date=given(item.end_date, before.end_date),
+        enabled=given(item.enabled, before.enabled),
+        perform_resync=given(item.perform_resync, before.perform_resync),
+        destination_mapping=filled(item.destination_mapping, before.destination_mapping, {}),
+        campaign_id=given(item.campaign_id, before.campaign_id),
+        reference_id=given(item.reference_id, before.reference_id),
+        category_id=given(item.category_id, before.category_id),
+        country=given(item.country, before.country),
+    )
+    _check_whole(activation)
+    return activation
+
+
+def referred_activation(item: ActivationReference, catalogue: Catalogue) -> Activation:
+    """The activation that the item names; raises `ItemFailed`(not-found, version-conflict)."""
+    references = {
+        "id": item.id,
+        "activation_id": item.activation_id,
+        "activation": item.activation,
+        "name": item.name,
+    }
+    activation = refer(catalogue.activations, references)
+    check_version(item, activation)
+    return activation
+
+
+def _connection(item: ActivationCreate, catalogue: Catalogue, origin: Origin) -> Connection:
+    if item.connection is not UNSET or item.connection_id is not UNSET:
+        references = {"connection": item.connection, "connection_id": item.connection_id}
+        connection = refer(catalogue.connections, references)
+        _check_connection(item, catalogue, connection)
+        return connection
+    audience = refer(catalogue.audiences, {"audience": item.audience, "audience_id": item.audience_id})
+    destination = refer(
+        catalogue.destinations, {"destination": item.destination, "destination_id": item.destination_id}
+    )
+    present = connection_of(catalogue, audience, destination)
+    if present is not None:
+        return present
+    return plain_connection(new_id(catalogue.connections, (), origin, "con"), audience, destination, origin)
+
+
+def _check_connection(item: ActivationFields, catalogue: Catalogue, connection: Connection) -> None:
+    """What the item says of connection, audience and destination must be what they are."""
+    for reference in (item.connection, item.connection_id):
+        if not isinstance(reference, UnsetType) and catalogue.connections.find(reference) != connection:
+            fail(codes.FIELD_IMMUTABLE, "connection can't be changed")
+    check_ends(item, catalogue, connection)
+
+
+def _check_built(item: ActivationFields) -> None:
+    for field, value in (
+        ("extend", item.extend),
+        ("recurring", item.recurring),
+        ("personalization", item.personalization),
+    ):
+        if value is not UNSET and value:
+            fail(codes.NOT_SUPPORTED_YET, field)
+    on_end = given(item.on_end, "keep")
+    if on_end == "remove":
+        fail(codes.NOT_SUPPORTED_YET, "on_end remove")
+    if on_end != "keep":
+        fail(codes.FIELD_INVALID, f"on_end {quoted(on_end)} is neither keep nor remove")
+
+
+def _check_whole(activation: Activation) -> None:
+    if activation.activation_type not in _TYPES:
+        fail(codes.FIELD_INVALID, f"activation_type {quoted(activation.activation_type)}")
+    start_ms, end_ms = _instant(activation.start_date, "start_date"), _instant(activation.end_date, "end_date")
+    if start_ms is not None and end_ms is not None and end_ms <= start_ms:
+        fail(codes.FIELD_INVALID, "end_date is not after start_date")
+    check_size(activation)
+
+
+def _instant(text: str | None, field: str) -> int | None:
+    at_ms = parse_instant(text) if text is not None else None
+    if text is not None and at_ms is None:
+        fail(codes.FIELD_INVALID, f"{field} {quoted(text)} is no instant")
+    return at_ms

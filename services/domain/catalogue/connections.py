@@ -1,0 +1,123 @@
+"""Connections: what an item makes of the catalogue (contracts.md §3)."""
+
+from msgspec import UNSET, structs
+
+from contracts import codes
+from contracts.messages.commands import (
+    ActivationFields,
+    ConnectionCreate,
+    ConnectionFields,
+    ConnectionReference,
+    ConnectionUpdate,
+)
+from contracts.messages.entities import Audience, Connection, Destination
+from services.domain.catalogue.catalogue import Catalogue
+from services.domain.catalogue.failed import fail
+from services.domain.catalogue.item import (
+    Origin,
+    changed,
+    check_naming,
+    check_size,
+    check_version,
+    filled,
+    given,
+    naming,
+    new_id,
+    refer,
+    refuse_change,
+)
+
+
+def create_connection(item: ConnectionCreate, catalogue: Catalogue, origin: Origin) -> Connection:
+    """A new connection, the only one of its audience and destination; raises `ItemFailed`."""
+    connection_id = new_id(catalogue.connections, (item.id, item.connection_id), origin, "con")
+    name = given(item.name, connection_id).strip()
+    external_ids = filled(item.external_ids, {}, {})
+    check_naming(catalogue.connections, name, external_ids, connection_id)
+    _check_built(item)
+    audience = refer(catalogue.audiences, {"audience": item.audience, "audience_id": item.audience_id})
+    destination = refer(
+        catalogue.destinations, {"destination": item.destination, "destination_id": item.destination_id}
+    )
+    present = connection_of(catalogue, audience, destination)
+    if present is not None:
+        fail(codes.CONNECTION_EXISTS, f"connection {present.connection_id}")
+    connection = plain_connection(connection_id, audience, destination, origin)
+    connection = _with(connection, name, external_ids, filled(item.connection_settings, {}, {}))
+    check_size(connection)
+    return connection
+
+
+def update_connection(item: ConnectionUpdate, catalogue: Catalogue, origin: Origin) -> Connection:
+    """The next form; raises `ItemFailed`."""
+    references = {"id": item.id, "connection_id": item.connection_id, "connection": item.connection}
+    before = refer(catalogue.connections, references)
+    check_version(item, before)
+    _check_built(item)
+    check_ends(item, catalogue, before)
+    name, external_ids = naming(item, before)
+    check_naming(catalogue.connections, name, external_ids, before.connection_id)
+    settings = filled(item.connection_settings, before.connection_settings, {})
+    connection = changed(before, origin, name=name, external_ids=external_ids, connection_settings=settings)
+    check_size(connection)
+    return connection
+
+
+def deletable_connection(item: ConnectionReference, catalogue: Catalogue) -> Connection:
+    """The connection that may go; raises `ItemFailed`(not-found, version-conflict, in-use)."""
+    references = {
+        "id": item.id,
+        "connection_id": item.connection_id,
+        "connection": item.connection,
+        "name": item.name,
+    }
+    connection = refer(catalogue.connections, references)
+    check_version(item, connection)
+    activations = catalogue.activations.holders(connection.connection_id)
+    if activations:
+        fail(codes.IN_USE, f"used by activation {activations[0]} and {len(activations) - 1} more")
+    return connection
+
+
+def connection_of(catalogue: Catalogue, audience: Audience, destination: Destination) -> Connection | None:
+    """The connection of an audience at a destination."""
+    at_destination = set(catalogue.connections.holders(destination.destination_id))
+    for connection_id in catalogue.connections.holders(audience.audience_id):
+        if connection_id in at_destination:
+            return catalogue.connections.get(connection_id)
+    return None
+
+
+def plain_connection(connection_id: str, audience: Audience, destination: Destination, origin: Origin) -> Connection:
+    """A connection of which nothing is said but its ends."""
+    return Connection(
+        space_id=origin.space_id,
+        connection_id=connection_id,
+        name=connection_id,
+        created_at=origin.at,
+        updated_at=origin.at,
+        audience_id=audience.audience_id,
+        destination_id=destination.destination_id,
+    )
+
+
+def check_ends(item: ConnectionFields | ActivationFields, catalogue: Catalogue, before: Connection) -> None:
+    """Raises `ItemFailed`(field-immutable, not-found) where the item means other ends than the connection has."""
+    if item.audience is not UNSET or item.audience_id is not UNSET:
+        meant = refer(catalogue.audiences, {"audience": item.audience, "audience_id": item.audience_id})
+        refuse_change(before.audience_id, meant.audience_id, "audience")
+    if item.destination is not UNSET or item.destination_id is not UNSET:
+        references = {"destination": item.destination, "destination_id": item.destination_id}
+        there = refer(catalogue.destinations, references)
+        refuse_change(before.destination_id, there.destination_id, "destination")
+
+
+def _check_built(item: ConnectionFields) -> None:
+    if item.id_sync is not UNSET and item.id_sync:
+        fail(codes.NOT_SUPPORTED_YET, "id_sync")
+    if item.external_audience_id is not UNSET:
+        fail(codes.FIELD_IMMUTABLE, "external_audience_id is read-only")
+
+
+def _with(connection: Connection, name: str, external_ids: dict[str, str], settings: dict[str, object]) -> Connection:
+    return structs.replace(connection, name=name, external_ids=external_ids, connection_settings=settings)

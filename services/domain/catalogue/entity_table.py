@@ -1,0 +1,120 @@
+"""The entities of one kind in one space: by id, external id, name, and what they hold on to."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+from contracts.messages.entities import Activation, Audience, Connection, Destination, Feed, entity_id
+from services.domain.catalogue.table import Table
+
+E = TypeVar("E", Audience, Feed, Destination, Connection, Activation)
+K = TypeVar("K", str, tuple[str, str])
+
+
+class EntityTable(Generic[E]):
+    """References resolve in the order id, external id, name (contracts.md §1). A used id is never free again.
+
+    `holds` gives what an entity holds on to (ids of others, a source), so that its holders are found at once.
+    """
+
+    def __init__(self, kind: str, holds: Callable[[E], Iterable[str]]) -> None:
+        self.kind = kind
+        self._holds: Callable[[E], Iterable[str]] = holds
+        self._holders: dict[str, dict[str, None]] = {}
+        self.rows: Table[E] = Table()
+        self._names: dict[str, str] = {}
+        self._externals: dict[str, dict[tuple[str, str], None]] = {}  # value → (external name, entity id)
+        self._gone: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[E]:
+        return iter(self.rows)
+
+    def get(self, id_: str) -> E | None:
+        return self.rows.get(id_)
+
+    def find(self, reference: str) -> E | None:
+        """An external id that two entities have (under different names) refers to neither."""
+        found = self.rows.get(reference)
+        if found is None:
+            ids = {id_ for _, id_ in self._externals.get(reference, ())}
+            found = self.rows.get(ids.pop()) if len(ids) == 1 else None
+        if found is None:
+            found = self.rows.get(self._names.get(reference, ""))
+        return found
+
+    def named(self, name: str) -> str | None:
+        """The id of the entity of that name."""
+        return self._names.get(name)
+
+    def external(self, name: str, value: str) -> str | None:
+        """The id of the entity that has this value under this external name."""
+        return next((id_ for other, id_ in self._externals.get(value, ()) if other == name), None)
+
+    def holders(self, held: str) -> list[str]:
+        """The ids of the entities that hold on to `held`, in order."""
+        return sorted(self._holders.get(held, ()))
+
+    def is_used(self, id_: str) -> bool:
+        """Whether something in this space has or had the id."""
+        return id_ in self.rows or id_ in self._gone
+
+    def put(self, entity: E) -> None:
+        """Adds the entity or its new form."""
+        id_ = entity_id(entity)
+        assert id_ not in self._gone, "a used id is never free again"
+        self._forget(self.rows.get(id_))
+        self.rows.put(id_, entity)
+        self._index(id_, entity)
+
+    def remove(self, id_: str) -> None:
+        """Takes the entity out and keeps its id from being used again."""
+        assert id_ in self.rows
+        self._forget(self.rows.get(id_))
+        self.rows.drop(id_)
+        self._gone.add(id_)
+
+    def load(self, entity: E) -> None:
+        """An entity as it was restored."""
+        id_ = entity_id(entity)
+        self.rows.load(id_, entity)
+        self._index(id_, entity)
+
+    def load_gone(self, id_: str) -> None:
+        """A used id as it was restored."""
+        self._gone.add(id_)
+
+    def copy(self) -> "EntityTable[E]":
+        """For trying something out."""
+        twin: EntityTable[E] = EntityTable(self.kind, self._holds)
+        twin.rows = self.rows.copy()
+        twin._names = dict(self._names)
+        twin._externals = {value: dict(holders) for value, holders in self._externals.items()}
+        twin._holders = {held: dict(ids) for held, ids in self._holders.items()}
+        twin._gone = set(self._gone)
+        return twin
+
+    def _index(self, id_: str, entity: E) -> None:
+        self._names[entity.name] = id_
+        for name, value in entity.external_ids.items():
+            self._externals.setdefault(value, {})[name, id_] = None
+        for held in self._holds(entity):
+            self._holders.setdefault(held, {})[id_] = None
+
+    def _forget(self, entity: E | None) -> None:
+        if entity is None:
+            return
+        id_ = entity_id(entity)
+        del self._names[entity.name]
+        for name, value in entity.external_ids.items():
+            _take_out(self._externals, value, (name, id_))
+        for held in self._holds(entity):
+            _take_out(self._holders, held, id_)
+
+
+def _take_out(index: dict[str, dict[K, None]], key: str, entry: K) -> None:
+    entries = index[key]
+    entries.pop(entry, None)
+    if not entries:
+        del index[key]

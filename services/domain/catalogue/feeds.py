@@ -1,0 +1,169 @@
+"""Feeds: what an item makes of the catalogue (contracts.md §3)."""
+
+from typing import Literal
+
+from msgspec import UNSET, UnsetType
+
+from contracts import codes
+from contracts.messages.commands import FeedCreate, FeedFields, FeedReference, FeedUpdate
+from contracts.messages.entities import Column, Feed, FixedAudience, Source
+from services.domain.catalogue.audiences import checked_id_type
+from services.domain.catalogue.catalogue import Catalogue, source_key
+from services.domain.catalogue.failed import ItemFailed, fail, quoted
+from services.domain.catalogue.item import (
+    Origin,
+    changed,
+    check_naming,
+    check_size,
+    check_version,
+    filled,
+    given,
+    naming,
+    new_id,
+    refer,
+    required,
+)
+
+
+def create_feed(item: FeedCreate, catalogue: Catalogue, origin: Origin) -> Feed:
+    """A new feed; raises `ItemFailed`."""
+    name = required(item.name, "name").strip()
+    feed_id = new_id(catalogue.feeds, (item.id, item.feed_id), origin, "feed")
+    external_ids = filled(item.external_ids, {}, {})
+    check_naming(catalogue.feeds, name, external_ids, feed_id)
+    _check_built(item)
+    feed = Feed(
+        space_id=origin.space_id,
+        feed_id=feed_id,
+        name=name,
+        external_ids=external_ids,
+        created_at=origin.at,
+        updated_at=origin.at,
+        source=_source(required(item.source, "source")),
+        mode=_mode(required(item.mode, "mode")),
+        id_type=checked_id_type(required(item.id_type, "id_type")),
+        lookback_days=given(item.lookback_days, None),
+        format=given(item.format, "caret"),
+        columns=given(item.columns, None),
+        audience_from=_audience_from(item, catalogue, "column"),
+        enabled=given(item.enabled, True),
+    )
+    _check_whole(feed, catalogue)
+    return feed
+
+
+def update_feed(item: FeedUpdate, catalogue: Catalogue, origin: Origin) -> Feed:
+    """The next form, for objects announced from now on; raises `ItemFailed`."""
+    before = refer(catalogue.feeds, {"id": item.id, "feed_id": item.feed_id, "feed": item.feed})
+    check_version(item, before)
+    name, external_ids = naming(item, before)
+    check_naming(catalogue.feeds, name, external_ids, before.feed_id)
+    _check_built(item)
+    feed = changed(
+        before,
+        origin,
+        name=name,
+        external_ids=external_ids,
+        source=before.source if isinstance(item.source, UnsetType) else _source(item.source),
+        mode=before.mode if isinstance(item.mode, UnsetType) else _mode(item.mode),
+        id_type=before.id_type if isinstance(item.id_type, UnsetType) else checked_id_type(item.id_type),
+        lookback_days=given(item.lookback_days, before.lookback_days),
+        format=given(item.format, before.format),
+        columns=given(item.columns, before.columns),
+        audience_from=_audience_from(item, catalogue, before.audience_from),
+        enabled=given(item.enabled, before.enabled),
+    )
+    _check_whole(feed, catalogue)
+    return feed
+
+
+def deletable_feed(item: FeedReference, catalogue: Catalogue) -> Feed:
+    """The feed that may go; its imports in flight go on. Raises `ItemFailed`(not-found, version-conflict)."""
+    references = {"id": item.id, "feed_id": item.feed_id, "feed": item.feed, "name": item.name}
+    feed = refer(catalogue.feeds, references)
+    check_version(item, feed)
+    return feed
+
+
+def _check_built(item: FeedFields) -> None:
+    if item.complete_on is not UNSET and item.complete_on != "object":
+        fail(codes.NOT_SUPPORTED_YET, "complete_on other than object")
+    for field, value in (("process_at", item.process_at), ("remove_share_max", item.remove_share_max)):
+        if value is not UNSET and value is not None:
+            fail(codes.NOT_SUPPORTED_YET, field)
+
+
+def _source(source: Source) -> Source:
+    if source.kind == "topic":
+        fail(codes.NOT_SUPPORTED_YET, "source kind topic")
+    if source.kind != "s3":
+        fail(codes.FIELD_INVALID, f"source kind {quoted(source.kind)} is neither s3 nor topic")
+    if not source.prefix:
+        fail(codes.FIELD_REQUIRED, "source.prefix is required")
+    if source.prefix.startswith("/") or len(source.prefix.encode()) > 1024:
+        fail(codes.FIELD_INVALID, "source.prefix: at most 1,024 bytes, without a leading /")
+    if source.bucket is not None and not source.bucket.strip():
+        fail(codes.FIELD_INVALID, "source.bucket is blank")
+    return Source(kind="s3", bucket=source.bucket, prefix=source.prefix)
+
+
+def _mode(mode: str) -> Literal["append", "replace", "remove"]:
+    match mode:
+        case "append" | "replace" | "remove":
+            return mode
+        case _:
+            raise ItemFailed(codes.FIELD_INVALID, f"mode {quoted(mode)} is none of append, replace, remove")
+
+
+def _audience_from(item: FeedFields, catalogue: Catalogue, otherwise: str | FixedAudience) -> str | FixedAudience:
+    wanted = item.audience_from
+    if isinstance(wanted, UnsetType):
+        return otherwise
+    if isinstance(wanted, FixedAudience):
+        return FixedAudience(
+            audience=refer(catalogue.audiences, {"audience_from.audience": wanted.audience}).audience_id
+        )
+    if wanted not in ("column", "path"):
+        fail(codes.FIELD_INVALID, f"audience_from {quoted(wanted)} is none of column, path, {{audience}}")
+    return wanted
+
+
+def _check_whole(feed: Feed, catalogue: Catalogue) -> None:
+    """What only the fields together can break."""
+    if feed.mode == "append" and feed.lookback_days is None:
+        fail(codes.LOOKBACK_REQUIRED, "mode append needs lookback_days of at least 1")
+    if feed.format not in ("caret", "tab", "csv"):
+        fail(codes.FIELD_INVALID, f"format {quoted(feed.format)} is none of caret, tab, csv")
+    if feed.format != "csv" and feed.columns is not None:
+        fail(codes.FIELD_INVALID, "columns are for format csv")
+    if feed.format == "csv":
+        _check_columns(feed.columns, feed.audience_from)
+    if isinstance(feed.audience_from, FixedAudience):
+        _check_fixed(feed, catalogue, feed.audience_from.audience)
+    if any(other != feed.feed_id for other in catalogue.feeds.holders(source_key(feed.source))):
+        fail(codes.FEED_SOURCE_TAKEN, "another feed reads this bucket and prefix")
+    check_size(feed)
+
+
+def _check_columns(columns: list[Column] | None, audience_from: str | FixedAudience) -> None:
+    if not columns:
+        fail(codes.FIELD_REQUIRED, "format csv needs columns")
+    names, roles = [column.name for column in columns], [column.role for column in columns]
+    if len(set(names)) != len(names) or not all(name.strip() for name in names):
+        fail(codes.FIELD_INVALID, "columns: every name once, none blank")
+    if not set(roles) <= {"identifier", "audience", "ignore"} or roles.count("identifier") != 1:
+        fail(codes.FIELD_INVALID, "columns: roles are identifier (exactly one), audience, ignore")
+    if roles.count("audience") != (1 if audience_from == "column" else 0):
+        fail(codes.FIELD_INVALID, "columns: one of role audience where audience_from is column, else none")
+    for column in columns:
+        if column.id_type is not None:
+            checked_id_type(column.id_type)
+
+
+def _check_fixed(feed: Feed, catalogue: Catalogue, audience_id: str) -> None:
+    audience = catalogue.audiences.get(audience_id)
+    assert audience is not None, "an audience that a feed holds on to is not deleted"
+    if audience.kind != "list":
+        fail(codes.AUDIENCE_NOT_LIST, f"audience {audience_id} is {audience.kind}")
+    if audience.id_type != feed.id_type:
+        fail(codes.ID_TYPE_MISMATCH, f"audience {audience_id} has id type {audience.id_type}")

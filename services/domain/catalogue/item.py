@@ -1,0 +1,165 @@
+"""One item of a command: its form, and the checks that all kinds of entities share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from contracts import codec, codes
+from contracts.ids import is_id, made_id
+from contracts.instants import instant_text
+from contracts.messages.commands import Item, NamedFields
+from contracts.messages.entities import CatalogueEntity, Entity, entity_id
+from services.domain.catalogue.entity_table import E, EntityTable
+from services.domain.catalogue.failed import ItemFailed, fail, quoted
+
+I = TypeVar("I", bound=Item)  # noqa: E741 - an item
+T = TypeVar("T")
+D = TypeVar("D")
+N = TypeVar("N", bound=Entity)
+
+ENTITY_BYTES_MAX = 262_144  # well below what a record of the catalogue takes
+_UNKNOWN_FIELDS_NAMED_MAX = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an item comes from and when: what ids are made of. `at_ms` is the space's time."""
+
+    space_id: str
+    source: str
+    command_id: str
+    item: int
+    at_ms: int
+
+    @property
+    def at(self) -> str:
+        return instant_text(self.at_ms)
+
+    def make_id(self, prefix: str, *more: str | int) -> str:
+        """The same for the same item on every replay."""
+        return made_id(prefix, self.space_id, self.source, self.command_id, self.item, *more)
+
+
+def decode_item(raw: object, kind: type[I]) -> I:
+    """The item in its form; raises `ItemFailed`(field-invalid) with the field's path."""
+    if not isinstance(raw, dict):
+        fail(codes.FIELD_INVALID, "an item is a JSON object")
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        fail(codes.FIELD_INVALID, str(error)[:300])
+
+
+def unknown_fields(raw: object, item: Item) -> str | None:
+    """The paths of fields that usher does not know, as text for one warning."""
+    paths = list(_unknown(raw, item, ""))
+    if not paths:
+        return None
+    more = len(paths) - _UNKNOWN_FIELDS_NAMED_MAX
+    named = ", ".join(quoted(path) for path in paths[:_UNKNOWN_FIELDS_NAMED_MAX])
+    return f"ignored: {named}" + (f" and {more} more" if more > 0 else "")
+
+
+def _unknown(raw: object, value: object, path: str) -> Iterator[str]:
+    if isinstance(raw, list) and isinstance(value, list):
+        for position, (raw_part, part) in enumerate(zip(raw, value, strict=True)):
+            if isinstance(part, msgspec.Struct):
+                yield from _unknown(raw_part, part, f"{path}[{position}]")
+    elif isinstance(raw, dict) and isinstance(value, msgspec.Struct):
+        names = dict(zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True))
+        for name, part in raw.items():
+            here = f"{path}.{name}" if path else name
+            if name not in names:
+                yield here
+            else:
+                yield from _unknown(part, getattr(value, names[name]), here)
+
+
+def given(value: T | UnsetType, otherwise: D) -> T | D:
+    """The value, or `otherwise` where the field is absent."""
+    return otherwise if isinstance(value, UnsetType) else value
+
+
+def filled(value: T | UnsetType | None, otherwise: T, empty: T) -> T:
+    """The value; `otherwise` where the field is absent, `empty` where null clears it."""
+    return otherwise if isinstance(value, UnsetType) else empty if value is None else value
+
+
+def required(value: T | UnsetType | None, field: str) -> T:
+    """The value; raises `ItemFailed`(field-required)."""
+    if value is None or isinstance(value, UnsetType):
+        fail(codes.FIELD_REQUIRED, f"{field} is required")
+    return value
+
+
+def refer(table: EntityTable[E], references: dict[str, str | UnsetType]) -> E:
+    """The entity that the first present reference names; raises `ItemFailed`(field-required, not-found)."""
+    for field, reference in references.items():
+        if not isinstance(reference, UnsetType):
+            found = table.find(reference)
+            if found is None:
+                fail(codes.NOT_FOUND, f"{field}: no {table.kind} {quoted(reference)}")
+            return found
+    raise ItemFailed(codes.FIELD_REQUIRED, f"one of {', '.join(references)} is required")
+
+
+def new_id(table: EntityTable[E], brought: tuple[str | UnsetType, ...], origin: Origin, prefix: str) -> str:
+    """The id that the item brings, or one made of its origin; raises `ItemFailed`(field-invalid, id-taken)."""
+    ids = {one for one in brought if not isinstance(one, UnsetType)}
+    if not ids:
+        return _made(table, origin, prefix)
+    id_ = ids.pop()
+    if ids or not is_id(id_):
+        fail(codes.FIELD_INVALID, f"{quoted(id_)}: an id is 1 to 64 of a-z, 0-9, _ and -, said once")
+    if table.is_used(id_):
+        fail(codes.ID_TAKEN, f"{table.kind} id {quoted(id_)} is or was in use")
+    return id_
+
+
+def _made(table: EntityTable[E], origin: Origin, prefix: str) -> str:
+    id_, attempt = origin.make_id(prefix), 0
+    while table.is_used(id_):  # a sender used its command id again, long after it was forgotten
+        attempt += 1
+        id_ = origin.make_id(prefix, attempt)
+    return id_
+
+
+def check_naming(table: EntityTable[E], name: str, external_ids: dict[str, str], own_id: str) -> None:
+    """Raises `ItemFailed` where another entity of the kind has the name or an external id."""
+    if table.named(name) not in (None, own_id):
+        fail(codes.NAME_MUST_BE_UNIQUE, f"there is another {table.kind} named {quoted(name)}")
+    for external_name, value in external_ids.items():
+        if table.external(external_name, value) not in (None, own_id):
+            fail(codes.EXTERNAL_ID_TAKEN, f"another {table.kind} has {quoted(external_name)} {quoted(value)}")
+
+
+def check_version(item: Item, entity: Entity) -> None:
+    """Raises `ItemFailed`(version-conflict)."""
+    if not isinstance(item.expected_version, UnsetType) and item.expected_version != entity.version:
+        fail(codes.VERSION_CONFLICT, f"expected version {item.expected_version}, it is {entity.version}")
+
+
+def check_size(entity: CatalogueEntity) -> None:
+    """Raises `ItemFailed`(entity-too-large): what can't be published must not be approved."""
+    size_bytes = len(codec.encode(entity))
+    if size_bytes > ENTITY_BYTES_MAX:
+        fail(codes.ENTITY_TOO_LARGE, f"{entity_id(entity)}: {size_bytes} bytes, at most {ENTITY_BYTES_MAX}")
+
+
+def naming(item: NamedFields, entity: Entity) -> tuple[str, dict[str, str]]:
+    """Name and external ids after an update; absent ones are unchanged."""
+    return given(item.name, entity.name).strip(), filled(item.external_ids, entity.external_ids, {})
+
+
+def changed(entity: N, origin: Origin, **fields: object) -> N:
+    """The next version of an entity."""
+    return msgspec.structs.replace(entity, version=entity.version + 1, updated_at=origin.at, **fields)
+
+
+def refuse_change(present: object, wanted: object, field: str) -> None:
+    """Raises `ItemFailed`(field-immutable) where the item wants another value."""
+    if wanted is not UNSET and wanted != present:
+        fail(codes.FIELD_IMMUTABLE, f"{field} can't be changed")

@@ -1,0 +1,84 @@
+"""Spaces: what an item makes of a space's own entry (contracts.md §3)."""
+
+from msgspec import UNSET, UnsetType
+
+from contracts import codes
+from contracts.ids import is_id
+from contracts.instants import instant_text, parse_instant
+from contracts.messages.commands import SpaceCreate, SpaceDelete, SpaceFields, SpaceUpdate
+from contracts.messages.entities import Space
+from services.domain.catalogue.failed import fail, quoted
+from services.domain.catalogue.item import Origin, changed, check_size, check_version, filled, given
+
+
+def create_space(item: SpaceCreate, origin: Origin, left_ms: int | None) -> Space:
+    """A new space; `left_ms` is the time of one of this id that was deleted. Raises `ItemFailed`."""
+    if not is_id(origin.space_id):
+        fail(codes.FIELD_INVALID, f"spaceid {quoted(origin.space_id)}: an id is 1 to 64 of a-z, 0-9, _ and -")
+    _check_own(item, origin.space_id)
+    clock = given(item.clock, "system")
+    if clock not in ("system", "manual"):
+        fail(codes.FIELD_INVALID, f"clock {quoted(clock)} is neither system nor manual")
+    at_ms = _start(item, clock, max(origin.at_ms, left_ms or 0))
+    if left_ms is not None and at_ms < left_ms:
+        fail(codes.CLOCK_BACKWARDS, f"this space was at {instant_text(left_ms)} before it was deleted")
+    space = Space(
+        space_id=origin.space_id,
+        name=given(item.name, origin.space_id).strip(),
+        external_ids=filled(item.external_ids, {}, {}),
+        created_at=instant_text(at_ms),
+        updated_at=instant_text(at_ms),
+        clock=clock,
+        time=instant_text(at_ms) if clock == "manual" else None,
+    )
+    check_size(space)
+    return space
+
+
+def update_space(item: SpaceUpdate, before: Space, origin: Origin) -> Space:
+    """The next form; raises `ItemFailed`."""
+    _check_own(item, before.space_id)
+    check_version(item, before)
+    if item.clock is not UNSET and item.clock != before.clock:
+        fail(codes.FIELD_IMMUTABLE, "clock can't be changed")
+    space = changed(
+        before,
+        origin,
+        name=given(item.name, before.name).strip(),
+        external_ids=filled(item.external_ids, before.external_ids, {}),
+    )
+    check_size(space)
+    return space
+
+
+def check_deletable(item: SpaceDelete, space: Space) -> None:
+    """Raises `ItemFailed` where the item means another space or form. That it is empty is checked by the caller."""
+    _check_references((item.space, item.space_id, item.id), space.space_id)
+    if not isinstance(item.name, UnsetType) and item.name not in (space.name, space.space_id):
+        fail(codes.NOT_FOUND, f"this is not space {quoted(item.name)}")
+    check_version(item, space)
+
+
+def _check_own(item: SpaceFields, space_id: str) -> None:
+    _check_references((item.space, item.space_id, item.id), space_id)
+    for field, value in (("policies", item.policies), ("quotas", item.quotas)):
+        if value is not UNSET and value is not None:
+            fail(codes.NOT_SUPPORTED_YET, field)
+
+
+def _check_references(references: tuple[str | UnsetType, ...], space_id: str) -> None:
+    for reference in references:
+        if not isinstance(reference, UnsetType) and reference != space_id:
+            fail(codes.SPACE_MISMATCH, f"the command is for space {space_id}, its item for {quoted(reference)}")
+
+
+def _start(item: SpaceCreate, clock: str, present_ms: int) -> int:
+    said = given(item.time, given(item.start, None))
+    if said is None:
+        return present_ms
+    if clock == "system":
+        fail(codes.CLOCK_NOT_MANUAL, "only a manual clock can be set")
+    at_ms = parse_instant(said)
+    if at_ms is None:
+        fail(codes.FIELD_INVALID, f"time {quoted(said)} is no instant")
+    return at_ms

@@ -1,0 +1,61 @@
+"""Rows by id, and which of them have changed since they were last written."""
+
+from collections.abc import Iterator
+from typing import Generic, Self, TypeVar
+
+R = TypeVar("R")
+
+
+class Table(Generic[R]):
+    """Rows are immutable: a change is a new row. Iterates in the order of ids, so that a restored table does too."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, R] = {}
+        self._changed: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, row_id: object) -> bool:
+        return row_id in self._rows
+
+    def __iter__(self) -> Iterator[R]:
+        return iter([self._rows[row_id] for row_id in sorted(self._rows)])
+
+    def get(self, row_id: str) -> R | None:
+        return self._rows.get(row_id)
+
+    def oldest(self) -> R | None:
+        """The row that was added first (or loaded first)."""
+        return next(iter(self._rows.values()), None)
+
+    def put(self, row_id: str, row: R) -> None:
+        """Sets a row and marks it changed."""
+        self._rows[row_id] = row
+        self._changed[row_id] = None
+
+    def drop(self, row_id: str) -> None:
+        """Removes a row, if it is there, and marks it changed."""
+        if self._rows.pop(row_id, None) is not None:
+            self._changed[row_id] = None
+
+    def load(self, row_id: str, row: R) -> None:
+        """Sets a row as it was restored: not changed."""
+        self._rows[row_id] = row
+
+    def changed(self) -> Iterator[R]:
+        """The changed rows that are there, as `drain` would give them."""
+        return (self._rows[row_id] for row_id in self._changed if row_id in self._rows)
+
+    def drain(self) -> Iterator[tuple[str, R | None]]:
+        """The changed rows as they now stand, None for those that are gone; afterwards none is changed."""
+        changed, self._changed = self._changed, {}
+        for row_id in changed:
+            yield row_id, self._rows.get(row_id)
+
+    def copy(self) -> Self:
+        """Rows shared, everything else its own: for trying something out."""
+        twin = type(self)()
+        twin._rows = dict(self._rows)  # noqa: SLF001 - its own class
+        twin._changed = dict(self._changed)  # noqa: SLF001 - its own class
+        return twin

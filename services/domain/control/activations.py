@@ -1,0 +1,119 @@
+"""Activations in time: their markers in the log of membership, and their status (architecture.md §7)."""
+
+from typing import Literal
+
+import msgspec
+
+from contracts.instants import instant_text
+from contracts.messages.control_state import Delivering
+from contracts.messages.entities import Activation
+from contracts.messages.published import ActivationStatus
+from contracts.messages.steps import ActivationStep
+from services.domain.control.schedule import period_ms, runs_at
+from services.domain.control.space_state import SpaceState
+from services.domain.control.turn import Turn
+
+_LANE_STATES = ("disabled", "parked", "retrying")  # the worst first
+
+
+def start_and_end(turn: Turn, at_ms: int) -> None:
+    """Starts and ends what is to run, or no longer to run, at that instant."""
+    for activation in turn.state.catalogue.activations:
+        adjust(turn, activation, at_ms)
+
+
+def adjust(turn: Turn, activation: Activation, at_ms: int, *, changed: bool = False) -> None:
+    """Writes the marker that the activation's present form and the time ask for, if any, and shows its state."""
+    before = _delivering(turn, activation)
+    wanted = runs_at(activation, at_ms)
+    if wanted and not before.running:
+        _mark(turn, activation, "started", at_ms)
+        before = msgspec.structs.replace(before, ended=[])
+    elif before.running and not wanted:
+        _mark(turn, activation, "ended", at_ms)
+    elif wanted and changed:
+        _mark(turn, activation, "updated", at_ms)
+    after = msgspec.structs.replace(before, running=wanted)
+    show(turn, after, _state(turn.state, activation, at_ms, running=wanted), at_ms)
+
+
+def take_away(turn: Turn, activation: Activation) -> None:
+    """The activation is deleted; what is still on its way is counted all the same."""
+    before = _delivering(turn, activation)
+    if before.running:
+        _mark(turn, activation, "ended", turn.at_ms)
+    after = msgspec.structs.replace(before, running=False, deleted=True)
+    show(turn, after, "deleted", turn.at_ms)
+    if not before.running and not before.routed:
+        forget(turn, after)
+
+
+def lanes_changed(turn: Turn, destination_id: str) -> None:
+    """The activations of a destination show how its lanes are."""
+    for activation_id in turn.state.catalogue.activations.holders(destination_id):
+        activation = turn.state.catalogue.activations.get(activation_id)
+        assert activation is not None
+        delivering = _delivering(turn, activation)
+        state = _state(turn.state, activation, turn.at_ms, running=delivering.running)
+        show(turn, delivering, state, turn.at_ms)
+
+
+def show(turn: Turn, delivering: Delivering, state: str, at_ms: int) -> None:
+    """Keeps what has changed; the status is published at the end of the batch."""
+    status = delivering.status
+    if status.state != state:
+        status = msgspec.structs.replace(status, state=state, updated_at=instant_text(at_ms))
+    after = msgspec.structs.replace(delivering, status=status)
+    if after != turn.state.deliveries.get(after.id):
+        turn.state.deliveries.put(after.id, after)
+
+
+def forget(turn: Turn, delivering: Delivering) -> None:
+    """Nothing more can come of a deleted activation: its last status is published, and control forgets it."""
+    kept = turn.state.deliveries.get(delivering.id)
+    assert kept is not None
+    turn.effects.activation_status(kept.status)
+    turn.state.deliveries.drop(delivering.id)
+
+
+def _mark(turn: Turn, activation: Activation, marker: Literal["started", "updated", "ended"], at_ms: int) -> None:
+    destination = turn.state.catalogue.destinations.get(activation.destination_id)
+    assert destination is not None, "a destination that a connection holds on to is not deleted"
+    turn.state.move_time(at_ms)
+    turn.effects.step(
+        ActivationStep(
+            space_id=turn.space_id,
+            step=turn.state.take_step(),
+            at_ms=at_ms,
+            marker=marker,
+            activation=activation,
+            queue=destination.queue,
+            resync=marker == "started" and activation.perform_resync,
+        )
+    )
+
+
+def _delivering(turn: Turn, activation: Activation) -> Delivering:
+    kept = turn.state.deliveries.get(activation.activation_id)
+    if kept is not None:
+        return kept
+    status = ActivationStatus(
+        space_id=turn.space_id,
+        activation_id=activation.activation_id,
+        destination_id=activation.destination_id,
+        audience_id=activation.audience_id,
+        state="",
+        updated_at=turn.at,
+    )
+    return Delivering(space_id=turn.space_id, id=activation.activation_id, status=status)
+
+
+def _state(space: SpaceState, activation: Activation, at_ms: int, *, running: bool) -> str:
+    if running:
+        lanes = space.lanes.get(activation.destination_id)
+        states = set(lanes.states.values()) if lanes is not None else set()
+        return next((one for one in _LANE_STATES if one in states), "running")
+    if not activation.enabled:
+        return "disabled"
+    _, end_ms = period_ms(activation)
+    return "ended" if end_ms is not None and end_ms <= at_ms else "scheduled"

@@ -1,0 +1,118 @@
+"""The reply to a command, gathered item by item (contracts.md §3)."""
+
+import zlib
+from dataclasses import dataclass, field
+
+import msgspec
+
+from contracts import codec
+from contracts.codes import Code
+from contracts.messages.entities import KIND_PLURAL, CatalogueEntity, entity_id, entity_kind
+from contracts.messages.published import Problem, Reply, ReplyCounts
+
+_COMPRESSION_LEVEL = 1  # a reply of 1 KiB takes 20 µs
+_SHORT = frozenset(
+    {"item", "version", "deleted", "counts", "import_id", "snapshot_id", *(f"{kind}_id" for kind in KIND_PLURAL)}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemAnswer:
+    """An item that took effect: `data` for the reply, `warnings`, and the step that the reply has to wait for."""
+
+    data: dict[str, object]
+    warnings: tuple[tuple[Code, str], ...] = ()
+    waits_for_step: int | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """Gathers; `reply` says it."""
+
+    items: int
+    data: list[dict[str, object]] = field(default_factory=list)
+    errors: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    waits_for_step: int | None = None
+
+    def applied(self, item: int, answer: ItemAnswer) -> None:
+        """The item took effect."""
+        self.data.append({"item": item, **answer.data})
+        for code, detail in answer.warnings:
+            self.warn(code, detail, item)
+        if answer.waits_for_step is not None:
+            self.waits_for_step = max(answer.waits_for_step, self.waits_for_step or 0)
+
+    def failed(self, code: Code, detail: str, item: int | None) -> None:
+        """The item did not take effect; None: something about the command as a whole."""
+        self.errors.append(problem(code, detail, item))
+
+    def warn(self, code: Code, detail: str, item: int | None) -> None:
+        """A remark on an item that took effect, or on the command as a whole."""
+        self.warnings.append(problem(code, detail, item))
+
+    def reply(self, at: str, trace_id: str) -> Reply:
+        """An accepted reply. What is evaluated continuously is live when it is effective."""
+        failed = sum(1 for one in self.errors if one.item is not None)
+        assert len(self.data) + failed == self.items, "every item ends in exactly one of applied, failed"
+        return Reply(
+            status="accepted",
+            counts=ReplyCounts(items=self.items, applied=len(self.data), failed=failed),
+            data=self.data,
+            errors=self.errors,
+            warnings=self.warnings,
+            effective_at=at,
+            expected_live_at=at,
+            trace_id=trace_id,
+        )
+
+
+def rejected(code: Code, detail: str, at: str, trace_id: str) -> Reply:
+    """The reply to a command of which nothing was understood."""
+    return Reply(
+        status="rejected",
+        counts=ReplyCounts(),
+        errors=[problem(code, detail, None)],
+        effective_at=at,
+        expected_live_at=at,
+        trace_id=trace_id,
+    )
+
+
+def problem(code: Code, detail: str, item: int | None) -> Problem:
+    """A failed item, or a remark on one."""
+    instance = "@data" if item is None else f"@data/{item}"
+    return Problem(item=item, code=code.code, type=code.type, instance=instance, title=code.title, detail=detail)
+
+
+def entity_data(entity: CatalogueEntity, *, deleted: bool = False) -> dict[str, object]:
+    """`<kind>_id`, `version` and the entity as it now stands; of a deleted one the last two are what it was."""
+    kind = entity_kind(entity)
+    data: dict[str, object] = {f"{kind}_id": entity_id(entity), "version": entity.version}
+    if deleted:
+        return {**data, "deleted": True}
+    form: dict[str, object] = msgspec.to_builtins(entity)
+    del form["kind_of_entity"]
+    return data | form
+
+
+def fitted(reply: Reply, bytes_max: int) -> Reply:
+    """The reply, cut to ids, versions and codes where its compressed form would not fit into `bytes_max`."""
+    if len(packed(reply)) <= bytes_max:
+        return reply
+    return msgspec.structs.replace(
+        reply,
+        data=[{name: value for name, value in one.items() if name in _SHORT} for one in reply.data],
+        errors=[msgspec.structs.replace(one, detail="") for one in reply.errors],
+        warnings=[msgspec.structs.replace(one, detail="") for one in reply.warnings],
+    )
+
+
+def packed(reply: Reply) -> bytes:
+    """The form in which a reply is remembered."""
+    return zlib.compress(codec.encode(reply), _COMPRESSION_LEVEL)
+
+
+def unpacked(remembered: bytes) -> bytes:
+    """The bytes of the reply as they were sent."""
+    return zlib.decompress(remembered)

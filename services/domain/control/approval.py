@@ -1,0 +1,134 @@
+"""A command's way through a space: idempotency, approval item by item in order, one reply (contracts.md §3)."""
+
+from dataclasses import replace
+
+import msgspec
+
+from contracts import codes
+from contracts.ids import made_id
+from contracts.instants import instant_text
+from contracts.messages.commands import ITEM_TYPES
+from contracts.messages.control_state import Advancing, Remembered
+from contracts.messages.published import Reply
+from services.domain.catalogue.failed import ItemFailed
+from services.domain.catalogue.item import Origin, decode_item, unknown_fields
+from services.domain.control.answer import Answer, fitted, packed, unpacked
+from services.domain.control.command import Command, Refused
+from services.domain.control.effects import Effects
+from services.domain.control.items import take_effect
+from services.domain.control.turn import Turn
+
+
+def approve(turn: Turn, command: Command) -> None:
+    """Lets the command take effect once and answers it; raises `Refused`(idempotency-key-reused, space-unknown)."""
+    _forget_old_replies(turn)
+    before = turn.state.replies.get(command.remembered_id)
+    if before is not None:
+        _repeat(turn, command, before)
+        return
+    if turn.state.catalogue.space is None and command.type != "spaces.create":
+        raise Refused(codes.SPACE_UNKNOWN, f"there is no space {turn.space_id[:64]!r}")
+    if command.validate_only:
+        trial = replace(turn, state=turn.state.copy(), effects=Effects(turn.config))
+        answer, reply = _answer(trial, command)
+        answer.waits_for_step = None
+    else:
+        answer, reply = _answer(turn, command)
+    _conclude(turn, command, reply, answer.waits_for_step)
+
+
+def reached(turn: Turn, partition: int, step: int) -> None:
+    """A partition has reached a tick; after the last one the `clock.advance` that waits for it is answered."""
+    for advancing in turn.state.advances:
+        if advancing.step != step or partition not in advancing.waiting:
+            continue
+        waiting = [one for one in advancing.waiting if one != partition]
+        if waiting:
+            turn.state.advances.put(advancing.id, msgspec.structs.replace(advancing, waiting=waiting))
+            continue
+        turn.state.advances.drop(advancing.id)
+        remembered = turn.state.replies.get(advancing.id)
+        if remembered is not None:
+            turn.state.replies.put(remembered.id, msgspec.structs.replace(remembered, reply=packed(advancing.reply)))
+        _send(turn, advancing, packed(advancing.reply))
+
+
+def _answer(turn: Turn, command: Command) -> tuple[Answer, Reply]:
+    answer = Answer(items=len(command.items))
+    if command.unknown:
+        answer.warn(codes.UNKNOWN_FIELD, f"ignored: {', '.join(command.unknown)[:300]}", None)
+    item_type = ITEM_TYPES.get(command.type)
+    if item_type is None and not command.items:
+        answer.failed(codes.NOT_SUPPORTED_YET, command.type, None)
+    for number, raw in enumerate(command.items):
+        origin = Origin(command.space_id, command.source, command.id, number, turn.at_ms)
+        if item_type is None:
+            answer.failed(codes.NOT_SUPPORTED_YET, command.type, number)
+            continue
+        try:
+            item = decode_item(raw, item_type)
+            done = take_effect(turn, command.type, item, origin)
+        except ItemFailed as error:
+            answer.failed(error.code, error.detail, number)
+            continue
+        answer.applied(number, done)
+        unknown = unknown_fields(raw, item)
+        if unknown is not None:
+            answer.warn(codes.UNKNOWN_FIELD, unknown, number)
+    return answer, fitted(answer.reply(turn.at, command.trace_id), turn.config.reply_bytes_max)
+
+
+def _conclude(turn: Turn, command: Command, reply: Reply, waits_for_step: int | None) -> None:
+    state = turn.state
+    remembered = Remembered(
+        space_id=turn.space_id,
+        id=command.remembered_id,
+        digest=command.digest,
+        command_id=command.id,
+        command_type=command.type,
+        reply=packed(reply) if waits_for_step is None else b"",
+        at_ms=turn.now_ms,
+        sequence=state.take_sequence(),
+    )
+    state.replies.put(remembered.id, remembered)
+    if waits_for_step is None:
+        _send(turn, remembered, remembered.reply)
+        return
+    same_step = [one.waiting for one in state.advances if one.step == waits_for_step]
+    advancing = Advancing(
+        space_id=turn.space_id,
+        id=remembered.id,
+        step=waits_for_step,
+        waiting=same_step[0] if same_step else list(range(turn.config.membership_partitions)),
+        command_id=command.id,
+        command_type=command.type,
+        reply=reply,
+        at_ms=turn.now_ms,
+    )
+    state.advances.put(advancing.id, advancing)
+
+
+def _repeat(turn: Turn, command: Command, before: Remembered) -> None:
+    if before.digest != command.digest:
+        raise Refused(codes.IDEMPOTENCY_KEY_REUSED, "this source and id came before with other bytes")
+    if before.reply:  # else the first one still waits for the clock, and one reply answers both
+        _send(turn, before, before.reply)
+
+
+def _send(turn: Turn, about: Remembered | Advancing, reply: bytes) -> None:
+    turn.effects.reply(
+        turn.space_id,
+        unpacked(reply),
+        id_=made_id("rep", turn.space_id, about.id, about.at_ms),
+        command_type=about.command_type,
+        command_id=about.command_id,
+        at=instant_text(about.at_ms),
+    )
+
+
+def _forget_old_replies(turn: Turn) -> None:
+    replies, config = turn.state.replies, turn.config
+    while (oldest := replies.oldest()) is not None and (
+        oldest.at_ms < turn.now_ms - config.replies_keep_ms or len(replies) >= config.replies_max
+    ):
+        replies.drop(oldest.id)

@@ -1,0 +1,50 @@
+"""A space's time: what becomes due is done at its instant, in order, and only then does time move on."""
+
+from dataclasses import replace
+
+from contracts import codes
+from contracts.instants import instant_text
+from contracts.messages.steps import TickStep
+from services.domain.catalogue.failed import fail
+from services.domain.catalogue.item import Origin, changed
+from services.domain.control.activations import start_and_end
+from services.domain.control.turn import Turn
+
+
+def settle(turn: Turn, until_ms: int) -> None:
+    """Does all that is due at or before `until_ms`; expiry before starts and ends (architecture.md §3)."""
+    while (at_ms := turn.state.next_instant_ms()) is not None and at_ms <= until_ms:
+        if turn.state.counters.expiries_ms[:1] == [at_ms]:
+            _tick(turn, at_ms)
+        turn.state.move_time(at_ms)
+        start_and_end(turn, at_ms)
+
+
+def advance(turn: Turn, to_ms: int, origin: Origin) -> int | None:
+    """Moves a manual clock; the number of the step whose arrival everywhere is the answer, None: there is no step.
+
+    Raises `ItemFailed`(clock-not-manual, clock-backwards). To where the clock stands already is no step.
+    """
+    state = turn.state
+    if not state.is_manual:
+        fail(codes.CLOCK_NOT_MANUAL, "this space keeps system time")
+    left_ms = state.counters.time_ms
+    if to_ms < left_ms:
+        fail(codes.CLOCK_BACKWARDS, f"the clock stands at {instant_text(left_ms)}")
+    if to_ms == left_ms:
+        return max((one.step for one in state.advances), default=None)
+    settle(turn, to_ms - 1)
+    step = _tick(turn, to_ms)
+    state.move_time(to_ms)
+    start_and_end(turn, to_ms)
+    space = state.catalogue.space
+    assert space is not None
+    later = replace(origin, at_ms=to_ms)
+    state.catalogue.spaces.put(space.space_id, changed(space, later, time=instant_text(to_ms)))
+    return step
+
+
+def _tick(turn: Turn, at_ms: int) -> int:
+    step = turn.state.take_step()
+    turn.effects.step(TickStep(space_id=turn.space_id, step=step, at_ms=at_ms))
+    return step

@@ -1,0 +1,32 @@
+"""What a control shard has to be told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from contracts.codes import Code
+from contracts.records import Out, Record
+from services.domain.catalogue.destinations import Connectors
+
+DeadLetter = Callable[[Record, Code, str], Out]
+"""Makes the dead letter of a record, with a code and a detail that holds no identifiers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardConfig:
+    """Partition counts are those of the topics; the limits bound what a space may make control remember."""
+
+    shard: int
+    control_partitions: int
+    membership_partitions: int
+    intake_partitions: int
+    delivery_partitions: int
+    dead_letter: DeadLetter
+    connectors: Connectors = field(default_factory=dict)
+    attempts_max: int = 3
+    reading_deadline_ms: int = 300_000  # from request to staged on all partitions: 50 M rows with room to spare
+    retry_delays_ms: tuple[int, ...] = (1_000, 10_000)  # after the first failed attempt, after each later one
+    replies_keep_ms: int = 86_400_000  # contracts.md §3
+    replies_max: int = 10_000
+    reply_bytes_max: int = 700_000  # compressed: a record of control.state takes 1 MiB, base64 adds a third
+    objects_keep_ms: int = 30 * 86_400_000  # twice what SQS keeps an unread notification
+    objects_max: int = 100_000

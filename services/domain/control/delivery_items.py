@@ -1,0 +1,103 @@
+"""Items about destinations, connections and activations: catalogue, queues and markers."""
+
+from contracts.catalog import queue_topic, topic_spec
+from contracts.messages.commands import (
+    ActivationCreate,
+    ActivationReference,
+    ActivationUpdate,
+    ConnectionCreate,
+    ConnectionReference,
+    ConnectionUpdate,
+    DestinationCreate,
+    DestinationReference,
+    DestinationUpdate,
+)
+from services.domain.catalogue.activations import create_activation, referred_activation, update_activation
+from services.domain.catalogue.connections import create_connection, deletable_connection, update_connection
+from services.domain.catalogue.destinations import (
+    create_destination,
+    deletable_destination,
+    update_destination,
+)
+from services.domain.catalogue.item import Origin
+from services.domain.control.activations import adjust, take_away
+from services.domain.control.answer import ItemAnswer, entity_data
+from services.domain.control.turn import Turn
+
+
+def destination_created(turn: Turn, item: DestinationCreate, origin: Origin) -> ItemAnswer:
+    """The queue is asked for before the destination is published: whoever sees it may write to its queue."""
+    state, config = turn.state, turn.config
+    destination = create_destination(item, state.catalogue, origin, config.connectors, state.counters.step)
+    queue = queue_topic(destination.queue)
+    turn.effects.put(topic_spec(queue, config.delivery_partitions, page="deliveries.v1"))
+    state.catalogue.destinations.put(destination)
+    return ItemAnswer(entity_data(destination))
+
+
+def destination_updated(turn: Turn, item: DestinationUpdate, origin: Origin) -> ItemAnswer:
+    """Lanes see it in the catalogue."""
+    destination = update_destination(item, turn.state.catalogue, origin, turn.config.connectors)
+    turn.state.catalogue.destinations.put(destination)
+    return ItemAnswer(entity_data(destination))
+
+
+def destination_deleted(turn: Turn, item: DestinationReference) -> ItemAnswer:
+    """Its queue stays until its retention has passed: what is in it may still be on its way."""
+    destination = deletable_destination(item, turn.state.catalogue)
+    turn.state.catalogue.destinations.remove(destination.destination_id)
+    turn.state.bury("destination", destination.destination_id)
+    turn.state.lanes.drop(destination.destination_id)
+    return ItemAnswer(entity_data(destination, deleted=True))
+
+
+def connection_created(turn: Turn, item: ConnectionCreate, origin: Origin) -> ItemAnswer:
+    """Nothing is sent before an activation says so."""
+    connection = create_connection(item, turn.state.catalogue, origin)
+    turn.state.catalogue.connections.put(connection)
+    return ItemAnswer(entity_data(connection))
+
+
+def connection_updated(turn: Turn, item: ConnectionUpdate, origin: Origin) -> ItemAnswer:
+    """Lanes see it in the catalogue."""
+    connection = update_connection(item, turn.state.catalogue, origin)
+    turn.state.catalogue.connections.put(connection)
+    return ItemAnswer(entity_data(connection))
+
+
+def connection_deleted(turn: Turn, item: ConnectionReference) -> ItemAnswer:
+    """Only one without activations can go."""
+    connection = deletable_connection(item, turn.state.catalogue)
+    turn.state.catalogue.connections.remove(connection.connection_id)
+    turn.state.bury("connection", connection.connection_id)
+    return ItemAnswer(entity_data(connection, deleted=True))
+
+
+def activation_created(turn: Turn, item: ActivationCreate, origin: Origin) -> ItemAnswer:
+    """Starts at once, or at its date."""
+    activation, connection = create_activation(item, turn.state.catalogue, origin)
+    if turn.state.catalogue.connections.get(connection.connection_id) is None:
+        turn.state.catalogue.connections.put(connection)
+    turn.state.catalogue.activations.put(activation)
+    turn.state.activations_changed()
+    adjust(turn, activation, turn.at_ms)
+    return ItemAnswer(entity_data(activation))
+
+
+def activation_updated(turn: Turn, item: ActivationUpdate, origin: Origin) -> ItemAnswer:
+    """A running one is told in the log, at its place among the changes."""
+    activation = update_activation(item, turn.state.catalogue, origin)
+    turn.state.catalogue.activations.put(activation)
+    turn.state.activations_changed()
+    adjust(turn, activation, turn.at_ms, changed=True)
+    return ItemAnswer(entity_data(activation))
+
+
+def activation_deleted(turn: Turn, item: ActivationReference) -> ItemAnswer:
+    """A running one ends in the log; its connection stays."""
+    activation = referred_activation(item, turn.state.catalogue)
+    take_away(turn, activation)
+    turn.state.catalogue.activations.remove(activation.activation_id)
+    turn.state.bury("activation", activation.activation_id)
+    turn.state.activations_changed()
+    return ItemAnswer(entity_data(activation, deleted=True))

@@ -1,0 +1,168 @@
+"""Items about spaces, audiences and feeds: the catalogue changes, and membership is told."""
+
+from contracts import codes
+from contracts.ids import made_id
+from contracts.instants import parse_instant
+from contracts.messages.commands import (
+    AudienceCreate,
+    AudienceReference,
+    AudienceUpdate,
+    ClockAdvance,
+    FeedCreate,
+    FeedReference,
+    FeedUpdate,
+    SpaceCreate,
+    SpaceDelete,
+    SpaceUpdate,
+)
+from contracts.messages.entities import Audience, Space
+from contracts.messages.steps import DefinitionStep, SnapshotStep
+from services.domain.catalogue.audiences import (
+    create_audience,
+    deletable_audience,
+    referred_audience,
+    update_audience,
+)
+from services.domain.catalogue.failed import fail, quoted
+from services.domain.catalogue.feeds import create_feed, deletable_feed, update_feed
+from services.domain.catalogue.item import Origin, check_version, required
+from services.domain.catalogue.spaces import check_deletable, create_space, update_space
+from services.domain.control.answer import ItemAnswer, entity_data
+from services.domain.control.clock import advance
+from services.domain.control.turn import Turn
+
+
+def space_created(turn: Turn, item: SpaceCreate, origin: Origin) -> ItemAnswer:
+    """A space made again goes on with its step numbers and never before its former time."""
+    state = turn.state
+    if state.catalogue.space is not None:
+        fail(codes.SPACE_EXISTS, f"space {state.space_id} exists")
+    left_ms = state.counters.time_ms if state.counters.step else None
+    space = create_space(item, origin, left_ms)
+    start_ms = parse_instant(space.created_at)
+    assert start_ms is not None
+    state.set_time(start_ms)
+    state.catalogue.spaces.put(space.space_id, space)
+    return ItemAnswer(entity_data(space))
+
+
+def space_updated(turn: Turn, item: SpaceUpdate, origin: Origin) -> ItemAnswer:
+    """Only what is said about the space changes."""
+    space = update_space(item, _space(turn), origin)
+    turn.state.catalogue.spaces.put(space.space_id, space)
+    return ItemAnswer(entity_data(space))
+
+
+def space_deleted(turn: Turn, item: SpaceDelete) -> ItemAnswer:
+    """Refused while anything stands in the space or is on its way through it."""
+    state, space = turn.state, _space(turn)
+    check_deletable(item, space)
+    if not state.catalogue.is_empty():
+        fail(codes.IN_USE, "something stands in the space")
+    if len(state.imports) or len(state.advances):
+        fail(codes.IN_USE, "imports or clock advances are under way in the space")
+    state.move_time(turn.at_ms)
+    state.catalogue.spaces.drop(space.space_id)
+    return ItemAnswer(entity_data(space, deleted=True))
+
+
+def clock_advanced(turn: Turn, item: ClockAdvance, origin: Origin) -> ItemAnswer:
+    """The reply waits until every partition has reached that time."""
+    space = _space(turn)
+    check_version(item, space)
+    to = required(item.to, "to")
+    to_ms = parse_instant(to)
+    if to_ms is None:
+        fail(codes.FIELD_INVALID, f"to {quoted(to)} is no instant")
+    step = advance(turn, to_ms, origin)
+    return ItemAnswer(entity_data(_space(turn)), waits_for_step=step)
+
+
+def audience_created(turn: Turn, item: AudienceCreate, origin: Origin) -> ItemAnswer:
+    """Membership learns of it by a step."""
+    audience = create_audience(item, turn.state.catalogue, origin, turn.state.counters.step + 1)
+    _define(turn, audience, turn.next_step())
+    turn.state.catalogue.audiences.put(audience)
+    return ItemAnswer(entity_data(audience))
+
+
+def audience_updated(turn: Turn, item: AudienceUpdate, origin: Origin) -> ItemAnswer:
+    """A step only where the composition changed: names are nothing to membership."""
+    next_step = turn.state.counters.step + 1
+    audience = update_audience(item, turn.state.catalogue, origin, next_step)
+    if audience.step == next_step:
+        _define(turn, audience, turn.next_step())
+    turn.state.catalogue.audiences.put(audience)
+    return ItemAnswer(entity_data(audience))
+
+
+def audience_deleted(turn: Turn, item: AudienceReference) -> ItemAnswer:
+    """Every member exits by the step."""
+    audience = deletable_audience(item, turn.state.catalogue)
+    _define(turn, audience, turn.next_step(), deleted=True)
+    turn.state.catalogue.audiences.remove(audience.audience_id)
+    turn.state.bury("audience", audience.audience_id)
+    return ItemAnswer(entity_data(audience, deleted=True))
+
+
+def audience_snapshot(turn: Turn, item: AudienceReference, origin: Origin) -> ItemAnswer:
+    """Every partition publishes its present members at the step's place in the log."""
+    audience = referred_audience(item, turn.state.catalogue)
+    step = turn.next_step()
+    snapshot_id = made_id("snap", origin.space_id, origin.source, origin.command_id, origin.item, step)
+    turn.effects.step(
+        SnapshotStep(
+            space_id=turn.space_id,
+            step=step,
+            at_ms=turn.at_ms,
+            snapshot_id=snapshot_id,
+            audience_id=audience.audience_id,
+        )
+    )
+    return ItemAnswer({"audience_id": audience.audience_id, "version": audience.version, "snapshot_id": snapshot_id})
+
+
+def feed_created(turn: Turn, item: FeedCreate, origin: Origin) -> ItemAnswer:
+    """Objects announced from now on may be its own."""
+    feed = create_feed(item, turn.state.catalogue, origin)
+    turn.state.catalogue.feeds.put(feed)
+    return ItemAnswer(entity_data(feed))
+
+
+def feed_updated(turn: Turn, item: FeedUpdate, origin: Origin) -> ItemAnswer:
+    """Imports in flight go on in the form that the feed had."""
+    feed = update_feed(item, turn.state.catalogue, origin)
+    turn.state.catalogue.feeds.put(feed)
+    return ItemAnswer(entity_data(feed))
+
+
+def feed_deleted(turn: Turn, item: FeedReference) -> ItemAnswer:
+    """What it has brought stays."""
+    feed = deletable_feed(item, turn.state.catalogue)
+    turn.state.catalogue.feeds.remove(feed.feed_id)
+    turn.state.bury("feed", feed.feed_id)
+    return ItemAnswer(entity_data(feed, deleted=True))
+
+
+def _space(turn: Turn) -> Space:
+    space = turn.state.catalogue.space
+    if space is None:  # an earlier item of the command has deleted it
+        fail(codes.SPACE_UNKNOWN, f"there is no space {turn.space_id}")
+    return space
+
+
+def _define(turn: Turn, audience: Audience, step: int, *, deleted: bool = False) -> None:
+    assert deleted or audience.step == step, "an audience says the step that made its form known"
+    turn.effects.step(
+        DefinitionStep(
+            space_id=turn.space_id,
+            step=step,
+            at_ms=turn.at_ms,
+            audience_id=audience.audience_id,
+            kind=audience.kind,
+            id_type=audience.id_type,
+            member_type=audience.member_type,
+            expression=audience.expression,
+            deleted=deleted,
+        )
+    )

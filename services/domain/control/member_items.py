@@ -1,0 +1,128 @@
+"""Items about members: identifiers become one patch step, on the partitions that they live on."""
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from contracts import codes
+from contracts.codes import Code
+from contracts.ids import canonical
+from contracts.instants import day_of, day_start_ms
+from contracts.messages.commands import MembersClear, MembersItem
+from contracts.messages.control_state import Applying, InFlight
+from contracts.messages.entities import Audience
+from contracts.messages.published import Import, ImportCounts
+from contracts.messages.steps import PatchStep
+from contracts.partitioning import member_partition
+from services.domain.catalogue.audiences import checked_id_type
+from services.domain.catalogue.failed import fail
+from services.domain.catalogue.item import Origin, check_version, refer, required
+from services.domain.control.answer import ItemAnswer
+from services.domain.control.turn import Turn
+
+_POSITIONS_NAMED_MAX: Final = 10
+
+Operation = Literal["add", "remove", "replace", "clear"]
+
+
+class _Canonical(NamedTuple):
+    """The different canonical identifiers by partition, and what became of the rest."""
+
+    by_partition: dict[int, list[str]]
+    distinct: int
+    invalid: list[int]
+
+
+def members_changed(turn: Turn, operation: Operation, item: MembersClear, origin: Origin) -> ItemAnswer:
+    """Durably accepted when the reply is: `usher.imports.v1` says when it was applied."""
+    audience = _audience(turn, item)
+    sent: Sequence[str] = ()
+    if isinstance(item, MembersItem):
+        sent = required(item.identifiers, "identifiers")
+        if not sent:
+            fail(codes.FIELD_REQUIRED, "identifiers is empty")
+    found = _canonical(audience.id_type, sent, turn.config.membership_partitions)
+    if sent and not found.distinct:
+        fail(codes.IDENTIFIER_INVALID, _invalid_text(found.invalid))
+    step = turn.next_step()
+    import_id = origin.make_id("imp")
+    everywhere = operation in ("replace", "clear")
+    partitions = list(range(turn.config.membership_partitions)) if everywhere else sorted(found.by_partition)
+    for partition in partitions:
+        patch = PatchStep(
+            space_id=turn.space_id,
+            step=step,
+            at_ms=turn.at_ms,
+            import_id=import_id,
+            audience_id=audience.audience_id,
+            operation=operation,
+            identifiers=found.by_partition.get(partition, []),
+        )
+        turn.effects.step(patch, (partition,))
+    if operation == "replace":
+        turn.state.note_base(day_start_ms(day_of(turn.at_ms)))
+    record = _record(turn, operation, origin, audience, _counts(sent, found))
+    turn.effects.import_record(record)
+    applying = Applying(waiting=partitions, audiences=[audience.audience_id])
+    turn.state.imports.put(import_id, InFlight(space_id=turn.space_id, id=import_id, record=record, applying=applying))
+    warnings: tuple[tuple[Code, str], ...] = ()
+    if found.invalid:
+        warnings = ((codes.IDENTIFIER_INVALID, _invalid_text(found.invalid)),)
+    counts = msgspec.to_builtins(record.counts)
+    data = {"audience_id": audience.audience_id, "version": audience.version, "import_id": import_id, "counts": counts}
+    return ItemAnswer(data, warnings)
+
+
+def _audience(turn: Turn, item: MembersClear) -> Audience:
+    audiences = turn.state.catalogue.audiences
+    audience = refer(audiences, {"audience": item.audience, "audience_id": item.audience_id})
+    check_version(item, audience)
+    if audience.kind != "list":
+        fail(codes.AUDIENCE_NOT_LIST, f"audience {audience.audience_id} is {audience.kind}")
+    if isinstance(item.id_type, str) and checked_id_type(item.id_type) != audience.id_type:
+        fail(codes.ID_TYPE_MISMATCH, f"audience {audience.audience_id} has id type {audience.id_type}")
+    return audience
+
+
+def _canonical(id_type: str, sent: Sequence[str], partitions: int) -> _Canonical:
+    seen: dict[str, None] = {}
+    invalid: list[int] = []
+    by_partition: dict[int, list[str]] = {}
+    for position, identifier in enumerate(sent):
+        value = canonical(id_type, identifier)
+        if value is None:
+            invalid.append(position)
+        elif value not in seen:
+            seen[value] = None
+            by_partition.setdefault(member_partition(value, partitions), []).append(value)
+    return _Canonical(by_partition, len(seen), invalid)
+
+
+def _counts(sent: Sequence[str], found: _Canonical) -> ImportCounts:
+    valid = len(sent) - len(found.invalid)
+    return ImportCounts(rows=len(sent), valid=valid, rejected=len(found.invalid), duplicate=valid - found.distinct)
+
+
+def _invalid_text(positions: list[int]) -> str:
+    """Never the identifiers themselves."""
+    named = ", ".join(map(str, positions[:_POSITIONS_NAMED_MAX]))
+    more = ", …" if len(positions) > _POSITIONS_NAMED_MAX else ""
+    return f"{len(positions)} invalid, at {named}{more}"
+
+
+def _record(turn: Turn, operation: Operation, origin: Origin, audience: Audience, counts: ImportCounts) -> Import:
+    return Import(
+        space_id=turn.space_id,
+        import_id=origin.make_id("imp"),
+        command_id=origin.command_id,
+        audience_id=audience.audience_id,
+        day=day_of(turn.at_ms),
+        mode=operation,
+        state="staged",
+        counts=counts,
+        rejected_by_code={codes.IDENTIFIER_INVALID.code: counts.rejected} if counts.rejected else {},
+        step=turn.state.counters.step,
+        announced_at=turn.at,
+        updated_at=turn.at,
+    )

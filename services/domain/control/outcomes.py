@@ -1,0 +1,95 @@
+"""What became of routed changes and deliveries, counted once each into the status of their activation.
+
+Lanes report at least once: an outcome that does not pass the watermark of its source has been counted.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from contracts.messages.control_state import Delivering, Lanes
+from contracts.messages.delivery import Delivered, LaneState, Routed
+from contracts.messages.published import ActivationCounters, ActivationStatus, Reason
+from services.domain.control.activations import forget, lanes_changed
+from services.domain.control.space_state import SpaceState
+from services.domain.control.turn import Turn
+
+
+def routed(turn: Turn, outcome: Routed) -> None:
+    """The router has seen changes of an activation up to an offset of a changes partition."""
+    before = turn.state.deliveries.get(outcome.activation_id)
+    if before is None or outcome.through_offset <= before.routed.get(outcome.partition, -1):
+        return
+    counters = before.status.counters
+    counters = msgspec.structs.replace(
+        counters, changes=counters.changes + outcome.changes, dropped=counters.dropped + outcome.dropped
+    )
+    after = msgspec.structs.replace(
+        before,
+        status=_counted(turn, before.status, counters),
+        routed=before.routed | {outcome.partition: outcome.through_offset},
+        ended=sorted({*before.ended, outcome.partition}) if outcome.ended else before.ended,
+    )
+    _keep(turn, after)
+
+
+def delivered(turn: Turn, outcome: Delivered) -> None:
+    """A lane has finished an activation's records up to an offset of a queue partition."""
+    before = turn.state.deliveries.get(outcome.activation_id)
+    lane = _lane(outcome)
+    if before is None or outcome.through_offset <= before.delivered.get(lane, -1):
+        return
+    counters = before.status.counters
+    counters = msgspec.structs.replace(
+        counters,
+        merged=counters.merged + outcome.merged,
+        delivered=counters.delivered + outcome.delivered,
+        dead_lettered=counters.dead_lettered + outcome.dead_lettered,
+        uploads=counters.uploads + outcome.uploads,
+    )
+    status = _counted(turn, before.status, counters)
+    if outcome.delivered:
+        status = msgspec.structs.replace(status, last_success_at=outcome.at)
+    if outcome.code is not None:
+        reason = Reason(code=outcome.code, detail=(outcome.detail or "")[:500])
+        status = msgspec.structs.replace(status, last_error=reason)
+    after = msgspec.structs.replace(before, status=status, delivered=before.delivered | {lane: outcome.through_offset})
+    _keep(turn, after)
+
+
+def lane_changed(turn: Turn, outcome: LaneState) -> None:
+    """A lane of a destination has begun or ceased to deliver."""
+    kept = turn.state.lanes.get(outcome.destination_id)
+    states = dict(kept.states) if kept is not None else {}
+    states.pop(_lane(outcome), None)
+    if outcome.state != "delivering":
+        states[_lane(outcome)] = outcome.state
+    if states:
+        lanes = Lanes(space_id=turn.space_id, id=outcome.destination_id, states=states)
+        turn.state.lanes.put(lanes.id, lanes)
+    else:
+        turn.state.lanes.drop(outcome.destination_id)
+    lanes_changed(turn, outcome.destination_id)
+
+
+def changed_statuses(state: SpaceState) -> Iterator[ActivationStatus]:
+    """The statuses to publish at the end of a batch."""
+    for delivering in state.deliveries.changed():
+        yield delivering.status
+
+
+def _counted(turn: Turn, status: ActivationStatus, counters: ActivationCounters) -> ActivationStatus:
+    done = counters.dropped + counters.merged + counters.delivered + counters.dead_lettered
+    counters = msgspec.structs.replace(counters, pending=counters.changes - done)
+    return msgspec.structs.replace(status, counters=counters, updated_at=turn.at)
+
+
+def _keep(turn: Turn, after: Delivering) -> None:
+    turn.state.deliveries.put(after.id, after)
+    everywhere = len(after.ended) == turn.config.membership_partitions
+    if after.deleted and everywhere and after.status.counters.pending == 0:
+        forget(turn, after)
+
+
+def _lane(outcome: Delivered | LaneState) -> str:
+    return f"{outcome.queue}/{outcome.partition}"

@@ -1,0 +1,134 @@
+"""What readers and partitions report about an import, until it is applied everywhere (architecture.md §1)."""
+
+import msgspec
+
+from contracts import codes
+from contracts.messages.control_state import Applying, InFlight, Reading
+from contracts.messages.intake import ReadingFailed, ReadingFinished
+from contracts.messages.published import Import, ImportCounts, Reason
+from contracts.messages.results import Applied, ReadingBroken, Staged
+from contracts.messages.steps import ImportApplyStep
+from services.domain.control.imports import attempt_failed, end, import_day_ms, keep
+from services.domain.control.turn import Turn
+
+
+def finished(turn: Turn, event: ReadingFinished) -> None:
+    """Every row of a reading is on the input. Of an import that has ended: nothing."""
+    flight = _reading_flight(turn, event.import_id)
+    if flight is not None:
+        reading = flight.readings.get(event.reading_id, Reading())
+        _judge(turn, flight, event.reading_id, msgspec.structs.replace(reading, finished=event))
+
+
+def failed(turn: Turn, event: ReadingFailed) -> None:
+    """An attempt has failed; one that was given up before: nothing."""
+    flight = _reading_flight(turn, event.import_id)
+    if flight is not None and flight.deadline_ms is not None and event.attempt == flight.record.attempt:
+        attempt_failed(turn, flight, event.code, event.detail[:500], retryable=event.retryable)
+
+
+def staged(turn: Turn, result: Staged) -> None:
+    """A partition holds a reading whole."""
+    flight = _reading_flight(turn, result.import_id)
+    if flight is not None:
+        reading = flight.readings.get(result.reading_id, Reading())
+        by_partition = reading.staged | {result.partition: (result.rows, result.distinct)}
+        _judge(turn, flight, result.reading_id, msgspec.structs.replace(reading, staged=by_partition))
+
+
+def broken(turn: Turn, result: ReadingBroken) -> None:
+    """A partition can't have a reading whole: whoever still reads under that id reads in vain."""
+    flight = _reading_flight(turn, result.import_id)
+    if flight is not None:
+        reading = flight.readings.get(result.reading_id, Reading())
+        _judge(turn, flight, result.reading_id, msgspec.structs.replace(reading, broken=result.detail[:500]))
+
+
+def applied(turn: Turn, result: Applied) -> None:
+    """A partition has taken an import or a members item; after the last one it has ended."""
+    flight = turn.state.imports.get(result.import_id)
+    if flight is None or flight.applying is None or result.partition not in flight.applying.waiting:
+        return
+    before = flight.applying
+    now = Applying(
+        waiting=[one for one in before.waiting if one != result.partition],
+        audiences=before.audiences,
+        entered=before.entered + result.entered,
+        exited=before.exited + result.exited,
+        superseded=sorted({*before.superseded} & {*result.superseded}),
+        expired=before.expired and result.expired,
+    )
+    flight = keep(turn, flight, applying=now)
+    if not now.waiting:
+        turn.state.imports.drop(flight.id)
+        _complete(turn, flight.record, now)
+
+
+def _reading_flight(turn: Turn, import_id: str) -> InFlight | None:
+    flight = turn.state.imports.get(import_id)
+    return flight if flight is not None and flight.applying is None else None
+
+
+def _judge(turn: Turn, flight: InFlight, reading_id: str, reading: Reading) -> None:
+    """The reading as it is now known: to be applied, to be done again, or to be waited for."""
+    flight = keep(turn, flight, readings=flight.readings | {reading_id: reading})
+    if reading.finished is None:
+        return
+    if reading.broken is not None:
+        if flight.deadline_ms is not None and reading.finished.attempt == flight.record.attempt:
+            attempt_failed(turn, flight, codes.OBJECT_UNREADABLE.code, reading.broken, retryable=True)
+    elif len(reading.staged) == turn.config.membership_partitions:
+        _apply(turn, flight, reading.finished, reading)
+
+
+def _apply(turn: Turn, flight: InFlight, event: ReadingFinished, reading: Reading) -> None:
+    """All partitions hold the same reading: one step, and it takes effect on all of them."""
+    duplicate = sum(rows - distinct for rows, distinct in reading.staged.values())
+    step = turn.next_step()
+    audiences = [one for one in event.audiences if turn.state.catalogue.audiences.get(one) is not None]
+    turn.effects.step(
+        ImportApplyStep(
+            space_id=turn.space_id,
+            step=step,
+            at_ms=turn.at_ms,
+            import_id=flight.id,
+            reading_id=event.reading_id,
+            audiences=audiences,
+        )
+    )
+    _note_expiry(turn, flight)
+    counts = event.counts
+    record = msgspec.structs.replace(
+        flight.record,
+        state="staged",
+        counts=ImportCounts(rows=counts.rows, valid=counts.valid, rejected=counts.rejected, duplicate=duplicate),
+        rejected_by_code=event.rejected_by_code,
+        rejects=event.rejects,
+        updated_at=turn.at,
+    )
+    turn.effects.import_record(record)
+    waiting = list(range(turn.config.membership_partitions))
+    applying = Applying(waiting=waiting, audiences=audiences, superseded=audiences)
+    keep(turn, flight, record=record, retry_ms=None, deadline_ms=None, readings={}, applying=applying)
+
+
+def _note_expiry(turn: Turn, flight: InFlight) -> None:
+    day_ms = import_day_ms(flight.record)
+    if flight.record.mode == "replace":
+        turn.state.note_base(day_ms)
+    elif flight.lookback_days is not None:
+        turn.state.note_append(day_ms, flight.lookback_days)
+
+
+def _complete(turn: Turn, record: Import, result: Applying) -> None:
+    """Superseded where a newer full refresh stood in every audience on every partition."""
+    counts = msgspec.structs.replace(record.counts, entered=result.entered, exited=result.exited)
+    record = msgspec.structs.replace(record, counts=counts)
+    if result.audiences and len(result.superseded) == len(result.audiences):
+        detail = "every audience of it stands newer"
+        end(turn, record, "superseded", Reason(code=codes.IMPORT_SUPERSEDED.code, detail=detail))
+    elif result.expired:
+        detail = "its day and lookback had passed: applied without effect"
+        end(turn, record, "applied", Reason(code=codes.IMPORT_EXPIRED.code, detail=detail))
+    else:
+        end(turn, record, "applied", None)

@@ -1,0 +1,188 @@
+"""All that control knows of one space: its catalogue, its counters, and what is under way."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import TypeVar
+
+import msgspec
+
+from contracts.messages.control_state import (
+    Advancing,
+    ControlState,
+    Delivering,
+    InFlight,
+    Lanes,
+    Remembered,
+    SeenObject,
+    SpaceCounters,
+    StateEntry,
+    Tombstone,
+)
+from contracts.messages.entities import CatalogueEntity
+from services.domain.catalogue.catalogue import Catalogue
+from services.domain.catalogue.table import Table
+from services.domain.control.schedule import activation_instants
+
+S = TypeVar("S", bound=StateEntry)
+
+BASE_DAYS_MAX = 5_000  # more than 13 years of daily full refreshes
+
+
+class SpaceState:
+    """Every row is immutable and every change is remembered until `drain`, so that the changelog misses none."""
+
+    def __init__(self, counters: SpaceCounters) -> None:
+        self.space_id = counters.space_id
+        self.catalogue = Catalogue()
+        self.imports: Table[InFlight] = Table()
+        self.objects: Table[SeenObject] = Table()
+        self.replies: Table[Remembered] = Table()
+        self.advances: Table[Advancing] = Table()
+        self.deliveries: Table[Delivering] = Table()
+        self.lanes: Table[Lanes] = Table()
+        self._tombstones: Table[Tombstone] = Table()
+        self._counters: Table[SpaceCounters] = Table()
+        self._counters.load("-", counters)
+        self._instants: list[int] | None = None
+
+    @classmethod
+    def fresh(cls, space_id: str, at_ms: int) -> "SpaceState":
+        """A space of which nothing is known."""
+        return cls(SpaceCounters(space_id=space_id, id="-", time_ms=at_ms))
+
+    @property
+    def counters(self) -> SpaceCounters:
+        counters = self._counters.get("-")
+        assert counters is not None
+        return counters
+
+    @property
+    def is_manual(self) -> bool:
+        """Whether the space's time moves only by command."""
+        space = self.catalogue.space
+        return space is not None and space.clock == "manual"
+
+    def time_ms(self, now_ms: int) -> int:
+        """The space's time; it never goes back, whatever the machine's clock does."""
+        left = self.counters.time_ms
+        return left if self.is_manual else max(left, now_ms)
+
+    def move_time(self, at_ms: int) -> None:
+        """The space's time reaches `at_ms`: what was to expire by then has been ticked."""
+        before = self.counters
+        assert at_ms >= before.time_ms, "time never goes back"
+        left = [one for one in before.expiries_ms if one > at_ms]
+        self._count(msgspec.structs.replace(before, time_ms=at_ms, expiries_ms=left))
+
+    def set_time(self, at_ms: int) -> None:
+        """Where the clock of a new space begins."""
+        self._count(msgspec.structs.replace(self.counters, time_ms=at_ms))
+
+    def take_step(self) -> int:
+        """The number of the next step."""
+        self._count(msgspec.structs.replace(self.counters, step=self.counters.step + 1))
+        return self.counters.step
+
+    def take_sequence(self) -> int:
+        """A number greater than all before, for what is forgotten oldest first."""
+        self._count(msgspec.structs.replace(self.counters, sequence=self.counters.sequence + 1))
+        return self.counters.sequence
+
+    def note_base(self, day_ms: int) -> None:
+        """A full refresh of that day was applied: appends on top let it expire (engine.md §1)."""
+        before = self.counters
+        days = sorted({*before.base_days_ms, day_ms})[-BASE_DAYS_MAX:]
+        ends = [day_ms + lookback * 86_400_000 for lookback in before.lookbacks_days]
+        self._count(msgspec.structs.replace(before, base_days_ms=days, expiries_ms=self._expiries(ends)))
+
+    def note_append(self, day_ms: int, lookback_days: int) -> None:
+        """An append of that day was applied: its layer leaves, and so does the base that it stands on."""
+        before = self.counters
+        lookbacks = sorted({*before.lookbacks_days, lookback_days})
+        ends = [one + lookback_days * 86_400_000 for one in (day_ms, *before.base_days_ms)]
+        self._count(msgspec.structs.replace(before, lookbacks_days=lookbacks, expiries_ms=self._expiries(ends)))
+
+    def bury(self, kind: str, id_: str) -> None:
+        """The id is not accepted again."""
+        self._tombstones.put(f"{kind}.{id_}", Tombstone(space_id=self.space_id, id=f"{kind}.{id_}"))
+
+    def activations_changed(self) -> None:
+        """Their starts and ends must be looked up again."""
+        self._instants = None
+
+    def next_instant_ms(self) -> int | None:
+        """When something is due next by the space's own time."""
+        if self._instants is None:
+            self._instants = activation_instants(self.catalogue.activations)
+        left = self.counters.time_ms
+        at = bisect_right(self._instants, left)
+        due = self.counters.expiries_ms[:1] + self._instants[at : at + 1]
+        return min(due, default=None)
+
+    def due_ms(self) -> int | None:
+        """When something is due next by the machine's clock."""
+        due = [at for one in self.imports for at in (one.retry_ms, one.deadline_ms) if at is not None]
+        instant = None if self.is_manual or self.catalogue.space is None else self.next_instant_ms()
+        if instant is not None:
+            due.append(instant)
+        return min(due, default=None)
+
+    def load(self, entry: ControlState) -> None:
+        """An entry as it was restored; those with a `sequence` come in its order."""
+        match entry:
+            case SpaceCounters():
+                self._counters.load("-", entry)
+            case Tombstone():
+                self._tombstones.load(entry.id, entry)
+                kind, _, id_ = entry.id.partition(".")
+                self.catalogue.load_gone(kind, id_)
+            case InFlight():
+                self.imports.load(entry.id, entry)
+            case SeenObject():
+                self.objects.load(entry.id, entry)
+            case Remembered():
+                self.replies.load(entry.id, entry)
+            case Advancing():
+                self.advances.load(entry.id, entry)
+            case Delivering():
+                self.deliveries.load(entry.id, entry)
+            case Lanes():
+                self.lanes.load(entry.id, entry)
+
+    def load_entity(self, entity: CatalogueEntity) -> None:
+        """An entity as it was restored."""
+        self.catalogue.load(entity)
+        self._instants = None
+
+    def drain(self) -> Iterator[tuple[str, str, ControlState | None]]:
+        """(tag, id, entry) of what has changed since the last call, None for what is gone."""
+        yield from _tagged(SpaceCounters, self._counters)
+        yield from _tagged(Tombstone, self._tombstones)
+        yield from _tagged(InFlight, self.imports)
+        yield from _tagged(SeenObject, self.objects)
+        yield from _tagged(Remembered, self.replies)
+        yield from _tagged(Advancing, self.advances)
+        yield from _tagged(Delivering, self.deliveries)
+        yield from _tagged(Lanes, self.lanes)
+
+    def copy(self) -> "SpaceState":
+        """For trying something out."""
+        twin = SpaceState(self.counters)
+        twin.catalogue = self.catalogue.copy()
+        twin.imports, twin.objects = self.imports.copy(), self.objects.copy()
+        twin.replies, twin.advances = self.replies.copy(), self.advances.copy()
+        twin.deliveries, twin.lanes = self.deliveries.copy(), self.lanes.copy()
+        twin._tombstones = self._tombstones.copy()
+        return twin
+
+    def _count(self, counters: SpaceCounters) -> None:
+        self._counters.put("-", counters)
+
+    def _expiries(self, more: list[int]) -> list[int]:
+        left = self.counters.time_ms
+        return sorted({*self.counters.expiries_ms, *(at for at in more if at > left)})
+
+
+def _tagged(kind: type[S], table: Table[S]) -> Iterator[tuple[str, str, S | None]]:
+    for id_, entry in table.drain():
+        yield str(kind.__struct_config__.tag), id_, entry

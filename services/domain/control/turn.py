@@ -1,0 +1,36 @@
+"""One record's, or one timer's, work on one space."""
+
+from dataclasses import dataclass
+
+from contracts.instants import instant_text
+from services.domain.control.config import ShardConfig
+from services.domain.control.effects import Effects
+from services.domain.control.space_state import SpaceState
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """`now_ms` is the machine's clock: for deadlines, and for the time of spaces that keep system time."""
+
+    state: SpaceState
+    effects: Effects
+    config: ShardConfig
+    now_ms: int
+
+    @property
+    def space_id(self) -> str:
+        return self.state.space_id
+
+    @property
+    def at_ms(self) -> int:
+        """The space's time."""
+        return self.state.time_ms(self.now_ms)
+
+    @property
+    def at(self) -> str:
+        return instant_text(self.at_ms)
+
+    def next_step(self) -> int:
+        """The number of a step that is written now, at the space's time."""
+        self.state.move_time(self.at_ms)
+        return self.state.take_step()
