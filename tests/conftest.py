@@ -1,7 +1,7 @@
 """The real Kafka and S3 that tests marked `broker` run on: started once a session, private to it.
 
 `--stack local` (the default) starts one in a temporary folder, or, with USHER_TEST_REUSE_STACK=1, joins the one that
-`usher stack up` left running here. `--stack external` takes the USHER_* addresses of the environment. Without the
+`usher stack up` left running here. `--stack external` takes the USHER_* addresses of the environment, `--stack containers` asks a Docker engine. Without the
 option a stack that cannot be had skips its tests, and the last line of the run says so; with it, they fail.
 What runs a stack is imported only when one is wanted: unit tests neither wait for it nor need it installed.
 """
@@ -17,7 +17,7 @@ import pytest
 from deploy.local.state import StackError, StackState, read_state
 
 if TYPE_CHECKING:
-    from deploy.local.stack import Broker
+    from deploy.local.session import Broker
 
 PROJECT = Path(__file__).parents[1]
 NO_STACK = "no stack: "
@@ -26,14 +26,16 @@ _JARS_MISSING = pytest.StashKey[str]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds `--stack`; its absence differs from its default only in what a missing stack does."""
-    parser.addoption("--stack", choices=["local", "external"], help="where Kafka and S3 are (default: local)")
+    parser.addoption(
+        "--stack", choices=["local", "external", "containers"], help="where Kafka and S3 are (default: local)"
+    )
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Fetches Kafka's jars, once for this user, before any test's clock runs."""
     config = session.config
     wanted = any(item.get_closest_marker("broker") for item in session.items)
-    if not wanted or config.getoption("--stack") == "external" or config.option.collectonly:
+    if not wanted or config.getoption("--stack") in {"external", "containers"} or config.option.collectonly:
         return
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     try:
@@ -59,7 +61,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def stack_root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder whose `.usher/` holds the session's stack."""
-    joined = os.environ.get("USHER_TEST_REUSE_STACK") == "1" and _chosen(request) != "external"
+    joined = os.environ.get("USHER_TEST_REUSE_STACK") == "1" and _chosen(request) in {None, "local"}
     return PROJECT if joined else tmp_path_factory.mktemp("stack")
 
 
@@ -84,7 +86,7 @@ def stack(request: pytest.FixtureRequest, stack_root: Path) -> Iterator[StackSta
 @pytest.fixture
 def broker(stack: StackState, stack_root: Path) -> Iterator["Broker"]:
     """The session's broker, to be killed, stopped and restarted; it runs again when the test is over."""
-    from deploy.local.stack import Broker
+    from deploy.local.session import Broker
 
     if stack.process("kafka") is None:
         pytest.skip("the given Kafka is not ours to end")
@@ -101,11 +103,11 @@ def _chosen(request: pytest.FixtureRequest) -> str | None:
 def _private(
     request: pytest.FixtureRequest, folder: Path
 ) -> contextlib.AbstractContextManager[StackState, bool | None]:
-    from deploy.local.stack import session_stack
+    from deploy.local.session import session_stack
 
     if reason := request.config.stash.get(_JARS_MISSING, ""):
         raise StackError(reason)
-    return session_stack(folder)
+    return session_stack(folder, containers=_chosen(request) == "containers")
 
 
 def _given(folder: Path) -> StackState:

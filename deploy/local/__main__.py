@@ -1,4 +1,4 @@
-"""`python -m deploy.local up [--fresh] | down | status`: the local stack before, and without, the `usher` command."""
+"""`python -m deploy.local up | down | status`: the local stack before, and without, the `usher` command."""
 
 import argparse
 import sys
@@ -13,13 +13,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.local")
     parser.add_argument("call", choices=["up", "down", "status"])
     parser.add_argument("--fresh", action="store_true", help="up: throw away the data of earlier runs")
+    parser.add_argument("--containers", action="store_true", help="up: ask a Docker engine for the parts")
     parser.add_argument("--root", type=Path, default=Path(), help="the folder that holds .usher/")
     options = parser.parse_args()
     try:
         if options.call == "down":
             return 0 if stack.down(options.root, _say) else 1
         state = (
-            stack.up(options.root, fresh=options.fresh, say=_say)
+            stack.up(options.root, fresh=options.fresh, containers=options.containers, say=_say)
             if options.call == "up"
             else stack.status(options.root)
         )

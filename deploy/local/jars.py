@@ -71,8 +71,10 @@ def _download(folder: Path, repository: Path, say: Callable[[str], None]) -> Non
             if count % 10 == 0 or count == len(wanted):
                 say(f"Apache Kafka {KAFKA_VERSION}: {count} of {len(wanted)} jars, {size_bytes / 1e6:.0f} MB")
     except (requests.RequestException, RuntimeError) as error:
+        # A network error's own text is a page of nested exceptions; the resolver's names the artifact.
+        reason = type(error).__name__ if isinstance(error, requests.RequestException) else error
         raise StackError(
-            f"cannot download Apache Kafka {KAFKA_VERSION}: {error}; check the network and run it again"
+            f"cannot download Apache Kafka {KAFKA_VERSION} ({reason}): check the network, or proxy, and try again"
         ) from error
 
 

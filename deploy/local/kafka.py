@@ -30,7 +30,8 @@ def start(layout: Layout, port: int, controller_port: int, say: Callable[[str], 
     jars = kafka_jars(say)
     make_private_folder(layout.kafka)
     properties = layout.kafka / "server.properties"
-    properties.write_text(server_properties(layout.kafka / "data", port, controller_port))
+    settings = broker_settings(str(layout.kafka / "data"), port, controller_port)
+    properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     if not (layout.kafka / "data" / "meta.properties").exists():
         _format(jars, properties)
     return restart(layout, say)
@@ -44,15 +45,21 @@ def restart(layout: Layout, say: Callable[[str], None]) -> Process:
 
 
 def wait_for(process: Process, bootstrap_servers: str, layout: Layout) -> None:
-    """Returns when groups and transactions can begin. Raises StackError, with the end of the log, if it cannot be.
+    """Returns when the broker is ready. Raises StackError, with the end of its log, if it dies or takes too long."""
+    wait_until(
+        lambda: ready(bootstrap_servers),
+        process,
+        log=layout.log("kafka"),
+        within_seconds=START_WITHIN_SECONDS,
+    )
+
+
+def ready(bootstrap_servers: str) -> bool:
+    """Whether groups and transactions can begin.
 
     Asking for a coordinator creates its internal topic; else the first client of a new broker meets an error.
     """
-
-    def ready() -> bool:
-        return all(_finds_coordinator(bootstrap_servers, kind) for kind in (_OF_GROUPS, _OF_TRANSACTIONS))
-
-    wait_until(ready, process, log=layout.log("kafka"), within_seconds=START_WITHIN_SECONDS)
+    return all(_finds_coordinator(bootstrap_servers, kind) for kind in (_OF_GROUPS, _OF_TRANSACTIONS))
 
 
 def answers(bootstrap_servers: str) -> bool:
@@ -83,13 +90,16 @@ def _ask(bootstrap_servers: str, *, api_key: int, version: int, body: bytes = b"
         return b""
 
 
-def server_properties(data: Path, port: int, controller_port: int) -> str:
-    """The broker's settings. What is not here is Kafka's default, which production has too."""
-    settings = {
+def broker_settings(data: str, port: int, controller_port: int, *, listen: str = "127.0.0.1") -> dict[str, str | int]:
+    """The broker's settings. What is not here is Kafka's default, which production has too.
+
+    `listen` differs from loopback only within a container, whose port the engine publishes on loopback.
+    """
+    return {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-        "listeners": f"BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "listeners": f"BROKER://{listen}:{port},CONTROLLER://127.0.0.1:{controller_port}",
         "advertised.listeners": f"BROKER://127.0.0.1:{port}",
         "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "inter.broker.listener.name": "BROKER",
@@ -121,7 +131,6 @@ def server_properties(data: Path, port: int, controller_port: int) -> str:
         "num.network.threads": 2,
         "num.io.threads": 4,
     }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
 def _format(jars: Path, properties: Path) -> None:

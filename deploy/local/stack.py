@@ -1,6 +1,6 @@
-"""The local stack as a whole: `up`, `down`, `status`, and a private one for a test session.
+"""The local stack as a whole: `up`, `down`, `status`.
 
-Composes `kafka` and `s3`, keeps their processes in the state file, and never ends what it did not start.
+Composes `kafka` and `s3`, or asks `containers` for them, and never ends what it did not start.
 Called by `usher stack`, `usher demo`, `python -m deploy.local` and the tests.
 """
 
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import msgspec
 
+from deploy.local import containers as engine
 from deploy.local import kafka, processes, s3
 from deploy.local.state import (
     Layout,
     Process,
-    StackError,
     StackState,
     forget_state,
     make_private_folder,
@@ -30,27 +30,38 @@ _STOP_WITHIN_SECONDS = {"kafka": kafka.STOP_WITHIN_SECONDS, "s3": s3.STOP_WITHIN
 
 
 def up(
-    root: Path, *, fresh: bool = False, say: Callable[[str], None], environ: Mapping[str, str] = os.environ
+    root: Path,
+    *,
+    fresh: bool = False,
+    containers: bool = False,
+    say: Callable[[str], None],
+    environ: Mapping[str, str] = os.environ,
 ) -> StackState:
     """Brings the stack at `root` up, or finds it up; returns when Kafka and S3 answer.
 
-    `fresh` throws away the data of earlier runs. USHER_KAFKA_BOOTSTRAP_SERVERS and USHER_S3_ENDPOINT_URL in
-    `environ` are used as given, and nothing is started in their place. Raises StackError.
+    `fresh` throws away the data of earlier runs; `containers` asks a Docker engine for the parts instead, and they
+    keep no data. USHER_KAFKA_BOOTSTRAP_SERVERS and USHER_S3_ENDPOINT_URL in `environ` are used as given, and
+    nothing is started in their place. Raises StackError.
     """
     layout = Layout(root)
+    make_private_folder(layout.folder)
     with _locked(layout):
-        if fresh:
-            _end(root, say, keep_objects=False)
-            _empty(layout)
         previous = read_state(root)
+        if fresh or (previous is not None and bool(previous.containers) != containers):
+            _end(root, say, keep_objects=not fresh)
+            previous = None
+        if fresh:
+            _empty(layout)
         kept = () if previous is None else _usable(previous, say)
         state = _planned(previous, kept, environ)
         missing = _missing(state, environ)
-        if missing:
+        if containers:
+            state = _contained(root, state, previous, missing, say)
+        elif missing:
             state = _start(root, state, missing, say)
         else:
             say("the local stack is up already" if kept else "nothing to start: Kafka and S3 are given")
-        if state.process("s3"):
+        if "s3" in missing or state.process("s3"):
             s3.provision(state, layout)
         write_state(root, state)
         return state
@@ -58,7 +69,10 @@ def up(
 
 def down(root: Path, say: Callable[[str], None], *, keep_objects: bool = True) -> bool:
     """Ends what `up` started at `root`, and only that; data and logs stay. False if there was no stack."""
-    with _locked(Layout(root)):
+    layout = Layout(root)
+    if not layout.folder.exists():
+        return False
+    with _locked(layout):
         return _end(root, say, keep_objects=keep_objects)
 
 
@@ -69,62 +83,18 @@ def status(root: Path) -> StackState | None:
 
 def liveness(state: StackState) -> dict[str, str]:
     """For `kafka` and `s3`: `given`, `running` (it answers), `silent` (it lives and does not answer) or `dead`."""
-    return {
-        "kafka": _liveness(state.process("kafka"), lambda: kafka.answers(state.kafka_bootstrap_servers)),
-        "s3": _liveness(state.process("s3"), lambda: s3.answers(state.s3_endpoint_url)),
+    answers = {
+        "kafka": lambda: kafka.answers(state.kafka_bootstrap_servers),
+        "s3": lambda: s3.answers(state.s3_endpoint_url),
     }
+    return {name: _liveness(state, name, check) for name, check in answers.items()}
 
 
-@contextlib.contextmanager
-def session_stack(folder: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[StackState]:
-    """A stack of one's own below `folder`, deaf to the environment, gone with its processes at the end."""
-    try:
-        yield up(folder, fresh=True, say=say, environ={})
-    finally:
-        down(folder, say, keep_objects=False)
-
-
-class Broker:
-    """The broker of a started stack, for tests that take it away and bring it back. Keeps the state file true."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def kill(self) -> None:
-        """Ends the broker as a power cut would (SIGKILL)."""
-        processes.kill(self._process())
-
-    def stop(self) -> None:
-        """Ends the broker as an administrator would; it hands its partitions over first."""
-        processes.stop(self._process(), grace_seconds=kafka.STOP_WITHIN_SECONDS)
-
-    def restart(self) -> None:
-        """Starts the broker, if it does not run, on the same data and ports, and waits until it answers."""
-        if processes.alive(self._process()):
-            return
-        layout = Layout(self._root)
-        state = self._state()
-        process = kafka.restart(layout, lambda _: None)
-        write_state(self._root, _with_process(state, process))
-        kafka.wait_for(process, state.kafka_bootstrap_servers, layout)
-
-    def _state(self) -> StackState:
-        state = read_state(self._root)
-        if state is None:
-            raise StackError(f"there is no stack at {self._root}")
-        return state
-
-    def _process(self) -> Process:
-        process = self._state().process("kafka")
-        if process is None:
-            raise StackError("this stack's Kafka was given, not started: it is not ours to end")
-        return process
-
-
-def _liveness(process: Process | None, answers: Callable[[], bool]) -> str:
-    if process is None:
+def _liveness(state: StackState, name: str, answers: Callable[[], bool]) -> str:
+    process = state.process(name)
+    if process is None and not state.containers:
         return "given"
-    if not processes.alive(process):
+    if process is not None and not processes.alive(process):
         return "dead"
     return "running" if answers() else "silent"
 
@@ -213,6 +183,27 @@ def _start(root: Path, state: StackState, missing: set[str], say: Callable[[str]
     return state
 
 
+def _contained(
+    root: Path, state: StackState, previous: StackState | None, missing: set[str], say: Callable[[str], None]
+) -> StackState:
+    """The missing parts in containers; those of `previous`, if both still answer."""
+    if previous is not None and previous.containers:
+        if kafka.answers(previous.kafka_bootstrap_servers) and s3.answers(previous.s3_endpoint_url):
+            say("the local stack is up already")
+            return previous
+        engine.remove(previous.containers)
+    ports = {"kafka": _port(state.kafka_bootstrap_servers), "s3": _port(state.s3_endpoint_url)}
+    state = msgspec.structs.replace(
+        state, containers=engine.start({name: ports[name] for name in sorted(missing)}, say)
+    )
+    write_state(root, state)
+    engine.wait_until_all(
+        [lambda: kafka.ready(state.kafka_bootstrap_servers), lambda: s3.answers(state.s3_endpoint_url)],
+        state.containers,
+    )
+    return state
+
+
 def _wait_for(process: Process, state: StackState, layout: Layout) -> None:
     if process.name == "kafka":
         kafka.wait_for(process, state.kafka_bootstrap_servers, layout)
@@ -230,6 +221,7 @@ def _end(root: Path, say: Callable[[str], None], *, keep_objects: bool) -> bool:
     for process in state.processes:
         if processes.stop(process, grace_seconds=_STOP_WITHIN_SECONDS[process.name]):
             say(f"{process.name} ended (pid {process.pid})")
+    engine.remove(state.containers)
     forget_state(root)
     return True
 
@@ -257,7 +249,6 @@ def _port(address: str) -> int:
 @contextlib.contextmanager
 def _locked(layout: Layout) -> Iterator[None]:
     """One `up` or `down` at a time at one root; the system lets the lock go if its holder dies."""
-    make_private_folder(layout.folder)
     with layout.lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

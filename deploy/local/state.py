@@ -37,6 +37,7 @@ class StackState(msgspec.Struct, frozen=True, kw_only=True):
     aws_access_key_id: str
     aws_secret_access_key: str
     processes: tuple[Process, ...] = ()
+    containers: tuple[str, ...] = ()  # the engine's ids
 
     def process(self, name: str) -> Process | None:
         """The started process `kafka` or `s3`, or None if that part was given."""

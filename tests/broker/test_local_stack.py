@@ -19,7 +19,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import ProducerFenced, UnknownTopicOrPartitionError
 
 from deploy.local import processes
-from deploy.local.stack import Broker, down, liveness, session_stack, status, up
+from deploy.local.session import Broker, session_stack
+from deploy.local.stack import down, liveness, status, up
 from deploy.local.state import Layout, StackError, StackState, settings_of
 
 pytestmark = pytest.mark.broker
