@@ -25,9 +25,12 @@ def dead_letter(record: Record, code: Code, detail: str, *, service: str, attemp
     return Out(topic=DEAD_LETTERS, key=record.key, value=record.value, headers=headers)
 
 
-def dead_letter_of_message(body: bytes, code: Code, detail: str, *, source: str, service: str, attempts: int) -> Out:
-    """The dead letter of what did not come from Kafka; `source` (a queue's URL) stands in `dlq-topic`."""
-    headers = _reasons(code, detail, [("dlq-topic", source)], service, attempts)
+def dead_letter_of_message(
+    body: bytes, code: Code, detail: str, *, source: str, message_id: str, service: str, attempts: int
+) -> Out:
+    """The dead letter of what did not come from Kafka: `source` (a queue's URL) is `dlq-topic`, its id `dlq-offset`."""
+    whence = [("dlq-topic", source), ("dlq-offset", message_id)]
+    headers = _reasons(code, detail, whence, service, attempts)
     return Out(topic=DEAD_LETTERS, key=None, value=body, headers=headers)
 
 

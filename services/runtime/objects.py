@@ -35,11 +35,12 @@ class Objects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """One message of a notification queue. `receipt` is what `done` takes."""
+    """One message of a notification queue. `receipt` is what `done` takes; `message_id` is the same at every receipt."""
 
     body: bytes
     receipt: str
     receive_count: int
+    message_id: str = ""
 
 
 class NotificationQueue(Protocol):

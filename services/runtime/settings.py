@@ -65,6 +65,7 @@ class Settings(BaseModel):
     object_notifications: Annotated[tuple[NotificationSource, ...], NoDecode] = Field(
         (), description="kafka:<topic> or sqs:<queue url>, comma-separated"
     )
+    object_bytes_max: int = Field(64 << 30, ge=1, description="objects larger than this, decompressed, are refused")
     state_url: str | None = Field(
         None, pattern=r"^s3://[^/\s]+(/\S*)?$", description="s3://bucket/prefix for checkpoints"
     )
