@@ -1,8 +1,9 @@
 """Destinations: what an item makes of the catalogue (contracts.md §3)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from contracts import codes
+from contracts.codes import Code
 from contracts.messages.commands import DestinationCreate, DestinationReference, DestinationUpdate
 from contracts.messages.entities import Destination
 from services.domain.catalogue.catalogue import Catalogue
@@ -22,14 +23,17 @@ from services.domain.catalogue.item import (
     required,
 )
 
-Connectors = Mapping[str, Callable[[Destination], str | None]]
-"""By connector: what is wrong with a destination's settings in its eyes, None where nothing is."""
+Remark = tuple[Code, str]
+_REMARKS_MAX = 10
+
+Connectors = Mapping[str, Callable[[Destination], Sequence[Remark]]]
+"""By connector: what it finds in a destination's settings, secrets and limits; `unknown-field` is no hindrance."""
 
 
 def create_destination(
     item: DestinationCreate, catalogue: Catalogue, origin: Origin, connectors: Connectors, step: int
-) -> Destination:
-    """A new destination; raises `ItemFailed`. The space's latest `step` makes its queue unlike every earlier one."""
+) -> tuple[Destination, tuple[Remark, ...]]:
+    """A new destination and remarks; raises `ItemFailed`. The latest `step` makes its queue unlike any before."""
     name = required(item.name, "name").strip()
     destination_id = new_id(catalogue.destinations, (item.id, item.destination_id), origin, "dest")
     external_ids = filled(item.external_ids, {}, {})
@@ -48,14 +52,13 @@ def create_destination(
         enabled=given(item.enabled, True),
         queue=origin.make_id("q", destination_id, step),
     )
-    _check_whole(destination, connectors)
-    return destination
+    return destination, _remarks(destination, connectors)
 
 
 def update_destination(
     item: DestinationUpdate, catalogue: Catalogue, origin: Origin, connectors: Connectors
-) -> Destination:
-    """The next form, same queue; raises `ItemFailed`."""
+) -> tuple[Destination, tuple[Remark, ...]]:
+    """The next form, same queue, and remarks; raises `ItemFailed`."""
     references = {"id": item.id, "destination_id": item.destination_id, "destination": item.destination}
     before = refer(catalogue.destinations, references)
     check_version(item, before)
@@ -72,8 +75,7 @@ def update_destination(
         limits=filled(item.limits, before.limits, {}),
         enabled=given(item.enabled, before.enabled),
     )
-    _check_whole(destination, connectors)
-    return destination
+    return destination, _remarks(destination, connectors)
 
 
 def deletable_destination(item: DestinationReference, catalogue: Catalogue) -> Destination:
@@ -92,11 +94,13 @@ def deletable_destination(item: DestinationReference, catalogue: Catalogue) -> D
     return destination
 
 
-def _check_whole(destination: Destination, connectors: Connectors) -> None:
+def _remarks(destination: Destination, connectors: Connectors) -> tuple[Remark, ...]:
     check = connectors.get(destination.connector)
     if check is None:
         fail(codes.CONNECTOR_UNKNOWN, f"connector {quoted(destination.connector)}")
-    wrong = check(destination)
-    if wrong is not None:
-        fail(codes.FIELD_INVALID, wrong[:300])
+    remarks = tuple((code, detail[:300]) for code, detail in check(destination))
+    for code, detail in remarks:
+        if code != codes.UNKNOWN_FIELD:
+            fail(code, detail)
     check_size(destination)
+    return remarks[:_REMARKS_MAX]

@@ -28,18 +28,18 @@ from services.domain.control.turn import Turn
 def destination_created(turn: Turn, item: DestinationCreate, origin: Origin) -> ItemAnswer:
     """The queue is asked for before the destination is published: whoever sees it may write to its queue."""
     state, config = turn.state, turn.config
-    destination = create_destination(item, state.catalogue, origin, config.connectors, state.counters.step)
+    destination, remarks = create_destination(item, state.catalogue, origin, config.connectors, state.counters.step)
     queue = queue_topic(destination.queue)
     turn.effects.put(topic_spec(queue, config.delivery_partitions, page="deliveries.v1"))
     state.catalogue.destinations.put(destination)
-    return ItemAnswer(entity_data(destination))
+    return ItemAnswer(entity_data(destination), remarks)
 
 
 def destination_updated(turn: Turn, item: DestinationUpdate, origin: Origin) -> ItemAnswer:
     """Lanes see it in the catalogue."""
-    destination = update_destination(item, turn.state.catalogue, origin, turn.config.connectors)
+    destination, remarks = update_destination(item, turn.state.catalogue, origin, turn.config.connectors)
     turn.state.catalogue.destinations.put(destination)
-    return ItemAnswer(entity_data(destination))
+    return ItemAnswer(entity_data(destination), remarks)
 
 
 def destination_deleted(turn: Turn, item: DestinationReference) -> ItemAnswer:

@@ -1,0 +1,118 @@
+"""Control as the fold loop runs it: shard n is partition n of commands, events, results and outcomes.
+
+Restores a shard from its own changelog and its part of the catalogue; what it does is `services.domain.control`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from contracts import catalog
+from contracts.codes import Code
+from contracts.messages.control_state import ControlState
+from contracts.messages.entities import CatalogueEntity
+from contracts.records import Out, Record, TopicPartition
+from services.control.events import RecordRefused
+from services.domain.catalogue.destinations import Connectors
+from services.domain.control.config import ShardConfig
+from services.domain.control.effects import state_bytes
+from services.domain.control.shard import TOPICS, ControlShard, restored
+from services.runtime.dead_letters import dead_letter
+from services.runtime.failures import Fatal
+from services.runtime.log import Log
+
+T = TypeVar("T")
+
+_READ_SECONDS: Final = 1.0
+_SHARDED: Final = (
+    *TOPICS,
+    catalog.CATALOGUE,
+    catalog.CONTROL_STATE,
+    catalog.REPLIES,
+    catalog.IMPORTS,
+    catalog.ACTIVATIONS,
+)
+
+
+class ControlService:
+    """Implements `FoldService`. `delivery_partitions` is how many partitions a new delivery queue is made with."""
+
+    group = "control"
+    topics: Sequence[str] = TOPICS
+    transaction_timeout_seconds = 10.0
+    records_max = 50  # of the largest commands: 50,000 identifiers each, 60 ms of work
+
+    def __init__(self, log: Log, *, connectors: Connectors, delivery_partitions: int) -> None:
+        self._log = log
+        self._connectors = connectors
+        self._delivery_partitions = delivery_partitions
+
+    async def restore(
+        self,
+        shard: int,
+        offsets: Mapping[str, int],  # noqa: ARG002 - the state is written with them, so its end is exactly theirs
+    ) -> ControlShard:
+        """The spaces of the shard; raises `Fatal` where topics or state do not fit."""
+        config = ShardConfig(
+            shard=shard,
+            control_partitions=await self._control_partitions(),
+            membership_partitions=await self._partitions(catalog.INPUT),
+            intake_partitions=await self._partitions(catalog.INTAKE_REQUESTS),
+            delivery_partitions=self._delivery_partitions,
+            dead_letter=refused_record,
+            connectors=self._connectors,
+        )
+        state = await self._latest(TopicPartition(catalog.CONTROL_STATE, shard))
+        entities = await self._latest(TopicPartition(catalog.CATALOGUE, shard))
+        return restored(
+            config,
+            [_decoded(record, CatalogueEntity) for record in entities],
+            [_decoded(record, ControlState) for record in state],
+        )
+
+    async def _control_partitions(self) -> int:
+        """All topics that are keyed by space must have one count, else a space's records would part ways."""
+        counts = {topic: await self._partitions(topic) for topic in _SHARDED}
+        if len(set(counts.values())) > 1:
+            shown = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
+            raise Fatal(f"control needs topics with one and the same number of partitions, but {shown}")
+        return counts[catalog.COMMANDS]
+
+    async def _partitions(self, topic: str) -> int:
+        count = await self._log.partitions(topic)
+        if count == 0:
+            raise Fatal(f"there is no topic {topic}: `usher topics` creates what is missing")
+        return count
+
+    async def _latest(self, place: TopicPartition) -> list[Record]:
+        """The newest record of each key, those without value left out."""
+        # Earlier transactions of this shard are settled by now, so everything before the end is stable.
+        end = (await self._log.end_offsets([place]))[place]
+        found: dict[bytes, Record] = {}
+        reader = await self._log.reader([place])
+        try:
+            while await reader.position(place) < end:
+                for record in await reader.read(timeout_seconds=_READ_SECONDS):
+                    if record.value is None:
+                        found.pop(record.key or b"", None)
+                    else:
+                        found[record.key or b""] = record
+        finally:
+            await reader.close()
+        return list(found.values())
+
+
+def refused_record(record: Record, code: Code, detail: str) -> Out:
+    """The dead letter of a record, told to the operator at once."""
+    RecordRefused(record.topic, record.partition, record.offset, code.code, detail).emit()
+    return dead_letter(record, code, detail, service="control")
+
+
+def _decoded(record: Record, kind: Any) -> Any:
+    assert record.value is not None
+    try:
+        return msgspec.json.decode(state_bytes(record.value), type=kind)
+    except (msgspec.MsgspecError, ValueError) as error:
+        place = f"{record.topic}/{record.partition} at {record.offset}"
+        raise Fatal(f"{place} is no state of this version: {error}; run the version that wrote it") from None
