@@ -2,7 +2,7 @@
 
 `--stack local` (the default) starts one in a temporary folder, or, with USHER_TEST_REUSE_STACK=1, joins the one that
 `usher stack up` left running here. `--stack external` takes the USHER_* addresses of the environment, `--stack containers` asks a Docker engine. Without the
-option a stack that cannot be had skips its tests, and the last line of the run says so; with it, they fail.
+option a stack that cannot be had skips its tests, and the last line of the run says so; asked for, they fail.
 What runs a stack is imported only when one is wanted: unit tests neither wait for it nor need it installed.
 """
 
@@ -77,7 +77,7 @@ def stack(request: pytest.FixtureRequest, stack_root: Path) -> Iterator[StackSta
             else:
                 state = held.enter_context(_private(request, stack_root))
         except (StackError, ImportError) as error:
-            if _chosen(request):
+            if _chosen(request) or stack_root == PROJECT:
                 raise
             pytest.skip(f"{NO_STACK}{error}")
         yield state

@@ -145,5 +145,5 @@ def _client(service: str, state: StackState) -> Any:
         region_name=state.s3_region,
         aws_access_key_id=state.aws_access_key_id,
         aws_secret_access_key=state.aws_secret_access_key,
-        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3}),
+        config=Config(proxies={}, s3={"addressing_style": "path"}),  # loopback is behind no proxy
     )
