@@ -71,6 +71,10 @@ class Settings(BaseModel):
     )
 
     allow_private_destinations: bool = Field(False, description="deliver to private and loopback addresses too")
+    delivery_budget_seconds: float = Field(
+        4 * 3600.0, gt=0, description="how long a failing destination is retried before it is parked and only probed"
+    )
+    delivery_probe_seconds: float = Field(300.0, gt=0, description="how often a parked destination is probed, at most")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     http_port: Port = Field(0, description="of /livez, /readyz, /metrics on all addresses; 0 = a free one, on loopback")
 
