@@ -1,8 +1,9 @@
 """The real Kafka and S3 that tests marked `broker` run on: started once a session, private to it.
 
 `--stack local` (the default) starts one in a temporary folder, or, with USHER_TEST_REUSE_STACK=1, joins the one that
-`usher stack up` left running here. `--stack external` takes the USHER_* addresses of the environment, `--stack containers` asks a Docker engine. Without the
-option a stack that cannot be had skips its tests, and the last line of the run says so; asked for, they fail.
+`usher stack up` left running here. `--stack external` takes the USHER_* addresses of the environment,
+`--stack containers` asks a Docker engine. A default stack that cannot be had skips its tests, and the last line of
+the run says so; one that was asked for fails them.
 What runs a stack is imported only when one is wanted: unit tests neither wait for it nor need it installed.
 """
 
