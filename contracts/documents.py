@@ -1,0 +1,144 @@
+"""The documents made from the message types and the topic pages: JSON Schemas, and the AsyncAPI page over them.
+
+`python -m contracts.documents` writes `schemas/*.v1.json` and `asyncapi.yaml`; they are committed, and a test fails
+where they are out of date. Nothing of usher reads them: they are for those who write and read its topics.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from contracts.asyncapi import asyncapi
+from contracts.catalog import topic_pages
+from contracts.messages.commands import ITEM_TYPES
+from contracts.messages.control_state import ControlState
+from contracts.messages.delivery import Delivery, Outcome, RouterState
+from contracts.messages.entities import CatalogueEntity
+from contracts.messages.envelope import Command, DeadLetterHeaders, RowsHeaders
+from contracts.messages.intake import IntakeEvent, ReadRequest
+from contracts.messages.published import ActivationMarker, ActivationStatus, Change, Import, Reply, Size, Snapshot
+from contracts.messages.results import Result
+from contracts.messages.steps import Seal, Step
+
+FOLDER: Final = Path(__file__).parent
+
+Schema = dict[str, Any]
+
+_Notification = Annotated[
+    dict[str, object] | list[dict[str, object]],
+    Meta(
+        title="ObjectNotification",
+        description="An object-created notification as its store sends it, in any dialect of contracts.object_events."
+        " A record of another form is refused alone.",
+    ),
+]
+
+# By the name that topic pages use. A union is told apart by its tag.
+MESSAGES: Final[dict[str, object]] = {
+    "activation_marker": ActivationMarker,
+    "activation_status": ActivationStatus,
+    "change": Change,
+    "command": Command,
+    "control_state": ControlState,
+    "dead_letter": DeadLetterHeaders,
+    "delivery": Delivery,
+    "entity": CatalogueEntity,
+    "import": Import,
+    "intake_event": IntakeEvent,
+    "object_notification": _Notification,
+    "outcome": Outcome,
+    "read_request": ReadRequest,
+    "reply": Reply,
+    "result": Result,
+    "router_state": RouterState,
+    "rows": RowsHeaders,
+    "seal": Seal,
+    "size": Size,
+    "snapshot": Snapshot,
+    "step": Step,
+}
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_ANYTHING: Final = {"$comment": "anything"}  # msgspec takes no empty schema for `object`
+
+
+def schema_of(message: str) -> Schema:
+    """The JSON Schema of a message. Objects are open: readers ignore fields that they don't know."""
+    (top,), definitions = _schemas([MESSAGES[message]])
+    if message == "command":
+        top, definitions = _with_items(top, definitions)
+    if "$ref" in top:
+        top = definitions.pop(top["$ref"].rsplit("/", 1)[-1])
+    named = {"$schema": _DIALECT, "$id": f"urn:usher:{message}.v1", "title": message} | top
+    return named | {"$defs": dict(sorted(definitions.items()))} if definitions else named
+
+
+def documents() -> dict[Path, str]:
+    """The text of every made document, by its path within `contracts`."""
+    schemas = {Path("schemas") / f"{message}.v1.json": _json(schema_of(message)) for message in MESSAGES}
+    page = yaml.safe_dump(asyncapi(topic_pages()), sort_keys=False, allow_unicode=True, width=120)
+    return schemas | {Path("asyncapi.yaml"): f"# Made by `python -m contracts.documents`.\n{page}"}
+
+
+def _schemas(types: list[object]) -> tuple[list[Schema], dict[str, Schema]]:
+    schemas, definitions = msgspec.json.schema_components(
+        types, schema_hook=lambda _: _ANYTHING, ref_template="#/$defs/{name}"
+    )
+    return [_plain(one) for one in schemas], {name: _plain(one) for name, one in definitions.items()}
+
+
+def _with_items(top: Schema, definitions: dict[str, Schema]) -> tuple[Schema, dict[str, Schema]]:
+    """A command's schema with the form of the items of each known type; a type that is not known says nothing."""
+    items, of_items = _schemas(list(ITEM_TYPES.values()))
+    command = definitions[top["$ref"].rsplit("/", 1)[-1]]
+    forms = [
+        {
+            "if": {"properties": {"type": {"const": kind}}},
+            "then": {"properties": {"data": {"properties": {"items": {"items": form}}}}},
+        }
+        for kind, form in zip(ITEM_TYPES, items, strict=True)
+    ]
+    return command | {"allOf": forms}, {
+        name: one for name, one in (definitions | of_items).items() if one is not command
+    }
+
+
+def _plain(schema: Any) -> Any:
+    """Without what JSON Schema does not know (`discriminator`), docstrings as running text, `| None` in one line."""
+    match schema:
+        case {"$comment": "anything", **rest}:
+            return _plain(rest) if rest else {}
+        case {"anyOf": [{"type": str(kind), **form}, {"type": "null"}], **rest}:
+            return _plain({"type": [kind, "null"], **form, **rest})
+        case dict():
+            return {
+                name: " ".join(inner.split()) if name == "description" and isinstance(inner, str) else _plain(inner)
+                for name, inner in schema.items()
+                if name != "discriminator"
+            }
+        case list():
+            return [_plain(one) for one in schema]
+        case _:
+            return schema
+
+
+def _json(document: Schema) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write() -> None:
+    made = documents()
+    for path, text in made.items():
+        (FOLDER / path).parent.mkdir(exist_ok=True)
+        (FOLDER / path).write_text(text)
+    for path in (FOLDER / "schemas").iterdir():
+        if path.relative_to(FOLDER) not in made:
+            path.unlink()
+
+
+if __name__ == "__main__":
+    _write()
