@@ -27,6 +27,7 @@ DECISION_LINES_MAX = 80  # one page
 # The places that may ask the machine for time or luck; whoever else needs it is given a Clock or a random.Random.
 CLOCK_AND_LUCK: Final = {
     "services/runtime/clock.py": "is the port",
+    "services/adapters/kafka/producers.py": "spreads records without a key, and stamps them as every Kafka client does",
     "services/tools/client.py": "makes ids of commands as any user does",
     "services/tools/demo_command.py": "tells a person how long it took, and makes the receiver's secret",
 }
@@ -101,6 +102,38 @@ def time_and_luck_are_given(module: Module) -> Iterator[str]:
                 yield f"line {node.lineno}: from {name}: take a Clock or a random.Random"
             case _:
                 pass
+
+
+def the_domain_is_synchronous_and_opens_nothing(module: Module) -> Iterator[str]:
+    """What import-linter can't see of "pure"."""
+    if not module.within("services/domain"):
+        return
+    for node in module.nodes:
+        match node:
+            case ast.AsyncFunctionDef() | ast.Await() | ast.AsyncFor() | ast.AsyncWith():
+                yield f"line {node.lineno}: the domain awaits nothing: do it in runtime, an adapter or the service"
+            case ast.Call(func=ast.Name(id="open" | "input")):
+                yield f"line {node.lineno}: the domain does no I/O: take the bytes"
+            case _:
+                pass
+
+
+def nobody_imports_what_is_not_installed(module: Module) -> Iterator[str]:
+    """Tests and deployment are no part of the package; the command may try for the local stack."""
+    if not module.within("contracts", "services"):
+        return
+    for node in module.nodes:
+        match node:
+            case ast.ImportFrom(module=str(name), level=0):
+                names = [name]
+            case ast.Import(names=imported):
+                names = [one.name for one in imported]
+            case _:
+                continue
+        if {"tests"} & {name.split(".")[0] for name in names}:
+            yield f"line {node.lineno}: imports tests: move what both need into the package"
+        elif {"deploy"} & {name.split(".")[0] for name in names} and not module.within("services/tools"):
+            yield f"line {node.lineno}: imports deploy: it is absent from a production install"
 
 
 def nobody_prints(module: Module) -> Iterator[str]:
@@ -190,6 +223,8 @@ RULES: list[Rule] = [
     functions_are_short,
     modules_say_what_they_own,
     time_and_luck_are_given,
+    the_domain_is_synchronous_and_opens_nothing,
+    nobody_imports_what_is_not_installed,
     nobody_prints,
     broad_handlers_have_a_reason,
     ignores_have_a_reason,
@@ -235,6 +270,10 @@ BAD: list[tuple[Rule, str, str]] = [
     (time_and_luck_are_given, "contracts/x.py", "day = date.today()\n"),
     (time_and_luck_are_given, SERVICE, "import random\nx = random.random()\n"),
     (time_and_luck_are_given, SERVICE, "id = uuid.uuid4()\n"),
+    (the_domain_is_synchronous_and_opens_nothing, "services/domain/x.py", "async def f():\n    pass\n"),
+    (the_domain_is_synchronous_and_opens_nothing, "services/domain/x.py", "text = open(path).read()\n"),
+    (nobody_imports_what_is_not_installed, "services/tools/x.py", "def f():\n    from tests.unit import making\n"),
+    (nobody_imports_what_is_not_installed, SERVICE, "import deploy.local.stack\n"),
     (nobody_prints, SERVICE, "print('hello')\n"),
     (broad_handlers_have_a_reason, SERVICE, "try:\n    f()\nexcept Exception:\n    pass\n"),
     (broad_handlers_have_a_reason, SERVICE, "try:\n    f()\nexcept:\n    pass\n"),
@@ -264,6 +303,9 @@ GOOD: list[tuple[Rule, str, str]] = [
     (time_and_luck_are_given, SERVICE, "import random\ndef f(chance: random.Random): return chance.random()\n"),
     (time_and_luck_are_given, SERVICE, "def names(secrets): return secrets.items()\n"),
     (time_and_luck_are_given, TEST, "import time\nat = time.monotonic()\n"),
+    (the_domain_is_synchronous_and_opens_nothing, SERVICE, "async def f():\n    pass\n"),
+    (nobody_imports_what_is_not_installed, "services/tools/x.py", "from deploy.local import stack\n"),
+    (nobody_imports_what_is_not_installed, SERVICE, "from services.runtime import deploy\nfrom .tests import x\n"),
     (nobody_prints, "services/tools/play.py", "print('day 1')\n"),
     (broad_handlers_have_a_reason, SERVICE, "try:\n    f()\nexcept ValueError:\n    pass\n"),
     (broad_handlers_have_a_reason, SERVICE, "try:\n    f()\nexcept BaseException:\n    undo()\n    raise\n"),
