@@ -20,7 +20,16 @@ from contracts.messages.delivery import Delivery, Outcome, RouterState
 from contracts.messages.entities import CatalogueEntity
 from contracts.messages.envelope import Command, DeadLetterHeaders, RowsHeaders
 from contracts.messages.intake import IntakeEvent, ReadRequest
-from contracts.messages.published import ActivationMarker, ActivationStatus, Change, Import, Reply, Size, Snapshot
+from contracts.messages.published import (
+    ActivationDifference,
+    ActivationMarker,
+    ActivationStatus,
+    Change,
+    Import,
+    Reply,
+    Size,
+    Snapshot,
+)
 from contracts.messages.results import Result
 from contracts.messages.steps import Seal, Step
 
@@ -39,6 +48,7 @@ _Notification = Annotated[
 
 # By the name that topic pages use. A union is told apart by its tag.
 MESSAGES: Final[dict[str, object]] = {
+    "activation_difference": ActivationDifference,
     "activation_marker": ActivationMarker,
     "activation_status": ActivationStatus,
     "change": Change,

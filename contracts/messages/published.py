@@ -118,7 +118,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 class ActivationDifference(msgspec.Struct, frozen=True, kw_only=True):
     """`audience.difference`: what the destination of a resumed or ended activation lacks or has too much.
 
-    Addressed to that activation alone, and no change of the audience: `entered` are to be added there, `exited` removed.
+    Addressed to that activation alone, and no change of the audience: `entered` are to be added there, `exited`
+    removed.
     """
 
     space_id: str
@@ -133,7 +134,7 @@ class ActivationDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActivationMarker(msgspec.Struct, frozen=True, kw_only=True):
-    """`activation.started`, `.updated`, `.paused`, `.resumed` or `.ended` at its place in the changes, for usher itself."""
+    """`activation.started`, `.updated`, `.paused`, `.resumed` or `.ended` at its place in the changes; usher's own."""
 
     space_id: str
     marker: str

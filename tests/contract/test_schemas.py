@@ -1,19 +1,26 @@
 """Laws over the schemas: made from the types, no more and no fewer than the pages name, open where readers must be."""
 
+import importlib
+import pkgutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 import pytest
 
+from contracts import messages
 from contracts.catalog import TopicPage, topic_pages
 from contracts.documents import FOLDER, MESSAGES, documents, schema_of
+from contracts.messages.published import Size
+from contracts.messages.steps import StepBase, TickStep
 from tests.contract.test_topics import page
 
 # All that may have an enum (contracts.md §1, open and closed values); the rest are open strings.
 CLOSED = {"change", "mode", "operation", "specversion", "status"}
 TAGS = {"ce_type", "kind_of_entity", "type"}  # of one value each: they tell the members of a union apart
+NOT_ON_THE_WIRE = ["RowsHeader"]  # what is made of the headers, which RowsHeaders describes
 CLOSED_BY_MESSAGE = {"step": {"marker"}}  # inside usher, where a reader must obey every step
 
 
@@ -34,6 +41,13 @@ def orphans(messages: Collection[str], pages: Mapping[str, TopicPage]) -> list[s
     return [f"{one} is on no topic" for one in sorted({*messages} - named)] + [
         f"a page names {one}, which has no type" for one in sorted(named - {*messages})
     ]
+
+
+def without_schema(types: Collection[type[msgspec.Struct]], schemas: Collection[dict[str, Any]]) -> list[str]:
+    """Types that stand in no schema, neither themselves nor as what others are made of."""
+    described = {node.get("title") for schema in schemas for _, node in nodes(schema)}
+    bases = {base for one in types if one.__name__ in described for base in one.__mro__}
+    return sorted(one.__name__ for one in types if one.__name__ not in described and one not in bases)
 
 
 def nodes(schema: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -73,6 +87,20 @@ def test_every_message_is_on_a_topic_and_every_topic_has_messages() -> None:
     assert orphans(MESSAGES, topic_pages()) == []
 
 
+def test_every_message_type_is_in_a_schema() -> None:
+    modules = [
+        importlib.import_module(f"{messages.__name__}.{one.name}") for one in pkgutil.iter_modules(messages.__path__)
+    ]
+    types = {
+        one
+        for module in modules
+        for one in vars(module).values()
+        if isinstance(one, type) and issubclass(one, msgspec.Struct) and one.__module__ == module.__name__
+    }
+    assert len(types) > 50
+    assert without_schema(types, [schema_of(message) for message in MESSAGES]) == NOT_ON_THE_WIRE
+
+
 @pytest.mark.parametrize("message", MESSAGES)
 def test_schema_is_a_schema_and_open(message: str) -> None:
     schema = schema_of(message)
@@ -94,6 +122,9 @@ class TestTheLawsReject:
             "asyncapi.yaml differs: run python -m contracts.documents",
             "schemas/weather.v1.json is made from no type",
         ]
+
+    def test_a_type_without_a_schema_but_not_a_base(self) -> None:
+        assert without_schema([Size, StepBase, TickStep], [{"$defs": {"TickStep": {"title": "TickStep"}}}]) == ["Size"]
 
     def test_a_message_without_a_topic_and_a_topic_without_its_message(self) -> None:
         pages = {"sizes.v1": page(message="size", also=["weather"])}
