@@ -1,6 +1,6 @@
 """Items about destinations, connections and activations: catalogue, queues and markers."""
 
-from contracts.catalog import queue_topic, topic_spec
+from contracts.catalog import DELIVERIES, queue_topic, topic_spec
 from contracts.messages.commands import (
     ActivationCreate,
     ActivationReference,
@@ -30,7 +30,7 @@ def destination_created(turn: Turn, item: DestinationCreate, origin: Origin) -> 
     state, config = turn.state, turn.config
     destination, remarks = create_destination(item, state.catalogue, origin, config.connectors, state.counters.step)
     queue = queue_topic(destination.queue)
-    turn.effects.put(topic_spec(queue, config.delivery_partitions, page="deliveries.v1"))
+    turn.effects.put(topic_spec(queue, config.delivery_partitions, page=DELIVERIES))
     state.catalogue.destinations.put(destination)
     return ItemAnswer(entity_data(destination), remarks)
 
