@@ -21,7 +21,7 @@ class WebhookDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """Members that entered or exited one audience, for one activation.
 
     For each (activation, member) the highest `sequence` is the truth. `delivery_id` never stands for two contents.
-    With `resync` the members were members already; `cause` is null then. `at` is RFC 3339.
+    `resync`: sent to bring the destination up to date, not because of a change now; `cause` is null. `at` is RFC 3339.
     """
 
     delivery_id: str

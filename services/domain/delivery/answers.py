@@ -4,6 +4,7 @@ The classes are those of destinations.md §3. Connectors call `judge` for their 
 verdicts. An answer that nobody knows is never success.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -17,13 +18,14 @@ _TRY_LATER: Final = frozenset({408, 423, 425, 429})
 
 
 class Fate(StrEnum):
-    """What becomes of what was sent."""
+    """What becomes of what was sent, in the order of gravity."""
 
     DELIVERED = "delivered"
     REFUSED = "refused"  # for good: to dead letters, the lane goes on
-    UNAUTHORIZED = "unauthorized"  # for everything until somebody acts: the lane pauses
-    GONE = "gone"  # the destination wants nothing more: the lane stops, its backlog is kept
     UNAVAILABLE = "unavailable"  # not now: the lane tries again
+    UNAUTHORIZED = "unauthorized"  # our credentials are refused: once more with fresh ones, then the lane pauses
+    BLOCKED = "blocked"  # nothing can even be sent until somebody acts: the lane pauses; said by lanes, not connectors
+    GONE = "gone"  # the destination wants nothing more: the lane stops, its backlog is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,19 @@ class Verdict:
     detail: str
 
 
+SETTLED: Final = frozenset({Fate.DELIVERED, Fate.REFUSED})
 DELIVERED: Final = Verdict(Fate.DELIVERED, None, "")
 UNANSWERED: Final = Verdict(
     Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, "the answer does not say what became of this item"
 )
+
+
+_FATES: Final = tuple(Fate)
+
+
+def gravest(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict that decides what a lane does next: fates stand in the order of their gravity."""
+    return max(verdicts, key=lambda verdict: _FATES.index(verdict.fate))
 
 
 def judge(status: int) -> Verdict:

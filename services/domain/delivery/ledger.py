@@ -22,6 +22,7 @@ class _Entry:
     delivered: int = 0
     dead_lettered: int = 0
     uploads: int = 0
+    attempts: int = 0
     verdict: Verdict | None = None
 
 
@@ -31,8 +32,17 @@ class Ledger:
     def __init__(self, records: Sequence[Record], kept: Sequence[Kept]) -> None:
         self._entries = [_Entry(record, one) for record, one in zip(records, kept, strict=True)]
 
+    def timestamp_ms(self, item: Item) -> int:
+        """When the item's record was written to the queue."""
+        return self._entries[item.index].record.timestamp_ms
+
+    def attempted(self, items: Sequence[Item]) -> None:
+        """One request with these items was tried."""
+        for index in {item.index for item in items}:
+            self._entries[index].attempts += 1
+
     def uploaded(self, items: Sequence[Item]) -> None:
-        """One request with these items was answered: one upload for each activation, at its last item."""
+        """One request delivered these items: one upload for each activation, at its last item."""
         last = {item.delivery.activation_id: item.index for item in items}
         for index in last.values():
             self._entries[index].uploads += 1
@@ -46,9 +56,11 @@ class Ledger:
             entry.dead_lettered += len(item.members)
             entry.verdict = verdict
 
-    def dead(self) -> Iterator[tuple[Record, Verdict]]:
-        """The records of which something must be kept in dead letters, each once, with the reason."""
-        return ((entry.record, entry.verdict) for entry in self._entries if entry.verdict is not None)
+    def dead(self) -> Iterator[tuple[Record, Verdict, int]]:
+        """The records of which something must be kept in dead letters, each once, with the reason and the attempts."""
+        for entry in self._entries:
+            if entry.verdict is not None:
+                yield entry.record, entry.verdict, entry.attempts
 
     def outcomes(self, queue: str, at: str) -> Iterator[Delivered]:
         """One outcome for each record, in order; every member must have been settled."""

@@ -12,7 +12,7 @@ from contracts import catalog, codec, codes
 from contracts.catalog import TopicSpec
 from contracts.instants import instant_text
 from contracts.messages.delivery import Delivery, Routed, RouterState
-from contracts.messages.published import ActivationMarker, Change, Snapshot
+from contracts.messages.published import ActivationDifference, ActivationMarker, Change, Snapshot
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
 
@@ -92,7 +92,9 @@ class RouterPartition:
         if kind == "audience" and name in _OPERATION:
             yield from self._route_change(record, tallies)
         elif kind == "audience" and name == "snapshot":
-            yield from self._route_snapshot(record, tallies)
+            yield from self._route_addressed(record, codec.decode(record.value or b"", Snapshot), tallies)
+        elif kind == "audience" and name == "difference":
+            yield from self._route_addressed(record, codec.decode(record.value or b"", ActivationDifference), tallies)
         elif kind == "activation":
             yield from self._mark(codec.decode(record.value or b"", ActivationMarker), tallies)
 
@@ -103,28 +105,42 @@ class RouterPartition:
         if not activations:
             return  # most changes of most spaces: nothing of the value was read
         change = codec.decode(record.value or b"", Change)
+        operation = _OPERATION[change.change]
         for state in activations.values():
-            yield from self._route(record, state, change, tallies)
+            # An activation type that this version doesn't know must never become a removal.
+            wanted = not state.paused and operation in _WANTED.get(state.activation.activation_type, frozenset())
+            yield from self._route(record, state, change, operation, wanted=wanted, tallies=tallies)
 
-    def _route_snapshot(self, record: Record, tallies: dict[tuple[str, str], _Tally]) -> Iterator[Out]:
-        snapshot = codec.decode(record.value or b"", Snapshot)
-        state = self._running.get((snapshot.space_id, snapshot.activation_id or ""))
+    def _route_addressed(
+        self, record: Record, said: Snapshot | ActivationDifference, tallies: dict[tuple[str, str], _Tally]
+    ) -> Iterator[Out]:
+        """What one activation alone is sent to bring its destination up to date, paused or not."""
+        state = self._running.get((said.space_id, said.activation_id or ""))
         if state is None:
             return  # asked by a command, or by an activation that has ended since
-        yield from self._route(record, state, snapshot, tallies)
+        operation: Operation = "add" if isinstance(said, Snapshot) else _OPERATION[said.change]
+        wanted = operation in _WANTED.get(state.activation.activation_type, frozenset())
+        if operation == "remove" and state.activation.on_end == "remove":
+            wanted = True  # whoever asks for removal at the end has it, also where exits are not sent
+        yield from self._route(record, state, said, operation, wanted=wanted, tallies=tallies)
 
     def _route(
-        self, record: Record, state: RouterState, said: Change | Snapshot, tallies: dict[tuple[str, str], _Tally]
+        self,
+        record: Record,
+        state: RouterState,
+        said: Change | Snapshot | ActivationDifference,
+        operation: Operation,
+        *,
+        wanted: bool,
+        tallies: dict[tuple[str, str], _Tally],
     ) -> Iterator[Out]:
-        activation, resync = state.activation, isinstance(said, Snapshot)
-        operation = "add" if isinstance(said, Snapshot) else _OPERATION[said.change]
+        activation = state.activation
         change_id = codec.header(record.headers, "ce_id")
         if change_id is None:
             raise codec.Unreadable(codes.NOT_A_CLOUDEVENT, "the record has no ce_id")
         tally = tallies.setdefault((state.space_id, activation.activation_id), _Tally())
         tally.changes += len(said.members)
-        # An activation type that this version doesn't know must never become a removal.
-        if state.paused or operation not in _WANTED.get(activation.activation_type, frozenset()):
+        if not wanted:
             tally.dropped += len(said.members)
             return
         delivery = Delivery(
@@ -135,12 +151,12 @@ class RouterPartition:
             destination_id=activation.destination_id,
             audience_id=activation.audience_id,
             operation=operation,
-            resync=resync,
+            resync=not isinstance(said, Change),
             id_type=said.id_type,
             members=said.members,
             at=said.at,
             step=said.step,
-            cause=None if isinstance(said, Snapshot) else said.cause,
+            cause=said.cause if isinstance(said, Change) else None,
             partition=self._partition,
             sequence=record.offset,
         )

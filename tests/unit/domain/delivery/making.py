@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contracts import catalog, codec
 from contracts.messages.delivery import Delivery
 from contracts.messages.entities import Activation, Destination
-from contracts.messages.published import ActivationMarker, Cause, Change, Snapshot
+from contracts.messages.published import ActivationDifference, ActivationMarker, Cause, Change, Snapshot
 from contracts.records import Out, Record
 
 AT = "2026-01-02T00:00:00.000Z"
@@ -15,7 +15,11 @@ QUEUE = "q1"
 
 
 def activation(
-    id: str = "act_1", *, activation_type: str = "audience_membership_changed", audience_id: str = AUDIENCE
+    id: str = "act_1",
+    *,
+    activation_type: str = "audience_membership_changed",
+    audience_id: str = AUDIENCE,
+    on_end: str = "keep",
 ) -> Activation:
     return Activation(
         space_id=SPACE,
@@ -27,6 +31,7 @@ def activation(
         audience_id=audience_id,
         destination_id="des_1",
         activation_type=activation_type,
+        on_end=on_end,
     )
 
 
@@ -119,9 +124,33 @@ def snapshot(offset: int, members: Sequence[str], *, activation_id: str | None =
     )
 
 
-def marker(offset: int, word: str, of: Activation | None = None, *, partition: int = 0) -> Record:
+def difference(
+    offset: int, way: str, members: Sequence[str], *, activation_id: str = "act_1", partition: int = 0
+) -> Record:
+    said = ActivationDifference(
+        space_id=SPACE,
+        activation_id=activation_id,
+        audience_id=AUDIENCE,
+        change="entered" if way == "entered" else "exited",
+        member_type="identity",
+        id_type="kuid",
+        at=AT,
+        members=list(members),
+        step=8,
+    )
+    return _record(
+        offset,
+        "audience.difference",
+        id=f"{SPACE}.8.{partition}.{way}.{offset}",
+        subject=AUDIENCE,
+        value=codec.encode(said),
+        partition=partition,
+    )
+
+
+def marker(offset: int, word: str, of: Activation | None = None, *, partition: int = 0, queue: str = QUEUE) -> Record:
     about = of or activation()
-    said = ActivationMarker(space_id=SPACE, marker=word, activation=about, queue=QUEUE, at=AT, step=6)
+    said = ActivationMarker(space_id=SPACE, marker=word, activation=about, queue=queue, at=AT, step=6)
     return _record(
         offset,
         f"activation.{word}",

@@ -21,6 +21,9 @@ def test_each_record_has_one_outcome_that_adds_up() -> None:
     kept = collapse(said)
     ledger = Ledger(records, kept)
     first, second = cut(kept, 2)  # [b c] and [remove a, act_2's a]
+    ledger.attempted(first)
+    ledger.attempted(second)
+    ledger.attempted(second)
     ledger.uploaded(first)
     for item in first:
         ledger.settle(item, DELIVERED)
@@ -28,7 +31,7 @@ def test_each_record_has_one_outcome_that_adds_up() -> None:
     ledger.settle(second[0], REFUSED)
     ledger.settle(second[1], DELIVERED)
 
-    assert [(record.offset, verdict) for record, verdict in ledger.dead()] == [(12, REFUSED)]
+    assert [(record.offset, *why) for record, *why in ledger.dead()] == [(12, REFUSED, 2)]
     counted = [
         (one.activation_id, one.through_offset, one.delivered, one.merged, one.dead_lettered, one.uploads, one.code)
         for one in ledger.outcomes(QUEUE, AT)

@@ -8,7 +8,7 @@ from contracts import catalog, codec
 from contracts.messages.delivery import Delivery, Routed, RouterState
 from contracts.records import Out, Record
 from services.domain.delivery.router import RouterPartition
-from tests.unit.domain.delivery.making import QUEUE, SPACE, activation, change, marker, snapshot
+from tests.unit.domain.delivery.making import QUEUE, SPACE, activation, change, difference, marker, snapshot
 
 
 def router(partition: int = 0, *, running: Iterable[RouterState] = (), queue_partitions: int = 2) -> RouterPartition:
@@ -122,6 +122,45 @@ def test_paused_changes_are_counted_as_dropped_and_an_update_does_not_resume() -
     assert [one.members for one in deliveries(written)] == [["c"]]
     (outcome,) = routed(written)
     assert (outcome.changes, outcome.dropped) == (3, 2)
+
+
+def test_what_changed_during_a_pause_goes_to_the_resumed_activation_alone() -> None:
+    log = [
+        marker(0, "started"),
+        marker(1, "started", activation("act_2")),
+        marker(2, "paused"),
+        marker(3, "resumed"),
+        difference(4, "exited", ["a"]),
+        difference(5, "entered", ["b"]),
+    ]
+    sent = deliveries(outs(router(), log))
+    assert [(one.activation_id, one.operation, one.members) for one in sent] == [
+        ("act_1", "remove", ["a"]),
+        ("act_1", "add", ["b"]),
+    ]
+    assert [(one.resync, one.cause) for one in sent] == [(True, None)] * 2
+    assert len({one.delivery_id for one in sent}) == 2
+
+
+@pytest.mark.parametrize(
+    ("activation_type", "on_end", "removed"),
+    [
+        ("audience_membership_changed", "remove", True),
+        ("audience_entered", "remove", True),  # asked for expressly, though exits are not sent
+        ("audience_entered", "keep", False),
+        ("audience_exited", "keep", True),
+    ],
+)
+@pytest.mark.parametrize("paused", [False, True])
+def test_removal_at_the_end_comes_before_the_marker_and_also_where_it_was_paused(
+    activation_type: str, on_end: str, *, removed: bool, paused: bool
+) -> None:
+    about = activation(activation_type=activation_type, on_end=on_end)
+    log = [marker(0, "started", about), *([marker(1, "paused", about)] if paused else [])]
+    written = outs(router(), [*log, difference(2, "exited", ["a"]), marker(3, "ended", about)])
+    assert [(one.operation, one.members) for one in deliveries(written)] == [("remove", ["a"])] * removed
+    (outcome,) = routed(written)
+    assert (outcome.changes, outcome.dropped, outcome.ended) == (1, 1 - removed, True)
 
 
 @pytest.mark.parametrize("word", ["updated", "paused", "ended", "a-marker-of-next-year"])

@@ -1,0 +1,110 @@
+"""Puts activation together: the router as a fold, the lanes as deliveries, and the view of the catalogue they need."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from functools import partial
+
+from contracts import catalog
+from services.activation.lane_health import RetryPolicy
+from services.activation.lane_ports import LanePorts
+from services.activation.lanes import GROUP, HANDLE_SECONDS_MAX, PARTITION_BYTES_MAX, RECORDS_MAX, Lanes
+from services.activation.restore import RouterService
+from services.activation.secret_store import SecretStore
+from services.adapters.connect import open_http, open_kafka, open_web
+from services.runtime.catalogue_view import CatalogueView
+from services.runtime.clock import Clock, SystemClock
+from services.runtime.deliver import run_deliveries
+from services.runtime.failures import Fatal
+from services.runtime.fold import run_folds
+from services.runtime.health import Health
+from services.runtime.log import Log, Producer
+from services.runtime.settings import Settings
+from services.runtime.startup import once_available
+from services.runtime.web import Web
+
+_MARGIN_HOURS = 24  # what a blocked lane gives up while its queue still holds it can be seen to before it is gone
+
+
+async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> None:
+    """The service, until `stopping` is set."""
+    async with (
+        open_http(settings, health),
+        open_kafka(settings, client_id="usher-activation") as log,
+        open_web(settings) as web,
+    ):
+        await activate(
+            log, web, settings, clock=SystemClock(), health=health, stopping=stopping, environment=os.environ
+        )
+
+
+async def activate(
+    log: Log,
+    web: Web,
+    settings: Settings,
+    *,
+    clock: Clock,
+    health: Health,
+    stopping: asyncio.Event,
+    environment: Mapping[str, str],
+) -> None:
+    """Router and lanes over any log and web, for this process and for simulations."""
+    queue_partitions = settings.partitions("deliveries")
+    catalogue = CatalogueView(log, clock=clock, health=health)
+    made = await once_available(partial(_beginning, log), clock=clock, stopping=stopping)
+    if made is None:
+        return
+    producer, outcome_partitions = made
+    router = RouterService(log, queue_partitions=queue_partitions, outcome_partitions=outcome_partitions)
+    lanes = Lanes(
+        LanePorts(
+            web=web,
+            producer=producer,
+            catalogue=catalogue,
+            secrets=SecretStore(environment, clock=clock),
+            clock=clock,
+            queue_partitions=queue_partitions,
+            outcome_partitions=outcome_partitions,
+            record_age_seconds_max=_record_age_seconds_max(),
+            policy=RetryPolicy(
+                budget_seconds=settings.delivery_budget_seconds, probe_seconds=settings.delivery_probe_seconds
+            ),
+        )
+    )
+    deliveries = run_deliveries(
+        log,
+        GROUP,
+        lanes,
+        clock=clock,
+        health=health,
+        stopping=stopping,
+        pattern=catalog.QUEUE_PATTERN,
+        records_max=RECORDS_MAX,
+        partition_bytes_max=PARTITION_BYTES_MAX,
+        handle_seconds_max=HANDLE_SECONDS_MAX,
+        instance_id=settings.instance_id,
+    )
+    folds = run_folds(log, router, clock=clock, health=health, stopping=stopping, instance_id=settings.instance_id)
+    drained = asyncio.Event()
+    try:
+        async with asyncio.TaskGroup() as following:
+            following.create_task(catalogue.run(drained))  # lanes still ask it while they drain
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(deliveries)
+                tasks.create_task(folds)
+            drained.set()
+    finally:
+        await producer.close()
+
+
+async def _beginning(log: Log) -> tuple[Producer, int]:
+    """A producer, and how many partitions the outcomes have."""
+    outcome_partitions = await log.partitions(catalog.OUTCOMES)
+    if outcome_partitions == 0:
+        raise Fatal(f"there is no topic {catalog.OUTCOMES}: run `usher topics`")
+    return await log.producer(), outcome_partitions
+
+
+def _record_age_seconds_max() -> float:
+    """How long a blocked lane may hold on to a record: what the queue keeps, less a margin."""
+    return (catalog.topic_pages()[catalog.DELIVERIES].retention_hours - _MARGIN_HOURS) * 3600.0

@@ -1,0 +1,56 @@
+"""What the lanes tell: metrics and events. None carries an identifier, a body or a secret."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.runtime.telemetry import Counter, Event, Histogram
+
+DELIVERY_REQUEST_SECONDS: Final = Histogram(
+    "usher_delivery_request_seconds", "One request to a destination, by connector and fate", "connector", "fate"
+)
+DELIVERY_MEMBERS: Final = Counter(
+    "usher_delivery_members_total", "Members by what became of them: delivered, merged, dead-lettered", "outcome"
+)
+
+
+@dataclass(frozen=True)
+class LaneTurned(Event, counter="usher_lanes_turned_total", labels=("state", "code")):
+    """A lane's state changed; in any but `delivering` its backlog waits."""
+
+    space_id: str
+    destination_id: str
+    queue: str
+    partition: int
+    state: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class DeliveriesDeadLettered(
+    Event, counter="usher_deliveries_dead_lettered_total", labels=("code",), amount="records", level="warning"
+):
+    """Records of a delivery queue went to dead letters: refused for good, without destination, or too old."""
+
+    queue: str
+    partition: int
+    code: str
+    records: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class OutcomesRetried(Event, counter="usher_delivery_outcomes_retried_total", level="warning"):
+    """What was delivered could not be written down just now; tried again, without delivering again."""
+
+    detail: str
+    delay_seconds: float
+
+
+@dataclass(frozen=True)
+class ChangeRefused(Event, counter="usher_router_changes_refused_total", level="error"):
+    """The router met a change that it can't read: destinations will lack it until a resync. Its bytes are kept."""
+
+    partition: int
+    offset: int
+    detail: str

@@ -1,0 +1,41 @@
+"""What all lanes of a worker share: the ports they use and the numbers that the operator set. Made by `app.py`."""
+
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from contracts.messages.entities import CatalogueEntity
+from services.activation.lane_health import RetryPolicy
+from services.activation.secret_store import SecretStore
+from services.runtime.backoff import SYSTEM_RANDOM, Random
+from services.runtime.clock import Clock
+from services.runtime.log import Producer
+from services.runtime.web import Web
+
+E = TypeVar("E", bound=CatalogueEntity)
+
+
+class Catalogue(Protocol):
+    """What lanes ask of the catalogue view."""
+
+    def get(self, kind: type[E], space_id: str, entity_id: str) -> E | None: ...
+
+    async def caught_up(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LanePorts:
+    """`queue_partitions` is how many lanes a destination has; `outcome_partitions` that of the outcomes topic.
+
+    A blocked lane gives up records older than `record_age_seconds_max`, while the log still has them.
+    """
+
+    web: Web
+    producer: Producer
+    catalogue: Catalogue
+    secrets: SecretStore
+    clock: Clock
+    queue_partitions: int
+    outcome_partitions: int
+    record_age_seconds_max: float
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    random: Random = SYSTEM_RANDOM

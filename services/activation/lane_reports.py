@@ -1,0 +1,53 @@
+"""What a lane writes: outcomes for control, and dead letters. Durable when a call returns, however long that takes."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from contracts import catalog, codec
+from contracts.codes import Code
+from contracts.messages.delivery import Delivered, LaneState
+from contracts.partitioning import space_partition
+from contracts.records import Out, Record
+from services.activation.lane_events import OutcomesRetried
+from services.activation.lane_ports import LanePorts
+from services.runtime.backoff import Backoff
+from services.runtime.dead_letters import dead_letter
+from services.runtime.failures import Unavailable
+
+SERVICE: Final = "activation"
+_SOURCE: Final = "/usher/activation/lane"
+
+
+def letter(record: Record, code: Code, detail: str, attempts: int) -> Out:
+    """The dead letter of a record of a queue that was tried `attempts` times, also never."""
+    return dead_letter(record, code, detail, service=SERVICE, attempts=max(attempts, 1))
+
+
+def outcome(said: Delivered | LaneState, outcome_partitions: int) -> Out:
+    """The record of `delivery.outcomes.v1`."""
+    if isinstance(said, Delivered):
+        kind, about = "delivered", f"{said.queue}.{said.partition}.{said.through_offset}.{said.activation_id}"
+    else:
+        kind, about = "lane-state", f"{said.queue}.{said.partition}.{said.at}"
+    return Out(
+        topic=catalog.OUTCOMES,
+        key=said.space_id.encode(),
+        value=codec.encode(said),
+        headers=codec.event_headers(id=about, source=_SOURCE, type=kind, space_id=said.space_id, time=said.at),
+        partition=space_partition(said.space_id, outcome_partitions),
+    )
+
+
+async def write(ports: LanePorts, outs: Iterable[Out]) -> None:
+    """Writes all, trying again by itself: giving up would deliver the batch once more, only to write this."""
+    durable: Sequence[Out] = list(outs)
+    backoff = Backoff(base_seconds=0.1, cap_seconds=10.0, random=ports.random)
+    while durable:
+        try:
+            await ports.producer.send(durable)
+        except Unavailable as error:
+            delay_seconds = backoff.next_seconds(error.retry_after_seconds)
+            OutcomesRetried(detail=str(error), delay_seconds=delay_seconds).emit()
+            await ports.clock.sleep(delay_seconds)
+        else:
+            return

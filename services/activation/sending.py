@@ -1,0 +1,104 @@
+"""One attempt at one request: whether the destination can be sent to at all, the attempt, and every kind of its end.
+
+Called by the lane, which decides what follows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contracts import codes
+from contracts.messages.entities import Destination
+from services.activation.lane_events import DELIVERY_REQUEST_SECONDS
+from services.activation.lane_ports import LanePorts
+from services.connectors.base import Connector, Request, SecretUnavailable
+from services.connectors.declaration import Limits, filled, limited, mistakes
+from services.connectors.registry import CONNECTORS
+from services.domain.delivery.answers import UNANSWERED, Fate, Verdict, gravest, retry_after_seconds
+from services.domain.delivery.merge import Item
+from services.runtime.failures import Rejected, Unavailable
+from services.runtime.web import WebAnswer
+
+UNKNOWN = Verdict(Fate.REFUSED, codes.DELIVERY_DESTINATION_UNKNOWN, codes.DELIVERY_DESTINATION_UNKNOWN.title)
+_DISABLED = Verdict(Fate.GONE, codes.DELIVERY_DESTINATION_DISABLED, codes.DELIVERY_DESTINATION_DISABLED.title)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A destination that can be sent to, its settings complete."""
+
+    destination: Destination
+    connector: Connector
+    settings: Mapping[str, object]
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of sending one request: a verdict for each of its items."""
+
+    verdicts: list[tuple[Item, Verdict]]
+    retry_after_seconds: float | None = None
+
+
+def ready(destination: Destination | None) -> Ready | Verdict:
+    """The destination as it stands now, or why nothing can be sent to it."""
+    if destination is None:
+        return UNKNOWN
+    if not destination.enabled:
+        return _DISABLED
+    connector = CONNECTORS.get(destination.connector)
+    if connector is None:
+        detail = f"this version has no connector {destination.connector[:64]!r}"
+        return Verdict(Fate.BLOCKED, codes.CONNECTOR_UNKNOWN, detail)
+    declaration = connector.declaration
+    wrong = mistakes(declaration, settings=destination.settings, secrets=destination.secrets, limits=destination.limits)
+    hindrances = [f"{one.field}: {one.detail}" for one in wrong if one.code is not codes.UNKNOWN_FIELD]
+    if hindrances:
+        return Verdict(Fate.BLOCKED, codes.DELIVERY_SETTINGS_INVALID, "; ".join(hindrances))
+    return Ready(
+        destination=destination,
+        connector=connector,
+        settings=filled(declaration, destination.settings),
+        limits=limited(declaration, destination.limits),
+    )
+
+
+async def send_once(request: Request, to: Ready, ports: LanePorts) -> Attempt:
+    """Sends the request once; every end but cancellation is a verdict."""
+    began = ports.clock.monotonic_seconds()
+    attempt = await _attempt(request, to, ports)
+    DELIVERY_REQUEST_SECONDS.observe(
+        ports.clock.monotonic_seconds() - began,
+        connector=to.connector.declaration.slug,
+        fate=gravest(verdict for _, verdict in attempt.verdicts).fate,
+    )
+    return attempt
+
+
+async def _attempt(request: Request, to: Ready, ports: LanePorts) -> Attempt:
+    references = to.destination.secrets
+    try:
+        secrets = await ports.secrets.resolve(references)
+        attempt = to.connector.attempt(request, to.settings, secrets, ports.clock.now_ms())
+        answer = await ports.web.send(attempt)
+    except SecretUnavailable as error:
+        ports.secrets.forget(references)
+        return _all(request, Verdict(Fate.BLOCKED, codes.DELIVERY_SECRET_UNAVAILABLE, str(error)))
+    except Rejected as error:
+        return _all(request, Verdict(Fate.REFUSED, error.code, error.detail))
+    except Unavailable as error:
+        verdict = Verdict(Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, str(error))
+        return _all(request, verdict, error.retry_after_seconds)
+    return _judged(request, to, answer, ports)
+
+
+def _judged(request: Request, to: Ready, answer: WebAnswer, ports: LanePorts) -> Attempt:
+    said = to.connector.outcomes(request, answer)
+    verdicts = [(item, said.get(item.id, UNANSWERED)) for item in request.items]
+    if any(verdict.fate is Fate.UNAUTHORIZED for _, verdict in verdicts):
+        ports.secrets.forget(to.destination.secrets)
+    return Attempt(verdicts, retry_after_seconds(answer.headers.get("retry-after"), ports.clock.now_ms()))
+
+
+def _all(request: Request, verdict: Verdict, retry_after_seconds: float | None = None) -> Attempt:
+    return Attempt([(item, verdict) for item in request.items], retry_after_seconds)

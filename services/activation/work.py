@@ -1,0 +1,67 @@
+"""What a lane still has to send of one batch: requests in order, planned once it is known how large they may be.
+
+Pure; the lane drives it. Items leave it when they are settled, and only then.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from services.connectors.base import Connector, Request
+from services.domain.delivery.merge import Item, Kept, cut
+
+
+class Work:
+    """The unsettled items of one batch for one destination."""
+
+    def __init__(self, kept: Sequence[Kept]) -> None:
+        self._unplanned = [one for one in kept if one.members]
+        self._requests: deque[Request] = deque()
+        self._connector: Connector | None = None
+
+    def done(self) -> bool:
+        return not self._unplanned and not self._requests
+
+    def plan(self, connector: Connector, items_per_request: int) -> None:
+        """Makes requests of what there is; once made they stay, so that every attempt sends the first one's bytes."""
+        for items in cut(self._unplanned, items_per_request):
+            self._requests.extend(connector.requests(items))
+        if self._unplanned:
+            self._connector = connector
+        self._unplanned = []
+
+    def head(self) -> Request:
+        """The request that is next: planned, and not done."""
+        return self._requests[0]
+
+    def settle_head(self, left: Sequence[Item]) -> None:
+        """Of the next request only `left` must be sent again, at its place; all of it: the very same request."""
+        if len(left) < len(self._requests[0].items):
+            self._requests.popleft()
+            self._requests.extendleft(reversed(self._again(left)))
+
+    def give_up(self, which: Callable[[Item], bool]) -> list[Item]:
+        """Takes out the items that `which` names."""
+        given: list[Item] = []
+        for items in cut(self._unplanned, 1 << 62):
+            given = [item for item in items if which(item)]
+        indices = {item.index for item in given}
+        self._unplanned = [one for one in self._unplanned if one.index not in indices]
+        requests: list[Request] = []
+        for request in self._requests:
+            gone, left = _parted(request.items, which)
+            given += gone
+            requests += self._again(left) if gone else [request]
+        self._requests = deque(requests)
+        return given
+
+    def _again(self, left: Sequence[Item]) -> list[Request]:
+        assert self._connector is not None, "whoever has planned has a connector"
+        return self._connector.requests(left) if left else []
+
+
+def _parted(items: Iterable[Item], which: Callable[[Item], bool]) -> tuple[list[Item], list[Item]]:
+    gone: list[Item] = []
+    left: list[Item] = []
+    for item in items:
+        (gone if which(item) else left).append(item)
+    return gone, left
