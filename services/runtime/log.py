@@ -43,7 +43,11 @@ class TransactionalProducer(Protocol):
         ...
 
     async def commit(self, offsets: Mapping[TopicPartition, int], group: str) -> None:
-        """Adds the group's offsets and commits; when it returns, records and offsets are visible together."""
+        """Adds the group's offsets and commits. When it returns, all of it is decided and durable.
+
+        A moment later it is visible: on each partition all or none, not on all partitions at one instant. Whoever
+        initialises this transactional id next sees all of it.
+        """
         ...
 
     async def abort(self) -> None:
@@ -122,7 +126,10 @@ class Reader(Protocol):
     """Reads given partitions from the beginning, in no group: restores, views, tools."""
 
     async def read(self, *, timeout_seconds: float, records_max: int = 10_000) -> list[Record]:
-        """The next records, [] after the timeout."""
+        """The next records; [] after the timeout, or sooner where only the position has moved.
+
+        Raises `OffsetLost` where retention has passed the position: never skips.
+        """
         ...
 
     def seek(self, partition: TopicPartition, offset: int) -> None: ...
