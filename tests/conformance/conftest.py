@@ -4,15 +4,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from deploy.local.state import StackState
 from services.runtime.log import Log
-from tests.conformance.harness import LogHarness, MemoryHarness
+from tests.conformance.harness import KafkaHarness, LogHarness, MemoryHarness
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.broker)])
 async def harness(request: pytest.FixtureRequest) -> AsyncIterator[LogHarness]:
+    made: LogHarness
     if request.param == "kafka":
-        pytest.skip("the kafka log is not built yet")
-    made = MemoryHarness()
+        stack: StackState = request.getfixturevalue("stack")
+        made = KafkaHarness(stack.kafka_bootstrap_servers)
+    else:
+        made = MemoryHarness()
     yield made
     await made.close()
 

@@ -3,11 +3,12 @@
 import asyncio
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal
 
 from contracts.catalog import TopicSpec
 from contracts.records import Out, Record, TopicPartition
+from services.adapters.kafka import KafkaLog, KafkaSettings
 from services.adapters.memory import MemoryBroker
 from services.runtime.log import GroupMember, Log
 
@@ -60,6 +61,34 @@ class MemoryHarness(LogHarness):
         self.broker.time_out(transactional_id)
 
 
+class KafkaHarness(LogHarness):
+    """On a real Kafka time passes by itself; the sessions are the shortest that a busy machine bears."""
+
+    kind = "kafka"
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        super().__init__()
+        self._bootstrap_servers = bootstrap_servers
+
+    def _open(self, client_name: str) -> Log:
+        return KafkaLog(
+            KafkaSettings(
+                bootstrap_servers=self._bootstrap_servers,
+                client_id=client_name.replace(" ", "-"),
+                prefix="conformance",
+                replication_factor=1,
+                session_timeout_seconds=6,
+                topics_refresh_seconds=1,
+            )
+        )
+
+    async def pass_session_timeout(self, client_name: str) -> None:
+        """It passes by itself."""
+
+    async def pass_transaction_timeout(self, transactional_id: str) -> None:
+        """The broker looks for timed-out transactions every 10 s."""
+
+
 class Recording:
     """An `AssignmentListener` that keeps what it was told, in order."""
 
@@ -89,6 +118,14 @@ async def eventually(condition: Callable[[], bool], what: str, *, seconds: float
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, f"not in time: {what}"
+        await asyncio.sleep(0.01)
+
+
+async def becomes(ask: Callable[[], Awaitable[Any]], expected: object) -> None:
+    """Asks until the answer is as expected: what was committed is visible a moment later."""
+    deadline = asyncio.get_running_loop().time() + DEADLINE_SECONDS
+    while (answer := await ask()) != expected:
+        assert asyncio.get_running_loop().time() < deadline, f"{answer}, not {expected}"
         await asyncio.sleep(0.01)
 
 
@@ -125,10 +162,12 @@ def values(records: Sequence[Record]) -> list[str]:
     return [(record.value or b"").decode() for record in records]
 
 
-async def read_all(log: Log, topic: str, partitions: int = 1, *, committed_only: bool = True) -> list[Record]:
-    """Everything that a reader may see now."""
+async def read_all(
+    log: Log, topic: str, partitions: int = 1, *, committed_only: bool = True, one_is_open: bool = False
+) -> list[Record]:
+    """Everything that was written, once it is visible; what is visible now where a transaction is open."""
     wanted = [TopicPartition(topic, index) for index in range(partitions)]
-    ends = await log.end_offsets(wanted, committed_only=committed_only)
+    ends = await log.end_offsets(wanted, committed_only=one_is_open and committed_only)
     reader = await log.reader(wanted, committed_only=committed_only)
     found: list[Record] = []
     deadline = asyncio.get_running_loop().time() + DEADLINE_SECONDS

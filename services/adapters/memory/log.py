@@ -29,11 +29,12 @@ class MemoryReader:
     async def read(self, *, timeout_seconds: float, records_max: int = 10_000) -> list[Record]:
         deadline = self._cluster.clock.monotonic_seconds() + timeout_seconds
         await self._cluster.turn(self._client, "read")
+        before = dict(self._positions)
         while True:
             self._cluster.check_alive(self._client)
             found = self._take(records_max)
             left_seconds = deadline - self._cluster.clock.monotonic_seconds()
-            if found or left_seconds <= 0:
+            if found or left_seconds <= 0 or self._positions != before:
                 return found
             await self._cluster.changed_within(left_seconds)
 

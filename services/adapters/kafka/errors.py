@@ -1,0 +1,180 @@
+"""The one table from aiokafka's errors to our failure tree.
+
+Every error class of `aiokafka.errors` stands in it by itself (a test holds that), so an upgrade that brings a new one
+makes somebody decide. Used by everything in this package through `translated`.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, Literal
+
+from aiokafka import errors as kafka
+
+from contracts import codes
+from services.runtime.failures import Fatal, Fenced, OffsetLost, Rejected, Unavailable
+
+Home = Literal["fenced", "fatal", "offset-lost", "rejected", "unavailable"]
+
+_FENCED: Final = (
+    kafka.ProducerFenced,
+    kafka.InvalidProducerEpoch,
+    # The id was forgotten by the broker (unused for a week) and may have a new owner: only a rejoin can tell.
+    kafka.InvalidProducerIdMapping,
+)
+_OFFSET_LOST: Final = (kafka.OffsetOutOfRangeError,)
+_REJECTED: Final = (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError)
+
+# What waiting does not cure: permissions, credentials, settings, versions, and what would be a mistake of ours.
+_FATAL: Final = (
+    kafka.AuthenticationFailedError,
+    kafka.AuthenticationMethodNotSupported,
+    kafka.ClusterAuthorizationFailedError,
+    kafka.DelegationTokenAuthDisabled,
+    kafka.DelegationTokenAuthorizationFailed,
+    kafka.DelegationTokenExpired,
+    kafka.DelegationTokenNotFound,
+    kafka.DelegationTokenOwnerMismatch,
+    kafka.DelegationTokenRequestNotAllowed,
+    kafka.GroupAuthorizationFailedError,
+    kafka.GroupIdNotFound,
+    kafka.IllegalArgumentError,
+    kafka.IllegalSaslStateError,
+    kafka.IncompatibleBrokerVersion,
+    kafka.InconsistentGroupProtocolError,
+    kafka.InvalidCommitOffsetSizeError,
+    kafka.InvalidConfigurationError,
+    kafka.InvalidFetchRequestError,
+    kafka.InvalidGroupIdError,
+    kafka.InvalidPartitionsError,
+    kafka.InvalidPrincipalType,
+    kafka.InvalidReplicationAssignmentError,
+    kafka.InvalidReplicationFactorError,
+    kafka.InvalidRequestError,
+    kafka.InvalidRequiredAcksError,
+    kafka.InvalidSessionTimeoutError,
+    kafka.InvalidTimestampError,
+    kafka.InvalidTopicError,
+    kafka.InvalidTransactionTimeout,
+    kafka.KafkaConfigurationError,
+    kafka.NoOffsetForPartitionError,
+    kafka.NonEmptyGroup,
+    kafka.OffsetMetadataTooLargeError,
+    kafka.PolicyViolationError,
+    kafka.RecordTooLargeError,
+    kafka.SaslAuthenticationFailed,
+    kafka.SecurityDisabled,
+    kafka.TopicAuthorizationFailedError,
+    kafka.TransactionalIdAuthorizationFailed,
+    kafka.UnrecognizedBrokerVersion,
+    kafka.UnsupportedCodecError,
+    kafka.UnsupportedForMessageFormatError,
+    kafka.UnsupportedSaslMechanismError,
+    kafka.UnsupportedVersionError,
+)
+
+# Passing states of brokers and coordinators, and every answer after which nobody knows what has happened.
+_UNAVAILABLE: Final = (
+    kafka.BrokerNotAvailableError,
+    kafka.BrokerResponseError,
+    kafka.Cancelled,
+    kafka.CommitFailedError,
+    kafka.ConcurrentTransactions,
+    kafka.ConsumerStoppedError,
+    kafka.CorrelationIdError,
+    kafka.CorruptRecordException,
+    kafka.DuplicateSequenceNumber,
+    kafka.FetchSessionIdNotFound,
+    kafka.GroupCoordinatorNotAvailableError,
+    kafka.GroupLoadInProgressError,
+    kafka.IllegalGenerationError,
+    kafka.IllegalOperation,
+    kafka.IllegalStateError,
+    kafka.InvalidFetchSessionEpoch,
+    kafka.InvalidTxnState,
+    kafka.KafkaConnectionError,
+    kafka.KafkaError,
+    kafka.KafkaProtocolError,
+    kafka.KafkaStorageError,
+    kafka.KafkaTimeoutError,
+    kafka.KafkaUnavailableError,
+    kafka.LeaderNotAvailableError,
+    kafka.ListenerNotFound,
+    kafka.LogDirNotFound,
+    kafka.MemberIdRequired,
+    kafka.MetadataEmptyBrokerList,
+    kafka.NoBrokersAvailable,
+    kafka.NoError,
+    kafka.NodeNotReadyError,
+    kafka.NotControllerError,
+    kafka.NotCoordinatorForGroupError,
+    kafka.NotEnoughReplicasAfterAppendError,
+    kafka.NotEnoughReplicasError,
+    kafka.NotLeaderForPartitionError,
+    kafka.OperationNotAttempted,
+    kafka.OutOfOrderSequenceNumber,
+    kafka.ProducerClosed,
+    kafka.QuotaViolationError,
+    kafka.ReassignmentInProgress,
+    kafka.RebalanceInProgressError,
+    kafka.ReplicaNotAvailableError,
+    kafka.RequestTimedOutError,
+    kafka.StaleControllerEpochError,
+    kafka.StaleLeaderEpochCodeError,
+    kafka.StaleMetadata,
+    kafka.TooManyInFlightRequests,
+    kafka.TopicAlreadyExistsError,
+    kafka.TransactionCoordinatorFenced,
+    kafka.UnknownError,
+    kafka.UnknownMemberIdError,
+    kafka.UnknownProducerId,
+    kafka.UnknownTopicOrPartitionError,
+)
+
+HOMES: Final[Mapping[type[Exception], Home]] = (
+    dict.fromkeys(_FENCED, "fenced")
+    | dict.fromkeys(_OFFSET_LOST, "offset-lost")
+    | dict.fromkeys(_REJECTED, "rejected")
+    | dict.fromkeys(_FATAL, "fatal")
+    | dict.fromkeys(_UNAVAILABLE, "unavailable")
+)
+
+_ADVICE: Final = "check credentials, permissions (ACLs), settings and versions of Kafka"
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Raises what aiokafka and the network raise as a failure of ours; `doing` says what was tried."""
+    try:
+        yield
+    except (
+        kafka.KafkaError,
+        kafka.ConsumerStoppedError,
+        kafka.IllegalOperation,
+        OSError,
+    ) as error:
+        raise failure(error, doing) from error
+
+
+def failure(error: BaseException, doing: str) -> Rejected | Unavailable | Fenced | Fatal:
+    """Our failure for an error of aiokafka's."""
+    known = _told(error)
+    words = f"{doing}: {known!r}"
+    home = HOMES.get(type(known), "unavailable") if isinstance(known, Exception) else "unavailable"
+    match home:
+        case "fenced":
+            return Fenced(words)
+        case "offset-lost":
+            return OffsetLost(f"{words}; the log no longer reaches back to the position: restore from elsewhere")
+        case "rejected":
+            return Rejected(codes.MESSAGE_TOO_LARGE, words)
+        case "fatal":
+            return Fatal(f"{words}; {_ADVICE}")
+        case "unavailable":
+            return Unavailable(words)
+
+
+def _told(error: BaseException) -> BaseException:
+    """What was really meant: aiokafka's background tasks wrap an error in a bare `KafkaError`."""
+    while type(error) is kafka.KafkaError and error.__cause__ is not None:
+        error = error.__cause__
+    return error

@@ -1,0 +1,31 @@
+"""The private parts of aiokafka that `internals.py` uses exist in the installed version; what they do is held elsewhere."""
+
+from importlib.metadata import version
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import ProducerClosed
+
+from services.adapters.kafka import internals
+
+PARTITION = TopicPartition("topic", 0)
+
+
+def test_the_version_is_the_one_that_was_read() -> None:
+    assert version("aiokafka").split(".")[:2] == ["0", "14"]
+
+
+async def test_a_consumer_has_what_we_use() -> None:
+    consumer = AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1")
+    assert internals.fetchable(consumer, [PARTITION]) == []  # no subscription: as while a rebalance goes on
+    consumer.assign([PARTITION])
+    assert internals.fetchable(consumer, [PARTITION, TopicPartition("other", 0)]) == [PARTITION]
+    await consumer.stop()
+
+
+async def test_a_producer_is_abandoned_with_what_it_holds() -> None:
+    producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", enable_idempotence=True)
+    batch = producer.create_batch()
+    batch.append(timestamp=0, key=b"k", value=b"v")
+    held = producer._message_accumulator._append_batch(batch, PARTITION)
+    await internals.abandon(producer)
+    assert isinstance(held.future.exception(), ProducerClosed)
