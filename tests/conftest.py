@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from deploy.local.state import StackError, StackState, read_state
 
 if TYPE_CHECKING:
     from deploy.local.session import Broker
+
+# Two cores that a broker shares make any time limit for one example a matter of luck.
+settings.register_profile("shared-machine", deadline=None, derandomize="CI" in os.environ, print_blob=True)
+settings.load_profile("shared-machine")
 
 PROJECT = Path(__file__).parents[1]
 NO_STACK = "no stack: "

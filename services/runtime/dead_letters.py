@@ -29,7 +29,7 @@ def dead_letter_of_message(
     body: bytes, code: Code, detail: str, *, source: str, message_id: str, service: str, attempts: int
 ) -> Out:
     """The dead letter of what did not come from Kafka: `source` (a queue's URL) is `dlq-topic`, its id `dlq-offset`."""
-    whence = [("dlq-topic", source), ("dlq-offset", message_id)]
+    whence = [("dlq-topic", source), ("dlq-partition", "-1"), ("dlq-offset", message_id)]  # readers expect all three
     headers = _reasons(code, detail, whence, service, attempts)
     return Out(topic=DEAD_LETTERS, key=None, value=body, headers=headers)
 

@@ -82,14 +82,15 @@ class Client:
         if correlation is not None and record.value is not None:
             self._replies[correlation] = codec.decode(record.value, dict[str, object])
 
-    async def publish(self, space: str, type_: str, data: object, *, id_: str | None = None) -> str:
+    async def publish(self, space: str, type_: str, data: object) -> str:
         """Writes one structured command and returns its id."""
-        command_id = id_ or uuid.uuid4().hex
-        event: dict[str, object] = {
-            "specversion": "1.0", "id": command_id, "source": self._source,
-            "type": type_, "spaceid": space, "data": data,
-        }  # fmt: skip
-        await self.publish_raw(space, codec.encode(event))
+        return await self.publish_event(space, {"type": type_, "data": data})
+
+    async def publish_event(self, space: str, event: dict[str, object]) -> str:
+        """Writes a structured event, filling in what CloudEvents asks for and the caller left out; returns its id."""
+        command_id = str(event.get("id") or uuid.uuid4().hex)
+        defaults: dict[str, object] = {"specversion": "1.0", "source": self._source, "spaceid": space}
+        await self.publish_raw(space, codec.encode({**defaults, **event, "id": command_id}))
         return command_id
 
     async def publish_raw(self, space: str, value: bytes) -> None:

@@ -1,0 +1,148 @@
+"""The `usher` command (contracts.md §7): one function a call, each a line over the module that does it."""
+
+import asyncio
+import runpy
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from services.tools import (
+    audit_command,
+    demo_command,
+    play_command,
+    put_command,
+    send_command,
+    stack_command,
+    tail_command,
+    topics_command,
+)
+
+app = App(
+    name="usher",
+    help="Keeps audiences: who entered, who exited, delivered.",
+    version_flags=["--version"],
+    help_flags=["--help", "-h"],
+)
+stack = App(name="stack", help="The local stack: a real Kafka and an S3 with notifications, on loopback only.")
+app.command(stack)
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="one JSON object a line instead of a table")]
+Service = Literal["control", "intake", "membership", "activation"]
+Followed = Literal["changes", "replies", "imports", "sizes", "activations", "dead-letters"]
+
+
+def _run(work: Coroutine[None, None, int]) -> int:
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        return 130
+
+
+@app.command
+def run(service: Service) -> None:
+    """Runs one service until SIGTERM or Ctrl-C."""
+    runpy.run_module(f"services.{service}", run_name="__main__", alter_sys=True)
+
+
+@app.command
+def topics(
+    *,
+    print_: Annotated[bool, Parameter(name="--print", negative=())] = False,
+    acls: Annotated[bool, Parameter(negative=())] = False,
+    json: Json = False,
+) -> int:
+    """Creates what is missing, verifies the rest, says what differs (exit 1).
+
+    Parameters
+    ----------
+    print_
+        Only print what the topics must be.
+    acls
+        Only print the rights that each service needs.
+    json
+        One JSON object a line.
+
+    """
+    return _run(topics_command.main(only_print=print_, acls=acls, as_json=json))
+
+
+@stack.command
+def up(
+    *,
+    fresh: Annotated[bool, Parameter(negative=())] = False,
+    containers: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Starts the local stack, or finds it running.
+
+    Parameters
+    ----------
+    fresh
+        Throw the data of earlier runs away.
+    containers
+        The same stack by testcontainers, where there is a Docker engine.
+
+    """
+    return stack_command.up(fresh=fresh, containers=containers)
+
+
+@stack.command
+def down() -> int:
+    """Stops exactly what `up` started."""
+    return stack_command.down()
+
+
+@stack.command
+def status(*, json: Json = False) -> int:
+    """Says what runs where; exit 1 if something does not."""
+    return stack_command.status(as_json=json)
+
+
+@app.command
+def play(scenario: Path, *more: Path, json: Json = False) -> int:
+    """Plays scenario files against the running system; exit 1 if expected and actual differ."""
+    return _run(play_command.main([scenario, *more], as_json=json))
+
+
+@app.command
+def demo() -> int:
+    """Stack, services, a webhook receiver and the bundled scenarios in one go; stops what it started."""
+    return _run(demo_command.main())
+
+
+@app.command
+def audit(*, json: Json = False) -> int:
+    """Checks every promise against the public topics; a line for each broken law, exit 1."""
+    return _run(audit_command.main(as_json=json))
+
+
+@app.command
+def send(file: Annotated[str, Parameter(allow_leading_hyphen=True)], *, timeout: float = 30.0) -> int:
+    """Publishes commands (JSON, one a line; `-` is standard input) and prints the replies; exit 1 if an item failed."""
+    return _run(send_command.main(file, timeout_seconds=timeout))
+
+
+@app.command
+def put(file: Path, key: str, *, bucket: str | None = None) -> int:
+    """Uploads a file to the settings' bucket (or `--bucket`), as any S3 client would."""
+    return _run(put_command.main(file, key, bucket))
+
+
+@app.command
+def tail(
+    what: Followed,
+    *,
+    from_beginning: Annotated[bool, Parameter(negative=())] = False,
+    for_: Annotated[float | None, Parameter(name="--for", help="seconds, then end")] = None,
+    json: Json = False,
+) -> int:
+    """Follows a topic in readable form until Ctrl-C."""
+    return _run(tail_command.main(what, from_beginning=from_beginning, seconds=for_, as_json=json))
+
+
+def main() -> None:
+    """Entry point of the `usher` script."""
+    code = app()
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,52 @@
+"""`usher send`: publishes commands and prints their replies, in the order of the lines."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import msgspec
+
+from contracts import codec
+from services.tools.client import Client
+from services.tools.session import CallFailed, complain, session
+
+
+async def main(file: str, *, timeout_seconds: float) -> int:
+    """Exit 1 where an item failed, a command was rejected, or a line is no command."""
+    try:
+        text = await asyncio.to_thread(_text, file)
+        async with session() as (_, log):
+            client = await Client.open(log)
+            try:
+                results = [await _send(client, line, timeout_seconds) for line in text.splitlines() if line.strip()]
+            finally:
+                await client.close()
+    except OSError as error:
+        return complain(CallFailed(str(error)))
+    except CallFailed as error:
+        return complain(error)
+    return 0 if all(results) else 1
+
+
+def _text(file: str) -> str:
+    return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+
+
+async def _send(client: Client, line: str, timeout_seconds: float) -> bool:
+    try:
+        command = codec.decode(line.encode(), dict[str, object])
+    except codec.Unreadable as error:
+        sys.stderr.write(f"not a JSON object: {error.detail}\n")
+        return False
+    space, type_ = command.get("spaceid"), command.get("type")
+    if not isinstance(space, str) or not isinstance(type_, str):
+        sys.stderr.write("a command needs `type` and `spaceid`\n")
+        return False
+    command_id = await client.publish_event(space, command)
+    try:
+        reply = await client.reply(command_id, timeout_seconds=timeout_seconds)
+    except TimeoutError:
+        sys.stderr.write(f"{type_} {command_id}: no reply within {timeout_seconds:.0f} s: is control running?\n")
+        return False
+    print(msgspec.json.encode({"type": type_, "id": command_id, **reply}).decode())
+    return reply.get("status") == "accepted" and not reply.get("errors")
