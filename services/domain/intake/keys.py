@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 REJECTS_FOLDER: Final = "rejects"
-_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def is_never_rows(key: str) -> bool:

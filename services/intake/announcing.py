@@ -1,0 +1,160 @@
+"""From one raw notification to what must be written: announcements for control, or dead letters.
+
+Asks the catalogue which feeds read the object and the store for its exact version. Writes and acknowledges nothing:
+that is `watch`'s, whose two forms (Kafka and SQS) share this.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from contracts import codes
+from contracts.codes import Code
+from contracts.messages.entities import Feed
+from contracts.messages.intake import ObjectAnnounced, ObjectVersion
+from contracts.object_events import Ignored, Notification, ObjectCreated, Unreadable, read_notification
+from contracts.records import Out
+from services.domain.intake.keys import is_never_rows
+from services.intake import events
+from services.intake.telemetry import NOTIFICATIONS, NotificationsRefused
+from services.runtime.catalogue_view import CatalogueView
+from services.runtime.failures import Rejected
+from services.runtime.objects import Objects
+
+_STATS_AT_ONCE: Final = 32  # one round trip each: a batch of small files must not wait for them one after another
+_MAY_BE_ANOTHER_KEY: Final = frozenset({codes.OBJECT_GONE, codes.OBJECT_ACCESS_DENIED})  # S3 hides what is not there
+
+
+@dataclass(frozen=True)
+class Message:
+    """One raw notification. `dead_letter` makes its letter; `source` is a topic or a queue's URL."""
+
+    body: bytes
+    received_ms: int
+    source: str
+    dead_letter: Callable[[Code, str], Out]
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one record of a notification."""
+
+    outcome: str
+    outs: list[Out] = field(default_factory=list)
+    refusal: tuple[Code, str] | None = None
+
+
+class Announcer:
+    """Stateless but for the catalogue view, which others keep."""
+
+    def __init__(
+        self, catalogue: CatalogueView, objects: Objects, *, default_bucket: str | None, control_partitions: int
+    ) -> None:
+        self._catalogue = catalogue
+        self._objects = objects
+        self._default_bucket = default_bucket
+        self._control_partitions = control_partitions
+        self._slots = asyncio.Semaphore(_STATS_AT_ONCE)
+
+    async def outs(self, messages: Sequence[Message]) -> list[Out]:
+        """What to write for messages that have arrived, in their order; raises `Unavailable`.
+
+        A message leaves at most one dead letter for each code, however many of its records it concerns.
+        """
+        read = [read_notification(message.body) for message in messages]
+        await self._catalogue.caught_up()
+        found = await asyncio.gather(
+            *(self._outcome(one, message) for message, parts in zip(messages, read, strict=True) for one in parts),
+            return_exceptions=True,  # so that none is left running when one fails
+        )
+        outcomes = (_or_raise(outcome) for outcome in found)
+        outs: list[Out] = []
+        for message, parts in zip(messages, read, strict=True):
+            outs += _written(message, [next(outcomes) for _ in parts])
+        return outs
+
+    async def _outcome(self, notification: Notification, message: Message) -> _Outcome:
+        match notification:
+            case Ignored(reason=reason):
+                return _Outcome(reason)
+            case Unreadable(code=code, detail=detail):
+                return _Outcome(code, refusal=(codes.ALL[code], detail))
+            case ObjectCreated():
+                return await self._created(notification, message)
+
+    async def _created(self, created: ObjectCreated, message: Message) -> _Outcome:
+        keys = [key for key in (created.key, created.key_alternative) if key is not None and not is_never_rows(key)]
+        if not keys:
+            return _Outcome("never-rows")
+        readings = [(key, feeds) for key in keys if (feeds := self._feeds(created.bucket, key))]
+        if not readings:
+            refusal = codes.NO_FEED_FOR_OBJECT, f"no enabled feed reads this prefix of bucket {created.bucket}"
+            return _Outcome(refusal[0].code, refusal=refusal)
+        version, code, feeds = await self._version(created, readings)
+        last_modified_ms = version.last_modified_ms or 0
+        outs = [
+            events.announcement(
+                ObjectAnnounced(
+                    space_id=feed.space_id,
+                    feed_id=feed.feed_id,
+                    object=version,
+                    # Content that was put again after this event is as new as the store says it is.
+                    event_time_ms=max(created.event_time_ms or 0, last_modified_ms) or message.received_ms,
+                    sequencer=created.sequencer,
+                    code=None if code is None else code.code,
+                ),
+                partitions=self._control_partitions,
+            )
+            for feed in feeds
+        ]
+        return _Outcome("announced" if code is None else f"announced-{code.code}", outs)
+
+    async def _version(
+        self, created: ObjectCreated, readings: Sequence[tuple[str, list[Feed]]]
+    ) -> tuple[ObjectVersion, Code | None, list[Feed]]:
+        """The exact version under the first key that is there; else as it was announced, and why it can't be read."""
+        failures: list[tuple[ObjectVersion, Code, list[Feed]]] = []
+        for key, feeds in readings:
+            try:
+                async with self._slots:
+                    version = await self._objects.stat(
+                        created.bucket, key, version_id=created.version_id, etag=created.etag
+                    )
+            except Rejected as refused:
+                announced = ObjectVersion(
+                    bucket=created.bucket,
+                    key=key,
+                    version_id=created.version_id,
+                    etag=created.etag,
+                    size_bytes=created.size_bytes,
+                )
+                failures.append((announced, refused.code, feeds))
+                if refused.code not in _MAY_BE_ANOTHER_KEY:
+                    break
+            else:
+                return version, None, feeds
+        return failures[0]
+
+    def _feeds(self, bucket: str, key: str) -> list[Feed]:
+        return self._catalogue.feeds_for(bucket, key, default_bucket=self._default_bucket)
+
+
+def _or_raise(outcome: _Outcome | BaseException) -> _Outcome:
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def _written(message: Message, outcomes: Sequence[_Outcome]) -> list[Out]:
+    for outcome, count in Counter(one.outcome for one in outcomes).items():
+        NOTIFICATIONS.add(count, outcome=outcome)
+    outs = [out for one in outcomes for out in one.outs]
+    refusals = [one.refusal for one in outcomes if one.refusal is not None]
+    for code, count in Counter(code for code, _ in refusals).items():
+        first = next(detail for other, detail in refusals if other is code)
+        detail = first if len(outcomes) == 1 else f"{count} of {len(outcomes)} records: {first}"
+        outs.append(message.dead_letter(code, detail))
+        NotificationsRefused(source=message.source, code=code.code, records=count, detail=detail).emit()
+    return outs

@@ -1,0 +1,135 @@
+"""Puts intake together: the catalogue view, read, and a watch for each source of notifications, in one process."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from contracts.catalog import INPUT, INTAKE_EVENTS, INTAKE_REQUESTS, OBJECTS
+from services.adapters.connect import open_http, open_kafka, open_objects, open_queue
+from services.intake.announcing import Announcer
+from services.intake.read import RECORDS_MAX as READ_RECORDS_MAX
+from services.intake.read import Readings
+from services.intake.watch import RECORDS_MAX as WATCH_RECORDS_MAX
+from services.intake.watch import QueueWatch, TopicWatch
+from services.runtime.catalogue_view import CatalogueView
+from services.runtime.clock import Clock, SystemClock
+from services.runtime.deliver import run_deliveries
+from services.runtime.failures import Fatal
+from services.runtime.health import Health
+from services.runtime.log import Log, Producer
+from services.runtime.objects import NotificationQueue, Objects
+from services.runtime.settings import Settings
+from services.runtime.startup import once_available
+
+READ_GROUP: Final = "intake-read"
+WATCH_GROUP: Final = "intake-watch"
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What intake is connected to. `notifications` is the same broker with topics by their whole names."""
+
+    log: Log
+    objects: Objects
+    notifications: Log | None = None
+    notification_topics: Sequence[str] = ()
+    queues: Mapping[str, NotificationQueue] = field(default_factory=dict)  # by URL
+
+
+async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> None:
+    """The service, until `stopping` is set."""
+    async with AsyncExitStack() as opened:
+        await opened.enter_async_context(open_http(settings, health))
+        log = await opened.enter_async_context(open_kafka(settings, client_id="usher-intake"))
+        objects = await opened.enter_async_context(open_objects(settings))
+        ours = f"{settings.topic_prefix}.{OBJECTS}"
+        topics = [source.name for source in settings.object_notifications if source.kind == "kafka"]
+        topics = [topic for topic in dict.fromkeys(topics) if topic != ours]
+        notifications = None
+        if topics:
+            unprefixed = settings.model_copy(update={"topic_prefix": ""})
+            notifications = await opened.enter_async_context(
+                open_kafka(unprefixed, client_id="usher-intake-notifications")
+            )
+        urls = dict.fromkeys(source.name for source in settings.object_notifications if source.kind == "sqs")
+        queues = {url: await opened.enter_async_context(open_queue(settings, url)) for url in urls}
+        outside = Outside(log, objects, notifications, topics, queues)
+        await run_intake(outside, settings, clock=SystemClock(), health=health, stopping=stopping)
+
+
+async def run_intake(
+    outside: Outside,
+    settings: Settings,
+    *,
+    clock: Clock,
+    health: Health,
+    stopping: asyncio.Event,
+    new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+) -> None:
+    """Intake over any log, objects and queues, for this process and for simulations."""
+    catalogue = CatalogueView(outside.log, clock=clock, health=health)
+    made = await once_available(partial(_beginning, outside.log), clock=clock, stopping=stopping)
+    if made is None:
+        return
+    producer, membership_partitions, control_partitions = made
+    readings = Readings(
+        catalogue,
+        outside.objects,
+        producer,
+        clock=clock,
+        new_id=new_id,
+        membership_partitions=membership_partitions,
+        control_partitions=control_partitions,
+        object_bytes_max=settings.object_bytes_max,
+    )
+    announcer = Announcer(
+        catalogue, outside.objects, default_bucket=settings.s3_bucket, control_partitions=control_partitions
+    )
+    loops = _loops(outside, settings, readings, announcer, producer, clock=clock, health=health, stopping=stopping)
+    drained = asyncio.Event()
+    try:
+        async with asyncio.TaskGroup() as following:
+            following.create_task(catalogue.run(drained))  # what is under way while the loops drain still asks it
+            async with asyncio.TaskGroup() as tasks:
+                for loop in loops:
+                    tasks.create_task(loop)
+            drained.set()
+    finally:
+        await producer.close()
+
+
+def _loops(
+    outside: Outside,
+    settings: Settings,
+    readings: Readings,
+    announcer: Announcer,
+    producer: Producer,
+    *,
+    clock: Clock,
+    health: Health,
+    stopping: asyncio.Event,
+) -> Iterator[Coroutine[None, None, None]]:
+    """Read, and a watch for each source."""
+    deliver = partial(run_deliveries, clock=clock, health=health, stopping=stopping, instance_id=settings.instance_id)
+    watch = TopicWatch(announcer, producer)
+    yield deliver(outside.log, READ_GROUP, readings, topics=[INTAKE_REQUESTS], records_max=READ_RECORDS_MAX)
+    yield deliver(outside.log, WATCH_GROUP, watch, topics=[OBJECTS], records_max=WATCH_RECORDS_MAX)
+    if outside.notifications is not None:
+        group = f"{settings.topic_prefix}.{WATCH_GROUP}-others"  # nothing else tells installations apart here
+        topics = outside.notification_topics
+        yield deliver(outside.notifications, group, watch, topics=topics, records_max=WATCH_RECORDS_MAX)
+    for url, queue in outside.queues.items():
+        yield QueueWatch(queue, url, announcer, producer, clock=clock, health=health).run(stopping)
+
+
+async def _beginning(log: Log) -> tuple[Producer, int, int]:
+    """A producer, and how many partitions the membership input and the events for control have."""
+    counts = {topic: await log.partitions(topic) for topic in (INPUT, INTAKE_EVENTS)}
+    missing = [topic for topic, count in counts.items() if count == 0]
+    if missing:
+        raise Fatal(f"there is no topic {', '.join(missing)}: run `usher topics`")
+    return await log.producer(), counts[INPUT], counts[INTAKE_EVENTS]

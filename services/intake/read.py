@@ -1,0 +1,212 @@
+"""Read: one exact object version becomes sealed rows on the membership input, and a word to control.
+
+Owns the I/O of a reading: the object in, batches, seals and reject file out, in bounded memory. What the bytes mean is
+`services.domain.intake`'s. Every attempt has a reading id of its own, so a reading that dies half-way leaves only rows
+that membership will never apply.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from typing import Final
+
+from contracts import codec, codes
+from contracts.codes import Code
+from contracts.messages.entities import Audience
+from contracts.messages.intake import ObjectVersion, ReadingFailed, ReadingFinished, ReadRequest
+from contracts.messages.steps import Seal
+from contracts.records import Out, Record, TopicPartition
+from services.domain.intake.audiences import audience_resolver
+from services.domain.intake.inflate import SIZE_BYTES_MAX, Inflate
+from services.domain.intake.keys import rejects_key
+from services.domain.intake.reading import EncodedRows, Reading
+from services.domain.intake.refused import ObjectRefused
+from services.intake import events
+from services.intake.sending import Ahead
+from services.intake.telemetry import (
+    READING_SECONDS,
+    ROWS,
+    ReadingEnded,
+    ReadingGivenUp,
+    RejectsNotWritten,
+    RequestRefused,
+)
+from services.runtime.catalogue_view import CatalogueView
+from services.runtime.clock import Clock
+from services.runtime.dead_letters import dead_letter
+from services.runtime.failures import Rejected, Unavailable
+from services.runtime.log import Producer
+from services.runtime.objects import Objects
+
+RECORDS_MAX: Final = 1  # a reading is committed by itself: a restart repeats one at most
+CHUNK_BYTES: Final = 1 << 20
+_JSON_LINES: Final = "application/x-ndjson"
+
+
+class _Failed(Exception):  # noqa: N818 - named for what became of the attempt
+    def __init__(self, code: Code, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+class Readings:
+    """Implements `Deliver` over `usher.intake.requests.v1`. `new_id` makes reading ids, never the same twice."""
+
+    def __init__(
+        self,
+        catalogue: CatalogueView,
+        objects: Objects,
+        producer: Producer,
+        *,
+        clock: Clock,
+        new_id: Callable[[], str],
+        membership_partitions: int,
+        control_partitions: int,
+        object_bytes_max: int = SIZE_BYTES_MAX,
+    ) -> None:
+        self._catalogue = catalogue
+        self._objects = objects
+        self._producer = producer
+        self._clock = clock
+        self._new_id = new_id
+        self._membership_partitions = membership_partitions
+        self._control_partitions = control_partitions
+        self._object_bytes_max = object_bytes_max
+
+    async def assigned(self, partition: TopicPartition) -> None:
+        """Nothing is kept from one request to the next."""
+
+    async def handle(self, partition: TopicPartition, records: Sequence[Record]) -> None:  # noqa: ARG002 - the port's
+        """Returns when each reading has ended one way or the other, and control can know."""
+        for record in records:
+            try:
+                request = codec.decode(record.value or b"", ReadRequest)
+            except codec.Unreadable as error:
+                RequestRefused(record.partition, record.offset, error.detail).emit()
+                letter = dead_letter(record, error.code, error.detail, service=events.SERVICE)
+                await self._producer.send([letter])
+            else:
+                await self._answer(request)
+
+    async def revoked(self, partition: TopicPartition) -> None:
+        """Nothing to give up."""
+
+    async def _answer(self, request: ReadRequest) -> None:
+        began_seconds = self._clock.monotonic_seconds()
+        reading_id = self._new_id()
+        await self._catalogue.caught_up()
+        said: ReadingFinished | ReadingFailed
+        try:
+            said = await self._read(request, reading_id)
+        except _Failed as failed:
+            said = _failed(request, failed)
+        await self._producer.send(
+            [
+                events.reading_ended(
+                    said, reading_id=reading_id, now_ms=self._clock.now_ms(), partitions=self._control_partitions
+                )
+            ]
+        )
+        seconds = self._clock.monotonic_seconds() - began_seconds
+        READING_SECONDS.observe(seconds)
+        if isinstance(said, ReadingFinished):
+            _tell(said, seconds)
+
+    async def _read(self, request: ReadRequest, reading_id: str) -> ReadingFinished:
+        audiences = self._catalogue.all(Audience, request.space_id)
+        resolve = audience_resolver(audiences, id_type=request.id_type, open_step=request.open_step)
+        inflate = Inflate(size_bytes_max=self._object_bytes_max)
+        reading = Reading(request, resolve, self._membership_partitions, inflate=inflate)
+
+        def record(batch: EncodedRows) -> Out:
+            return events.rows(request, reading_id, batch)
+
+        try:
+            async with Ahead(self._producer) as ahead, aclosing(self._chunks(request.object)) as chunks:
+                async for chunk in chunks:
+                    async for batches in _in_thread(reading.feed(chunk)):
+                        await ahead.send([record(batch) for batch in batches])
+                async for batches in _in_thread(reading.finish()):
+                    await ahead.send([record(batch) for batch in batches])
+        except (ObjectRefused, Rejected) as refused:
+            raise _Failed(refused.code, refused.detail) from None
+        await self._seal(request, reading_id, reading)
+        return ReadingFinished(
+            space_id=request.space_id,
+            import_id=request.import_id,
+            reading_id=reading_id,
+            attempt=request.attempt,
+            counts=reading.counts,
+            audiences=reading.audiences,
+            rejected_by_code=reading.rejects.by_code,
+            rejects=await self._write_rejects(request, reading),
+        )
+
+    async def _chunks(self, version: ObjectVersion) -> AsyncGenerator[bytes, None]:
+        """The object's bytes; where the store does not answer the attempt has failed, and control asks again."""
+        source = self._objects.read(version, chunk_bytes=CHUNK_BYTES)
+        try:
+            async for chunk in source:
+                yield chunk
+        except Unavailable as error:
+            raise _Failed(codes.OBJECT_UNREADABLE, str(error)) from None
+        finally:
+            if isinstance(source, AsyncGenerator):
+                await source.aclose()  # the rest of a refused object is not fetched
+
+    async def _seal(self, request: ReadRequest, reading_id: str, reading: Reading) -> None:
+        now_ms = self._clock.now_ms()
+        sealed = zip(reading.batches, reading.rows, strict=True)
+        said = [
+            Seal(
+                space_id=request.space_id,
+                import_id=request.import_id,
+                reading_id=reading_id,
+                batches=batches,
+                rows=rows,
+            )
+            for batches, rows in sealed
+        ]
+        await self._producer.send(
+            [events.seal(one, partition=partition, now_ms=now_ms) for partition, one in enumerate(said)]
+        )
+
+    async def _write_rejects(self, request: ReadRequest, reading: Reading) -> str | None:
+        """Where the reject file is; None where nothing was refused, or where we may not write."""
+        if not reading.rejects.count:
+            return None
+        bucket, key = request.object.bucket, rejects_key(request.prefix, request.import_id)
+        try:
+            await self._objects.write(bucket, key, reading.rejects.body(), content_type=_JSON_LINES)
+        except Unavailable as error:
+            raise _Failed(codes.OBJECT_UNREADABLE, f"the reject file: {error}") from None
+        except Rejected as refused:
+            RejectsNotWritten(request.space_id, request.import_id, refused.detail).emit()
+            return None
+        return f"s3://{bucket}/{key}"
+
+
+async def _in_thread(batches: Iterator[list[EncodedRows]]) -> AsyncIterator[list[EncodedRows]]:
+    """Each item is made in a thread, and only when it is asked for."""
+    while (made := await asyncio.to_thread(next, batches, None)) is not None:
+        yield made
+
+
+def _failed(request: ReadRequest, failed: _Failed) -> ReadingFailed:
+    ReadingGivenUp(request.space_id, request.import_id, request.attempt, failed.code.code, failed.detail).emit()
+    return ReadingFailed(
+        space_id=request.space_id,
+        import_id=request.import_id,
+        attempt=request.attempt,
+        code=failed.code.code,
+        detail=failed.detail,
+        retryable=failed.code.retryable,
+    )
+
+
+def _tell(said: ReadingFinished, seconds: float) -> None:
+    ROWS.add(said.counts.valid, outcome="valid")
+    for code, count in said.rejected_by_code.items():
+        ROWS.add(count, outcome=code)
+    ReadingEnded(said.space_id, said.import_id, said.reading_id, said.counts.rows, said.counts.rejected, seconds).emit()

@@ -1,0 +1,79 @@
+"""What intake tells its operators: metrics and events. None carries a key, a body or an identifier."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.runtime.telemetry import Counter, Event, Histogram
+
+NOTIFICATIONS: Final = Counter(
+    "usher_notifications_total",
+    "Records of notifications by what became of them: announced, a reason to ignore, or the code of a dead letter",
+    "outcome",
+)
+ROWS: Final = Counter("usher_intake_rows_total", "Rows of finished readings: valid or the code of a reject", "outcome")
+READING_SECONDS: Final = Histogram("usher_reading_seconds", "One reading of one object, from request to its end")
+
+
+@dataclass(frozen=True)
+class NotificationsRefused(
+    Event, counter="usher_notifications_refused_total", labels=("code",), amount="records", level="warning"
+):
+    """Records of a notification that can't be read, or that no feed waits for, went to dead letters."""
+
+    source: str
+    code: str
+    records: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class QueueRetried(Event, counter="usher_notification_queues_retried_total", level="warning"):
+    """Messages of a notification queue could not be handled now; they come again."""
+
+    queue: str
+    detail: str
+    delay_seconds: float
+
+
+@dataclass(frozen=True)
+class ReadingEnded(Event, counter="usher_readings_finished_total"):
+    """An object was read whole; its rows are on the input."""
+
+    space_id: str
+    import_id: str
+    reading_id: str
+    rows: int
+    rejected: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ReadingGivenUp(Event, counter="usher_readings_failed_total", labels=("code",), level="warning"):
+    """An attempt to read an object failed; control decides whether there is another."""
+
+    space_id: str
+    import_id: str
+    attempt: int
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class RejectsNotWritten(Event, counter="usher_reject_files_not_written_total", level="error"):
+    """A reject file could not be written: the import goes on, with its counts but without the rows' numbers.
+
+    The operator must let usher write under the feed's prefix.
+    """
+
+    space_id: str
+    import_id: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class RequestRefused(Event, counter="usher_read_requests_refused_total", level="error"):
+    """A read request is of a form that this version does not know; it went to dead letters."""
+
+    partition: int
+    offset: int
+    detail: str
