@@ -3,6 +3,8 @@
 Everything else about an activation passes through as a marker at its place among the changes.
 """
 
+from typing import NamedTuple
+
 from pyroaring import BitMap
 
 from contracts.messages.steps import ActivationStep
@@ -10,34 +12,39 @@ from services.domain.membership.audiences.members import Membership
 from services.domain.membership.effects import Addressed, Effects, Snapshot
 
 
+class _Paused(NamedTuple):
+    """The audience is kept with the set: it may be deleted before the activation goes on."""
+
+    audience: Membership
+    had: BitMap
+
+
 class Activations:
-    """The frozen sets of paused activations by activation id."""
+    """What the destinations of paused activations have, by activation id."""
 
     def __init__(self) -> None:
-        self._frozen: dict[str, BitMap] = {}
+        self._paused: dict[str, _Paused] = {}
 
     def relay(self, step: ActivationStep, audience: Membership | None) -> Effects:
-        """The marker and what it brings. `audience` None: it was never known here or is gone; then nothing but that."""
+        """The marker and what it brings. `audience` None: it was never known here or is deleted."""
         effects = Effects(marker=step)
         activation_id = step.activation.activation_id
-        frozen = self._frozen.pop(activation_id, None)
-        if audience is None:
+        paused = self._paused.get(activation_id)
+        about = paused.audience if paused is not None else audience
+        if about is None:
             return effects
-        present = audience.members
-        match step.marker:
-            case "paused":
-                self._frozen[activation_id] = present.copy() if frozen is None else frozen
-            case "updated":
-                if frozen is not None:
-                    self._frozen[activation_id] = frozen
-            case "resumed" if frozen is not None:
-                effects.after_marker = [
-                    Addressed(activation_id, audience, "exited", frozen - present),
-                    Addressed(activation_id, audience, "entered", present - frozen),
-                ]
-            case "ended" if step.activation.on_end == "remove":
-                has = present if frozen is None else frozen
-                effects.before_marker = [Addressed(activation_id, audience, "exited", has)]
+        if step.marker == "paused" and paused is None:
+            self._paused[activation_id] = _Paused(about, about.members.copy())
+        elif step.marker in ("started", "resumed", "ended"):
+            self._paused.pop(activation_id, None)
+        if step.marker == "resumed" and paused is not None:
+            effects.after_marker = [
+                Addressed(activation_id, about, "exited", paused.had - about.members),
+                Addressed(activation_id, about, "entered", about.members - paused.had),
+            ]
+        elif step.marker == "ended" and step.activation.on_end == "remove":
+            had = about.members if paused is None else paused.had
+            effects.before_marker = [Addressed(activation_id, about, "exited", had)]
         if step.resync and step.marker in ("started", "resumed"):
-            effects.snapshots = [Snapshot(f"{activation_id}.{step.step}", activation_id, audience, present)]
+            effects.snapshots = [Snapshot(f"{activation_id}.{step.step}", activation_id, about, about.members)]
         return effects

@@ -52,8 +52,7 @@ class MembershipPartition:
 
     def _step(self, record: Record, closing: list[Out]) -> Iterator[Out]:
         try:
-            # mypy takes a union of types for no type, but msgspec decodes it by its tags.
-            step: Step = codec.decode(record.value or b"", Step)  # type: ignore[arg-type]
+            step: Step = codec.decode(record.value or b"", Step)  # type: ignore[arg-type]  # a union is decoded by its tags
         except codec.Unreadable as error:
             raise BrokenLog(f"a step that can't be read: {error.detail}") from None
         space = self._spaces.get(step.space_id)

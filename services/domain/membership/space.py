@@ -41,7 +41,7 @@ class Space:
         self._partitions = partitions
         self.step = 0  # the latest one taken
         self.at_ms = 0  # the space's time: where its latest step stood
-        self.directory = Directory()
+        self.directory = Directory(partition, partitions)
         self._register = Register()
         self._desk = Desk()
         self._activations = Activations()

@@ -1,22 +1,39 @@
-"""The identity tables of one space, by id type."""
+"""The identity tables of one space on one partition, by id type."""
 
 from collections.abc import Sequence
+from typing import Final
 
+import numpy as np
 from pyroaring import BitMap
 
+from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.identities.bitmaps import bitmap_of
 from services.domain.membership.identities.table import IdentityTable, Ordinals
 from services.domain.rows import Identities, group_texts
+
+_LOOKED_AT: Final = 64
 
 
 class Directory:
     """Identifiers to ordinals and back. An ordinal means something only together with its id type."""
 
-    def __init__(self) -> None:
+    def __init__(self, partition: int, partitions: int) -> None:
+        self._partition = partition
+        self._partitions = partitions
         self._tables: dict[str, IdentityTable] = {}
 
     def intern(self, id_type: str, identities: Identities) -> Ordinals:
-        """The ordinal of each identity, in order; unknown ones become known."""
+        """The ordinal of each identity, in order; unknown ones become known.
+
+        Raises `BrokenLog` where their home is another partition. Some of each batch are looked at: enough to find out
+        that the number of partitions was changed, which would split every member's history.
+        """
+        homes = identities.take(np.arange(min(len(identities), _LOOKED_AT))).partitions(self._partitions)
+        if (homes != self._partition).any():
+            raise BrokenLog(
+                f"identities of other partitions of {self._partitions}: the number of partitions was changed, or "
+                "a writer counts another number"
+            )
         return self._tables.setdefault(id_type, IdentityTable()).intern(identities)
 
     def bitmap(self, id_type: str, texts: Sequence[str]) -> BitMap:

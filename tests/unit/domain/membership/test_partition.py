@@ -201,6 +201,17 @@ def test_a_log_that_contradicts_itself_stops_the_partition(records: list[Record]
         list(partition.handle(records, 0))
 
 
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_another_number_of_partitions_stops_the_partition(world: World, *, by_rows: bool) -> None:
+    """Its log holds identities whose home would be elsewhere now."""
+    world.open("imp_1", "replace", on_day=1)
+    world.read("imp_1", "r", [(identity, "a") for identity in IDS]) if by_rows else world.patch("a", "add", IDS)
+    grown = [MembershipPartition(p, partitions=2 * world.partitions, results_partitions=1) for p in range(3)]
+    for partition, log in zip(grown, world.log, strict=True):
+        with pytest.raises(BrokenLog, match="number of partitions was changed"):
+            list(partition.handle(log, 0))
+
+
 def test_what_belongs_to_no_open_import_is_passed_over() -> None:
     partition = MembershipPartition(0, partitions=1, results_partitions=1)
     seal = b'{"space_id":"acme","import_id":"i","reading_id":"r","batches":0,"rows":0}'

@@ -1,0 +1,332 @@
+"""Random histories, played to membership and to the naive model at once; they are compared after every step.
+
+The histories hold imports of all modes, late, doubled, broken and interleaved readings, commands in between, ticks,
+definitions, compositions and activations.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hypothesis import strategies as st
+
+from contracts.messages.entities import Expression
+from contracts.messages.results import Applied, ReadingBroken, Staged
+from contracts.partitioning import member_partition
+from tests.property.naive_membership import OLDEST, Import, Key, NaiveList, Patch, evaluated
+from tests.unit.domain.membership.world import DAY_MS, Mode, World, day_ms, expression
+
+UNIVERSE = [
+    *(f"u{number:06d}" for number in range(6)),
+    *(f"00000000-0000-4000-8000-{number:012x}" for number in range(3)),
+    "0f" * 16,
+    "0f" * 32,
+]
+PARTITIONS = 2
+# Days on which histories happen; imports may be up to four days late.
+FIRST_DAY = 10
+
+Form = str | dict[str, Any]
+Order = tuple[Mode, int, int, tuple[int, str, str | None]]
+somebody = st.lists(st.sampled_from(UNIVERSE), max_size=5)
+index = st.integers(0, 7)
+forms = st.recursive(
+    index,
+    lambda parts: (
+        st.lists(parts, min_size=1, max_size=3).map(lambda p: {"and": p})
+        | st.lists(parts, min_size=1, max_size=3).map(lambda p: {"or": p})
+        | parts.map(lambda p: {"not": p})
+    ),
+    max_leaves=4,
+)
+rows = st.lists(st.tuples(st.sampled_from(UNIVERSE), index), max_size=12)
+orders = st.tuples(
+    st.sampled_from(["append", "append", "replace", "replace", "remove"]),
+    st.integers(1, 5),  # lookback
+    st.integers(-4, 1),  # its day, from today
+    st.tuples(  # among those of the day: event time, key, sequencer
+        st.integers(0, 2), st.sampled_from(["k1", "k2"]), st.sampled_from([None, "0A", "0A00", "0a01", "FF"])
+    ),
+)
+flavours = st.sampled_from(["whole", "whole", "whole", "doubled", "unsealed", "lost", "garbled", "miscounted"])
+patches = st.sampled_from(["add", "add", "remove", "remove", "replace", "clear"])
+markers = st.sampled_from(["started", "paused", "resumed", "updated", "ended"])
+often = [
+    st.tuples(st.just("open"), orders),
+    st.tuples(st.just("read"), index, rows, flavours),
+    st.tuples(st.just("read"), index, rows, st.just("whole")),
+    st.tuples(st.just("apply"), index),
+    st.tuples(st.just("upload"), orders, rows),
+    st.tuples(st.just("patch"), patches, index, somebody),
+    st.tuples(st.just("tick"), st.integers(0, 3)),
+]
+seldom = [
+    st.tuples(st.just("define")),
+    st.tuples(st.just("delete"), index),
+    st.tuples(st.just("compose"), index, forms),
+    st.tuples(st.just("abort"), index),
+    st.tuples(st.just("activation"), markers, index),
+]
+histories = st.lists(st.one_of(*often, *often, *seldom), min_size=20, max_size=60)
+
+SPOILT: dict[str, dict[str, Any]] = {
+    "doubled": {"doubled": True},
+    "unsealed": {"sealed": False},
+    "lost": {"lost": 0},
+    "garbled": {"garbled": 0},
+    "miscounted": {"rows_more": 1},
+}
+
+
+@dataclass
+class Opened:
+    """An open import: what the model knows of it, the lists that it may name, and its whole readings."""
+
+    opened: int
+    order: Key
+    mode: Mode
+    day_ms: int
+    lookback_days: int | None
+    lists: list[str]
+    whole: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+
+class Histories:
+    """Plays operations to a `World` and to the model; each names things by index into what exists."""
+
+    def __init__(self) -> None:
+        self.world = World(PARTITIONS)
+        self.world.now_ms = day_ms(FIRST_DAY)
+        self.lists: dict[str, NaiveList] = {}
+        self.composed: dict[str, Expression] = {}
+        self.known: set[str] = set()
+        self.imports: dict[str, Opened] = {}
+        self.newest: Key = OLDEST
+        self.made = 0
+        self.destination: set[str] | None = None  # of the one activation; None while it doesn't run
+        self.frozen = False
+        self.activated = ""
+        for _ in range(2):
+            self.define()
+
+    def play(self, operation: tuple[Any, ...]) -> None:
+        self.world.forget_changes()
+        self.world.snapshots.clear()
+        self.world.differences.clear()
+        before = {name: self.members(name) for name in self.lists}
+        kind, *arguments = operation
+        applied: Sequence[Applied] = getattr(self, kind)(*arguments) or ()
+        self.check_members()
+        if applied:
+            after = {name: self.members(name) for name in self.lists}
+            assert sum(one.entered for one in applied) == sum(
+                len(after[name] - before.get(name, set())) for name in after
+            )
+            assert sum(one.exited for one in applied) == sum(
+                len(before.get(name, set()) - after[name]) for name in after
+            )
+
+    def members(self, name: str) -> set[str]:
+        return {one for one in UNIVERSE if self.lists[name].is_member(one, self.world.now_ms)}
+
+    def check_members(self) -> None:
+        lists = {name: self.members(name) for name in self.lists}
+        self.known |= {identity for members in lists.values() for identity in members}
+        members = evaluated(lists, self.composed, self.known)
+        assert {name: found for name, found in self.world.members.items() if found} == {
+            name: found for name, found in members.items() if found
+        }
+        assert {name: self.world.size(name) for name in members} == {
+            name: len(found) for name, found in members.items()
+        }
+        for name in self.world.members:
+            changed = self.world.changed(name)
+            assert changed["entered"].isdisjoint(changed["exited"])
+        self.check_destination(members)
+
+    def check_destination(self, members: dict[str, set[str]]) -> None:
+        """What a destination has is its audience, while its activation runs."""
+        if self.destination is None or self.frozen:
+            return
+        for change in (*self.world.changes, *self.world.differences):
+            if change["audience_id"] == self.activated:
+                named = set(change["members"])
+                self.destination = (
+                    self.destination | named if change["change"] == "entered" else self.destination - named
+                )
+        assert self.destination == members.get(self.activated, set())
+
+    # Operations.
+
+    def define(self) -> None:
+        name = f"l{self.made}"
+        self.made += 1
+        self.lists[name] = NaiveList()
+        self.world.define(name)
+
+    def delete(self, at: int) -> None:
+        names = [*self.lists, *self.composed]
+        if len(names) < 2:
+            return
+        name = names[at % len(names)]
+        self.lists.pop(name, None)
+        self.composed.pop(name, None)
+        self.world.delete(name)
+
+    def compose(self, at: int, form: Any) -> None:
+        """Defines anew, or redefines one; parts are lists and compositions of smaller names: no cycles."""
+        names = sorted(self.composed)
+        name = f"x{self.made:03d}" if at >= len(names) else names[at]
+        self.made += 1
+        parts = [*self.lists, *(other for other in names if other < name), "never"]
+        spelled = spell(form, parts)
+        self.composed[name] = expression(spelled)
+        self.world.compose(name, spelled)
+
+    def patch(
+        self, operation: Literal["add", "remove", "replace", "clear"], at: int, named: list[str]
+    ) -> list[Applied]:
+        name = self.pick(at)
+        told = [] if operation == "clear" else named
+        known_as = "replace" if operation == "clear" else operation
+        done = len(self.world.results)
+        self.world.patch(name, operation, told)
+        day = self.world.now_ms // DAY_MS * DAY_MS
+        self.lists[name].events.append(Patch(self.world.step, known_as, set(told), self.newest, day))
+        return [result for result in self.world.results[done:] if isinstance(result, Applied)]
+
+    def upload(self, order: Order, named: list[tuple[str, int]]) -> list[Applied]:
+        """An import that nothing comes in between of."""
+        self.open(order)
+        return self._read_and_apply([*self.imports][-1], named)
+
+    def _read_and_apply(self, import_id: str, named: list[tuple[str, int]]) -> list[Applied]:
+        self._read(import_id, named, "whole")
+        return self._apply(import_id, 0) if self.imports[import_id].whole else []
+
+    def open(self, order: Order) -> None:
+        mode, lookback, late, (time, key, sequencer) = order
+        import_id = f"imp{self.made:03d}"
+        self.made += 1
+        on_day = (self.world.now_ms - day_ms(1)) // DAY_MS + 1 + late
+        lookback_days = lookback if mode == "append" else None
+        at_ms = day_ms(on_day) + time
+        self.world.open(
+            import_id,
+            mode,
+            on_day=on_day,
+            lookback_days=lookback_days,
+            event_time_ms=at_ms,
+            key=key,
+            sequencer=sequencer,
+        )
+        padded = (sequencer or "").lower().ljust(8, "0")
+        ordered = (day_ms(on_day), at_ms, key, padded, import_id)
+        self.newest = max(self.newest, ordered)
+        self.imports[import_id] = Opened(
+            self.world.step, ordered, mode, day_ms(on_day), lookback_days, list(self.lists)
+        )
+
+    def read(self, at: int, named: list[tuple[str, int]], flavour: str) -> None:
+        if self.imports:
+            self._read([*self.imports][at % len(self.imports)], named, flavour)
+
+    def _read(self, import_id: str, named: list[tuple[str, int]], flavour: str) -> None:
+        opened = self.imports[import_id]
+        reading_id = f"r{self.made:03d}"
+        self.made += 1
+        if not opened.lists:
+            return
+        rows = [(identity, opened.lists[which % len(opened.lists)]) for identity, which in named]
+        results = self.world.read(import_id, reading_id, rows, **SPOILT.get(flavour, {}))
+        staged = [result for result in results if isinstance(result, Staged)]
+        broken = [result for result in results if isinstance(result, ReadingBroken)]
+        if flavour in ("whole", "doubled"):
+            assert (len(staged), broken) == (PARTITIONS, [])
+            assert sum(one.rows for one in staged) == len(rows)
+            assert sum(one.distinct for one in staged) == len(set(rows))
+            opened.whole[reading_id] = rows
+        elif flavour == "unsealed":
+            assert results == []
+        elif flavour == "miscounted":
+            assert (staged, len(broken)) == ([], PARTITIONS)
+        else:
+            concerned = {member_partition(identity, PARTITIONS) for identity, _ in rows}
+            assert len(broken) == len(concerned)
+
+    def apply(self, at: int) -> list[Applied]:
+        ready = [import_id for import_id, opened in self.imports.items() if opened.whole]
+        return self._apply(ready[at % len(ready)], at) if ready else []
+
+    def _apply(self, import_id: str, at: int) -> list[Applied]:
+        opened = self.imports.pop(import_id)
+        reading_id, rows = list(opened.whole.items())[at % len(opened.whole)]
+        named: dict[str, set[str]] = {}
+        for identity, name in rows:
+            named.setdefault(name, set()).add(identity)
+        expired = opened.mode == "append" and opened.day_ms + (opened.lookback_days or 0) * DAY_MS <= self.world.now_ms
+        superseded = []
+        for name in sorted(named.keys() & self.lists.keys()):
+            audience = self.lists[name]
+            if opened.mode != "remove" and opened.order < audience.order():
+                superseded.append(name)
+            elif not expired:
+                audience.events.append(
+                    Import(opened.opened, opened.order, opened.mode, opened.day_ms, opened.lookback_days, named[name])
+                )
+        applied = self.world.apply(import_id, reading_id, named)
+        assert {(tuple(one.superseded), one.expired) for one in applied} == {(tuple(superseded), expired)}
+        return applied
+
+    def abort(self, at: int) -> None:
+        if self.imports:
+            import_id = [*self.imports][at % len(self.imports)]
+            del self.imports[import_id]
+            self.world.abort(import_id)
+
+    def tick(self, days: int) -> None:
+        self.world.tick((self.world.now_ms - day_ms(1)) // DAY_MS + 1 + days)
+
+    def activation(self, marker: Literal["started", "paused", "resumed", "updated", "ended"], at: int) -> None:
+        """One activation after the other: started where none runs, else what may follow."""
+        if marker == "started":
+            if self.destination is not None:
+                return
+            self.activated, self.frozen = (
+                [*self.lists, *self.composed][at % (len(self.lists) + len(self.composed))],
+                False,
+            )
+            self.world.activation("started", self.activated, resync=True)
+            self.destination = {member for said in self.world.snapshots for member in said["members"]}
+            return
+        if self.destination is None:
+            return
+        self.world.activation(marker, self.activated, on_end="remove")
+        if marker == "paused":
+            self.frozen = True
+        elif marker == "resumed":
+            self.frozen = False
+        elif marker == "ended":
+            taken = {member for said in self.world.differences for member in said["members"]}
+            assert taken == self.destination
+            self.destination = None
+
+    def pick(self, at: int) -> str:
+        if not self.lists:
+            self.define()
+        return [*self.lists][at % len(self.lists)]
+
+
+def spell(form: Any, parts: list[str]) -> Form:
+    """Indices to names."""
+    if isinstance(form, int):
+        return parts[form % len(parts)]
+    ((key, value),) = form.items()
+    return {key: spell(value, parts) if key == "not" else [spell(part, parts) for part in value]}
+
+
+def played(history: list[tuple[Any, ...]]) -> Histories:
+    told = Histories()
+    for operation in history:
+        told.play(operation)
+    return told
