@@ -19,6 +19,10 @@ Fault = Callable[[str], None]
 """Called with the name of each call (`stat`, `read`, `write`, …); may raise `Unavailable` or `Rejected`."""
 
 
+def _no_fault(call: str) -> None:
+    """Everything succeeds."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Stored:
     version: ObjectVersion
@@ -29,7 +33,7 @@ class MemoryObjects:
     """Objects by bucket and key. Unversioned unless told otherwise, which is the harder case."""
 
     def __init__(self, *, clock: Clock | None = None, versioned: bool = False) -> None:
-        self.fault: Fault = lambda call: None
+        self.fault: Fault = _no_fault
         self._clock = clock or SystemClock()
         self._versioned = versioned
         self._present: dict[tuple[str, str], _Stored] = {}
@@ -99,7 +103,7 @@ class MemoryQueue:
     """Messages come in the order they were put, and come again after `redeliver` unless they were done."""
 
     def __init__(self, *, clock: Clock | None = None) -> None:
-        self.fault: Fault = lambda call: None
+        self.fault: Fault = _no_fault
         self._clock = clock or SystemClock()
         self._waiting: list[str] = []
         self._bodies: dict[str, bytes] = {}

@@ -41,42 +41,60 @@ class Settings(BaseModel):
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     kafka_sasl_username: str | None = None
     kafka_sasl_password: SecretStr | None = None
-    kafka_ssl_ca_file: str | None = Field(None, description="authorities' certificates (PEM); absent = the system's")
-    kafka_ssl_certificate_file: str | None = Field(None, description="our certificate (PEM) where brokers ask for one")
-    kafka_ssl_key_file: str | None = Field(None, description="the key of our certificate (PEM)")
+    kafka_ssl_ca_file: str | None = Field(
+        default=None, description="authorities' certificates (PEM); absent = the system's"
+    )
+    kafka_ssl_certificate_file: str | None = Field(
+        default=None, description="our certificate (PEM) where brokers ask for one"
+    )
+    kafka_ssl_key_file: str | None = Field(default=None, description="the key of our certificate (PEM)")
     kafka_ssl_key_password: SecretStr | None = None
 
-    topic_prefix: str = Field("usher", pattern=r"^[a-zA-Z0-9_-]{1,64}$", description="stands before each topic's name")
-    topic_replication_factor: int = Field(3, ge=1, le=100)
+    topic_prefix: str = Field(
+        default="usher", pattern=r"^[a-zA-Z0-9_-]{1,64}$", description="stands before each topic's name"
+    )
+    topic_replication_factor: int = Field(default=3, ge=1, le=100)
     topic_partitions_control: Partitions = 8
     topic_partitions_membership: Partitions = 16
     topic_partitions_intake: Partitions = 8
     topic_partitions_deliveries: Partitions = 4
     instance_id: str | None = Field(
-        None,
+        default=None,
         pattern=r"^[a-zA-Z0-9._-]{1,200}$",
         description="the same over restarts, unique in a service (a pod's name): makes restarts fast",
     )
 
-    s3_endpoint_url: str | None = Field(None, pattern=r"^https?://\S+$", description="an S3 that isn't Amazon's")
-    sqs_endpoint_url: str | None = Field(None, pattern=r"^https?://\S+$", description="an SQS that isn't Amazon's")
-    s3_region: str = "us-east-1"
-    s3_bucket: str | None = Field(None, description="the bucket of feeds that name none, and of reject files")
-    object_notifications: Annotated[tuple[NotificationSource, ...], NoDecode] = Field(
-        (), description="kafka:<topic> or sqs:<queue url>, comma-separated"
+    s3_endpoint_url: str | None = Field(
+        default=None, pattern=r"^https?://\S+$", description="an S3 that isn't Amazon's"
     )
-    object_bytes_max: int = Field(64 << 30, ge=1, description="objects larger than this, decompressed, are refused")
+    sqs_endpoint_url: str | None = Field(
+        default=None, pattern=r"^https?://\S+$", description="an SQS that isn't Amazon's"
+    )
+    s3_region: str = "us-east-1"
+    s3_bucket: str | None = Field(default=None, description="the bucket of feeds that name none, and of reject files")
+    object_notifications: Annotated[tuple[NotificationSource, ...], NoDecode] = Field(
+        default=(), description="kafka:<topic> or sqs:<queue url>, comma-separated"
+    )
+    object_bytes_max: int = Field(
+        default=64 << 30, ge=1, description="objects larger than this, decompressed, are refused"
+    )
     state_url: str | None = Field(
-        None, pattern=r"^s3://[^/\s]+(/\S*)?$", description="s3://bucket/prefix for checkpoints"
+        default=None, pattern=r"^s3://[^/\s]+(/\S*)?$", description="s3://bucket/prefix for checkpoints"
     )
 
-    allow_private_destinations: bool = Field(False, description="deliver to private and loopback addresses too")
+    allow_private_destinations: bool = Field(default=False, description="deliver to private and loopback addresses too")
     delivery_budget_seconds: float = Field(
-        4 * 3600.0, gt=0, description="how long a failing destination is retried before it is parked and only probed"
+        default=4 * 3600.0,
+        gt=0,
+        description="how long a failing destination is retried before it is parked and only probed",
     )
-    delivery_probe_seconds: float = Field(300.0, gt=0, description="how often a parked destination is probed, at most")
+    delivery_probe_seconds: float = Field(
+        default=300.0, gt=0, description="how often a parked destination is probed, at most"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    http_port: Port = Field(0, description="of /livez, /readyz, /metrics on all addresses; 0 = a free one, on loopback")
+    http_port: Port = Field(
+        default=0, description="of /livez, /readyz, /metrics on all addresses; 0 = a free one, on loopback"
+    )
 
     @field_validator("kafka_bootstrap_servers")
     @classmethod

@@ -35,6 +35,26 @@ class FastClock:
         await asyncio.sleep(seconds / self._factor)
 
 
+class HandClock:
+    """Stands still until it is moved; a sleep moves it."""
+
+    def __init__(self, now_ms: int = 1_000_000) -> None:
+        self._now_ms = now_ms
+
+    def pass_seconds(self, seconds: float) -> None:
+        self._now_ms += round(seconds * 1000)
+
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def monotonic_seconds(self) -> float:
+        return self._now_ms / 1000
+
+    async def sleep(self, seconds: float) -> None:
+        self.pass_seconds(seconds)
+        await asyncio.sleep(0)
+
+
 class Flaky(Faults):
     """Fails a share of the calls of all clients but one, before or after their effect."""
 

@@ -1,0 +1,161 @@
+"""What S3 can do to us: bodies that break, stores that refuse. The rest is in tests/conformance/test_objects.py."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from botocore.exceptions import ClientError
+
+from contracts import codes
+from contracts.codes import Code
+from contracts.messages.intake import ObjectVersion
+from services.adapters.aws import open_client
+from services.adapters.s3 import RESUMES_MAX, S3Objects, failure
+from services.runtime.failures import Rejected, Unavailable
+from tests.unit.runtime.machine import HandClock
+
+BODY = bytes(range(256)) * 1000
+ETAG = "d41d8"
+VERSION = ObjectVersion(bucket="bucket", key="key", etag=ETAG, size_bytes=len(BODY))
+
+
+class BreakingStore:
+    """One object; each answer breaks after the next number of bytes in `breaks`, the last ones are whole."""
+
+    def __init__(self, breaks: list[int], *, answers_ranges: bool = True) -> None:
+        self.breaks = breaks
+        self.answers_ranges = answers_ranges
+        self.asked: list[tuple[str | None, str | None]] = []
+        self.etag = ETAG
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        wanted = request.headers.get("Range")
+        self.asked.append((wanted, request.headers.get("If-Match")))
+        if request.headers.get("If-Match") != f'"{self.etag}"':
+            return web.Response(
+                status=412, text="<Error><Code>PreconditionFailed</Code></Error>", content_type="text/xml"
+            )
+        first = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.answers_ranges else 0
+        response = web.StreamResponse(status=206 if first else 200, headers={"ETag": f'"{self.etag}"'})
+        response.content_length = len(BODY) - first
+        if first:
+            response.headers["Content-Range"] = f"bytes {first}-{len(BODY) - 1}/{len(BODY)}"
+        await response.prepare(request)
+        if self.breaks:
+            await response.write(BODY[first : first + self.breaks.pop(0)])
+            assert request.transport is not None
+            request.transport.close()
+        else:
+            await response.write(BODY[first:])
+        return response
+
+
+@pytest.fixture
+def store() -> BreakingStore:
+    return BreakingStore([])
+
+
+@pytest.fixture
+async def objects(store: BreakingStore, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[S3Objects]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    app = web.Application()
+    app.router.add_get("/{path:.*}", store.get)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with open_client("s3", endpoint_url=url, region="us-east-1") as client:
+        yield S3Objects(client, clock=HandClock(), random=lambda: 0.0)
+    await runner.cleanup()
+
+
+async def content(objects: S3Objects, version: ObjectVersion = VERSION) -> bytes:
+    return b"".join([chunk async for chunk in objects.read(version, chunk_bytes=10_000)])
+
+
+async def test_a_broken_body_is_resumed_where_it_broke_under_the_same_condition(
+    store: BreakingStore, objects: S3Objects
+) -> None:
+    store.breaks += [25_000, 1, 100_000]
+    assert await content(objects) == BODY
+    assert store.asked == [
+        (None, f'"{ETAG}"'),
+        ("bytes=25000-", f'"{ETAG}"'),
+        ("bytes=25001-", f'"{ETAG}"'),
+        ("bytes=125001-", f'"{ETAG}"'),
+    ]
+
+
+async def test_an_object_overwritten_between_two_parts_is_never_mixed(store: BreakingStore, objects: S3Objects) -> None:
+    async def read_while_it_is_overwritten() -> None:
+        async for _ in objects.read(VERSION, chunk_bytes=10_000):
+            store.etag = "other"
+
+    store.breaks.append(25_000)
+    with pytest.raises(Rejected) as caught:
+        await read_while_it_is_overwritten()
+    assert caught.value.code is codes.OBJECT_OVERWRITTEN
+
+
+async def test_a_body_that_never_gets_further_is_given_up_for_now(store: BreakingStore, objects: S3Objects) -> None:
+    store.breaks += [1000] + [0] * 100
+    with pytest.raises(Unavailable):
+        await content(objects)
+    assert len(store.asked) == RESUMES_MAX + 1
+
+
+async def test_a_store_that_ignores_ranges_cannot_double_bytes(store: BreakingStore, objects: S3Objects) -> None:
+    store.answers_ranges = False
+    store.breaks.append(25_000)
+    with pytest.raises(Unavailable):
+        await content(objects)
+
+
+async def test_another_size_than_announced_is_not_taken(objects: S3Objects) -> None:
+    version = ObjectVersion(bucket="bucket", key="key", etag=ETAG, size_bytes=len(BODY) + 1)
+    with pytest.raises(Unavailable):
+        await content(objects, version)
+
+
+def answered(code: str, status: int) -> ClientError:
+    return ClientError(
+        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {"retry-after": "3"}}},
+        "GetObject",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        ("404", 404, codes.OBJECT_GONE),
+        ("NoSuchKey", 404, codes.OBJECT_GONE),
+        ("NoSuchVersion", 404, codes.OBJECT_GONE),
+        ("NoSuchBucket", 404, codes.OBJECT_GONE),
+        ("405", 405, codes.OBJECT_GONE),
+        ("InvalidArgument", 400, codes.OBJECT_GONE),
+        ("PreconditionFailed", 412, codes.OBJECT_OVERWRITTEN),
+        ("412", 412, codes.OBJECT_OVERWRITTEN),
+        ("AccessDenied", 403, codes.OBJECT_ACCESS_DENIED),
+        ("InvalidObjectState", 403, codes.OBJECT_ACCESS_DENIED),
+        ("KMS.DisabledException", 400, codes.OBJECT_ACCESS_DENIED),
+        # Our own credentials: the operator's, and no object may be lost for them.
+        ("InvalidAccessKeyId", 403, None),
+        ("SignatureDoesNotMatch", 403, None),
+        ("ExpiredToken", 400, None),
+        ("RequestTimeTooSkewed", 403, None),
+        ("SlowDown", 503, None),
+        ("InternalError", 500, None),
+        ("PermanentRedirect", 301, None),
+        ("SomethingNew", 400, None),
+        ("", 418, None),
+    ],
+)
+def test_what_a_refusal_means(code: str, status: int, expected: Code | None) -> None:
+    meant = failure(answered(code, status), "bucket")
+    if expected is None:
+        assert isinstance(meant, Unavailable)
+        assert meant.retry_after_seconds == 3.0
+    else:
+        assert isinstance(meant, Rejected)
+        assert meant.code is expected
