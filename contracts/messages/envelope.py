@@ -43,13 +43,14 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 class DeadLetterHeaders(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """What usher adds to the headers of the original, all of it text; key and value are the original's bytes.
 
-    What did not come from Kafka has its queue's URL in `dlq-topic`, its message id in `dlq-offset`, and no partition.
+    What did not come from Kafka has its queue's URL in `dlq-topic`, "-1" in `dlq-partition`, and its message id in
+    `dlq-offset`.
     """
 
     dlq_code: _NotEmpty
     dlq_detail: str
     dlq_topic: _NotEmpty
-    dlq_partition: _Number | None = None
+    dlq_partition: Annotated[str, Meta(pattern=r"^(-1|[0-9]+)$(?!\n)")]
     dlq_offset: _NotEmpty
     dlq_service: _NotEmpty
     dlq_attempts: _Number

@@ -34,6 +34,8 @@ async def play(
             for number, entry in enumerate(scenario.days):
                 await player.day(entry, number)
             await player.delivered_at_end()
+            if deliver_to is not None:
+                await player.sent_at_end()
         except (PlayError, TimeoutError, LookupError) as error:
             player.played.trouble = str(error)
         return player.played

@@ -14,7 +14,7 @@ from services.runtime.log import Log
 from services.runtime.objects import Objects
 from services.tools.client import Client, Follower
 from services.tools.observed import TERMINAL, TOPICS, Observed
-from services.tools.playing import Check, DeliverTo, Played, PlayError
+from services.tools.playing import Check, DeliverTo, Played, PlayError, Sent
 from services.tools.scenario import (
     CommandEntry,
     Day,
@@ -203,6 +203,21 @@ class Player:
         for item in self._scenario.activations:
             if isinstance(count := item.get("expect_delivered"), int):
                 await self._expect_delivered(self._scenario.days[-1].day, str(item.get("name")), count)
+
+    async def sent_at_end(self) -> None:
+        """With a `deliver_to`: waits until every change of every audience has been delivered."""
+        for status in list(self._observed.activations.values()):
+            published = self._observed.entered[status.audience_id] + self._observed.exited[status.audience_id]
+            await self._until(f"delivery of {status.audience_id}", partial(self._sent, status.activation_id, published))
+
+    def _sent(self, activation_id: str, published: int) -> bool | None:
+        status = self._observed.activations[activation_id]
+        counters = status.counters
+        if counters.changes < published or counters.pending:
+            return None
+        size = self._observed.size(status.audience_id)
+        self.played.sent.append(Sent(activation_id, size, published, counters.delivered, counters.merged))
+        return True
 
     async def _expect_delivered(self, day: int, activation: str, count: int) -> None:
         activation_id = self._observed.id_of("activation", activation)

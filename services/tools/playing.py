@@ -19,14 +19,26 @@ class Check:
         return self.expected == self.actual
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one activation's changes, in members. `size` is that of the audience when all were delivered."""
+
+    activation_id: str
+    size: int
+    published: int
+    delivered: int
+    merged: int
+
+
 @dataclass(slots=True)
 class Played:
-    """The account of one scenario. `trouble` says why it ended early."""
+    """The account of one scenario. `trouble` says why it ended early; `sent` is filled where it was delivered."""
 
     scenario: Scenario
     space: str
     checks: list[Check] = field(default_factory=list)
     trouble: str | None = None
+    sent: list[Sent] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
