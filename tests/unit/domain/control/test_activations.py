@@ -1,0 +1,312 @@
+"""Destinations and their queues, activations in time, and what outcomes make of their status."""
+
+import re
+
+import pytest
+
+from contracts import catalog, codec, codes
+from contracts.catalog import QUEUE_PATTERN, TopicSpec
+from contracts.instants import instant_text
+from contracts.messages.delivery import Delivered, LaneState, Outcome, Routed
+from contracts.messages.published import ActivationStatus
+from contracts.messages.steps import ActivationStep, TickStep
+from contracts.records import Out
+from tests.unit.domain.control.bench import PARTITIONS, SPACE, START_MS, Bench, codes_of, steps
+
+DAY_MS = 86_400_000
+QUEUE = "q"
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """A space with an audience and a destination."""
+    bench = Bench().space()
+    bench.made("audiences.create", {"id": "aud_a", "name": "a", "id_type": "kuid"})
+    bench.made(
+        "destinations.create", {"id": "dest_d", "name": "d", "connector": "webhook", "settings": {"url": "https://a"}}
+    )
+    return bench
+
+
+def activate(bench: Bench, **fields: object) -> None:
+    """An activation of the audience at the destination."""
+    bench.made("activations.create", {"id": "act_1", "name": "act", "audience": "a", "destination": "d", **fields})
+
+
+def markers(outs: list[Out]) -> list[str]:
+    """Markers as text: which and when."""
+    return [f"{one.marker} {instant_text(one.at_ms)[:10]}" for one in steps(outs) if isinstance(one, ActivationStep)]
+
+
+def status(bench: Bench) -> ActivationStatus:
+    """What users see of the activation."""
+    return bench.statuses()["act_1"]
+
+
+def say(bench: Bench, *outcomes: Outcome) -> list[Out]:
+    """What router and lanes report, in one batch."""
+    return bench.handle(*(bench.record(catalog.OUTCOMES, codec.encode(one), key=SPACE.encode()) for one in outcomes))
+
+
+def routed(through: int, *, changes: int = 10, dropped: int = 0, partition: int = 0, ended: bool = False) -> Routed:
+    """The router's word."""
+    return Routed(
+        space_id=SPACE,
+        activation_id="act_1",
+        partition=partition,
+        through_offset=through,
+        changes=changes,
+        dropped=dropped,
+        ended=ended,
+    )
+
+
+def delivered(through: int, *, count: int = 0, merged: int = 0, dead: int = 0, code: str | None = None) -> Delivered:
+    """A lane's word."""
+    return Delivered(
+        space_id=SPACE,
+        activation_id="act_1",
+        queue=QUEUE,
+        partition=0,
+        through_offset=through,
+        delivered=count,
+        merged=merged,
+        dead_lettered=dead,
+        uploads=1,
+        at="2026-01-01T10:00:00.000Z",
+        code=code,
+        detail="said so" if code else None,
+    )
+
+
+def lane(state: str, partition: int = 0) -> LaneState:
+    """A lane of the destination."""
+    return LaneState(
+        space_id=SPACE,
+        destination_id="dest_d",
+        queue=QUEUE,
+        partition=partition,
+        state=state,
+        at=instant_text(START_MS),
+    )
+
+
+def test_a_queue_is_asked_for_before_its_destination_is_published() -> None:
+    bench = Bench().space()
+    item = {"name": "d", "connector": "webhook", "settings": {"url": "https://a", "colour": "red"}}
+
+    yielded = list(bench.shard.handle([bench.command("destinations.create", item)], bench.now_ms))
+
+    (spec,) = (one for one in yielded if isinstance(one, TopicSpec))
+    entity = next(one for one in yielded if isinstance(one, Out) and one.topic == catalog.CATALOGUE)
+    assert yielded.index(spec) < yielded.index(entity)
+    assert (spec.partitions, spec.cleanup, spec.retention_ms) == (2, "delete", 14 * DAY_MS)
+
+
+def test_what_the_connector_does_not_know_is_a_warning(bench: Bench) -> None:
+    reply = bench.send("destinations.update", {"destination": "d", "settings": {"url": "https://b", "colour": "red"}})
+
+    assert [(one.code, one.detail) for one in reply.warnings] == [(codes.UNKNOWN_FIELD.code, "settings.colour")]
+
+
+def test_a_queue_is_named_by_no_user_and_never_twice() -> None:
+    bench = Bench()
+    item = {"name": "d", "connector": "webhook", "settings": {"url": "https://a"}}
+    names = []
+    for space, id_ in (("acme", "mine"), ("other", "mine"), ("acme", "mine-2")):
+        bench.send("spaces.create", {}, space=space)
+        names.append(
+            str(
+                bench.send("destinations.create", item | {"id": id_}, id_="c", space=space, source=id_).data[0]["queue"]
+            )
+        )
+        bench.send("destinations.delete", {"id": id_}, space=space)
+
+    assert len(set(names)) == 3
+    assert not [name for name in names if "mine" in name]
+    assert [spec.name for spec in bench.topics] == [catalog.queue_topic(name) for name in names]
+    assert all(re.fullmatch(QUEUE_PATTERN, spec.name) for spec in bench.topics)
+
+
+def test_an_activation_makes_its_connection_once(bench: Bench) -> None:
+    activate(bench)
+
+    (second,) = bench.made("activations.create", {"name": "second", "audience": "a", "destination": "d"})
+
+    connections = [one for key, one in bench.catalogue.items() if "/connection/" in key]
+    assert len(connections) == 1
+    assert f"{SPACE}/delivering/{second}" in bench.state
+
+
+PERIODS: list[tuple[str, dict[str, object], list[str], str]] = [
+    ("at once", {}, ["started 2026-01-01"], "running"),
+    ("disabled", {"enabled": False}, [], "disabled"),
+    ("from yesterday", {"start_date": "2025-12-31"}, ["started 2026-01-01"], "running"),
+    ("from now", {"start_date": "2026-01-01"}, ["started 2026-01-01"], "running"),
+    ("later", {"start_date": "2026-01-05"}, ["started 2026-01-05"], "running"),
+    ("for a while", {"start_date": "2026-01-05", "end_date": "2026-01-08"}, ["started 2026-01-05", "ended 2026-01-08"], "ended"),
+    ("until", {"end_date": "2026-01-08T00:00:00Z"}, ["started 2026-01-01", "ended 2026-01-08"], "ended"),
+    ("in the past", {"end_date": "2025-12-31"}, [], "ended"),
+    ("after the test", {"start_date": "2027-01-01"}, [], "scheduled"),
+    ("disabled, with dates", {"start_date": "2026-01-05", "enabled": False}, [], "disabled"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "expected", "state"), [row[1:] for row in PERIODS], ids=[row[0] for row in PERIODS])
+def test_an_activation_runs_in_its_period(
+    bench: Bench, fields: dict[str, object], expected: list[str], state: str
+) -> None:
+    activate(bench, **fields)
+
+    bench.advance("2026-01-06")
+    bench.advance("2026-02-01")
+
+    assert markers(bench.outs) == expected
+    assert status(bench).state == state
+
+
+@pytest.mark.parametrize(("fields", "expected", "state"), [row[1:] for row in PERIODS], ids=[row[0] for row in PERIODS])
+def test_with_system_time_it_runs_by_itself(fields: dict[str, object], expected: list[str], state: str) -> None:
+    bench = Bench()
+    bench.made("spaces.create", {})
+    bench.made("audiences.create", {"id": "aud_a", "name": "a", "id_type": "kuid"})
+    bench.made("destinations.create", {"name": "d", "connector": "webhook", "settings": {"url": "https://a"}})
+    activate(bench, **fields)
+
+    while (due_ms := bench.shard.due_ms()) is not None and due_ms < START_MS + 40 * DAY_MS:
+        assert due_ms > bench.now_ms
+        bench.now_ms = due_ms
+        bench.handle()
+
+    assert markers(bench.outs) == expected
+    assert status(bench).state == state
+
+
+def test_the_expiry_of_an_instant_comes_before_its_starts(bench: Bench) -> None:
+    activate(bench, start_date="2026-01-05")
+    before = len(bench.outs)
+
+    bench.advance("2026-01-05")
+
+    assert [type(one) for one in steps(bench.outs[before:])] == [TickStep, ActivationStep]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected", "state"),
+    [
+        ({"display_name": "shown"}, ["updated 2026-01-01"], "running"),
+        ({"activation_type": "audience_entered"}, ["updated 2026-01-01"], "running"),
+        ({"enabled": False}, ["ended 2026-01-01"], "disabled"),
+        ({"end_date": "2025-12-31"}, ["ended 2026-01-01"], "ended"),
+        ({"start_date": "2026-06-01"}, ["ended 2026-01-01"], "scheduled"),
+    ],
+)
+def test_an_update_of_a_running_activation_is_marked(
+    bench: Bench, fields: dict[str, object], expected: list[str], state: str
+) -> None:
+    activate(bench)
+    before = len(bench.outs)
+
+    reply = bench.send("activations.update", {"activation": "act", **fields})
+
+    assert reply.data[0]["version"] == 2
+    assert markers(bench.outs[before:]) == expected
+    assert status(bench).state == state
+
+
+def test_what_was_ended_may_start_again_with_all_members(bench: Bench) -> None:
+    activate(bench)
+    bench.send("activations.update", {"activation": "act", "enabled": False})
+
+    bench.send("activations.update", {"activation": "act", "enabled": True})
+
+    written = [one for one in steps(bench.outs) if isinstance(one, ActivationStep)]
+    assert [(one.marker, one.resync) for one in written] == [("started", True), ("ended", False), ("started", True)]
+
+
+def test_without_resync_it_starts_without(bench: Bench) -> None:
+    activate(bench, perform_resync=False)
+
+    written = steps(bench.outs, partition=None)
+    starts = [one for one in written if isinstance(one, ActivationStep)]
+    assert [one.resync for one in starts] == [False] * PARTITIONS
+    assert {one.queue for one in starts} == {starts[0].queue}
+    assert starts[0].activation.activation_id == "act_1"
+
+
+def test_outcomes_are_counted_once_and_add_up(bench: Bench) -> None:
+    activate(bench)
+    say(bench, routed(5, changes=10, dropped=2), routed(5, changes=10, dropped=2), routed(3, changes=99))
+    say(bench, routed(7, changes=5, partition=1))
+    say(bench, delivered(4, count=6, merged=1), delivered(4, count=6, merged=1), delivered(2, count=50))
+
+    counters = status(bench).counters
+    assert (counters.changes, counters.dropped, counters.delivered, counters.merged) == (15, 2, 6, 1)
+    assert (counters.pending, counters.uploads) == (6, 1)
+    assert status(bench).last_success_at == "2026-01-01T10:00:00.000Z"
+
+    say(bench, delivered(9, count=0, dead=6, code=codes.DELIVERY_PERMANENT.code))
+
+    assert (status(bench).counters.pending, status(bench).counters.dead_lettered) == (0, 6)
+    error = status(bench).last_error
+    assert error is not None
+    assert (error.code, error.detail) == (codes.DELIVERY_PERMANENT.code, "said so")
+
+
+def test_a_lane_that_does_not_deliver_shows(bench: Bench) -> None:
+    activate(bench)
+
+    def after(*said: LaneState) -> str:
+        say(bench, *said)
+        return status(bench).state
+
+    assert after(lane("retrying")) == "retrying"
+    assert after(lane("parked", partition=1)) == "parked"
+    assert after(lane("delivering")) == "parked"
+    assert after(lane("delivering", partition=1)) == "running"
+    assert not [key for key in bench.state if "/lanes/" in key]
+
+
+def test_what_is_on_its_way_when_an_activation_is_deleted_is_still_counted(bench: Bench) -> None:
+    activate(bench)
+    say(bench, routed(5, changes=10))
+    before = len(bench.outs)
+    bench.made("activations.delete", {"name": "act"})
+    assert markers(bench.outs[before:]) == ["ended 2026-01-01"]
+    assert status(bench).state == "deleted"
+
+    say(bench, *(routed(9, changes=0, partition=n, ended=True) for n in range(PARTITIONS)))
+    assert f"{SPACE}/delivering/act_1" in bench.state
+    say(bench, delivered(4, count=10))
+
+    assert f"{SPACE}/delivering/act_1" not in bench.state
+    assert (status(bench).state, status(bench).counters.delivered, status(bench).counters.pending) == ("deleted", 10, 0)
+    assert not say(bench, delivered(5, count=1))
+
+
+def test_one_that_never_ran_is_forgotten_at_once(bench: Bench) -> None:
+    activate(bench, enabled=False)
+
+    bench.made("activations.delete", {"name": "act"})
+
+    assert f"{SPACE}/delivering/act_1" not in bench.state
+    assert status(bench).state == "deleted"
+    assert not markers(bench.outs)
+
+
+def test_an_activation_is_told_of_only_by_its_own_instants(bench: Bench) -> None:
+    activate(bench)
+    before = len(bench.outs)
+
+    bench.advance("2026-05-01")
+
+    assert [type(one) for one in steps(bench.outs[before:])] == [TickStep]
+
+
+def test_a_connection_is_told_from_its_neighbours(bench: Bench) -> None:
+    bench.made("audiences.create", {"id": "aud_b", "name": "b", "id_type": "kuid"})
+    bench.made("connections.create", {"audience": "a", "destination": "d"}, {"audience": "b", "destination": "d"})
+
+    reply = bench.send("connections.create", {"audience": "b", "destination": "d"})
+
+    assert codes_of(reply) == [codes.CONNECTION_EXISTS.code]
