@@ -85,14 +85,20 @@ class Announcer:
                 return await self._created(notification, message)
 
     async def _created(self, created: ObjectCreated, message: Message) -> _Outcome:
-        keys = [key for key in (created.key, created.key_alternative) if key is not None and not is_never_rows(key)]
-        if not keys:
+        keys = [key for key in (created.key, created.key_alternative) if key is not None]
+        never = [is_never_rows(key) for key in keys]
+        if never[0]:
             return _Outcome("never-rows")
-        readings = [(key, feeds) for key in keys if (feeds := self._feeds(created.bucket, key))]
-        if not readings:
+        readings = [
+            (key, feeds) for key in keys if not is_never_rows(key) and (feeds := self._feeds(created.bucket, key))
+        ]
+        found = await self._version(created, readings) if readings else None
+        if any(never) and (found is None or found[1] is not None):
+            return _Outcome("never-rows")  # the other reading of the key says so, and this one is not there
+        if found is None:
             refusal = codes.NO_FEED_FOR_OBJECT, f"no enabled feed reads this prefix of bucket {created.bucket}"
             return _Outcome(refusal[0].code, refusal=refusal)
-        version, code, feeds = await self._version(created, readings)
+        version, code, feeds = found
         last_modified_ms = version.last_modified_ms or 0
         outs = [
             events.announcement(

@@ -44,16 +44,15 @@ async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> N
     """The service, until `stopping` is set."""
     async with AsyncExitStack() as opened:
         await opened.enter_async_context(open_http(settings, health))
-        log = await opened.enter_async_context(open_kafka(settings, client_id="usher-intake"))
+        log = await opened.enter_async_context(open_kafka(settings, client_id="intake"))
         objects = await opened.enter_async_context(open_objects(settings))
         ours = f"{settings.topic_prefix}.{OBJECTS}"
         topics = [source.name for source in settings.object_notifications if source.kind == "kafka"]
         topics = [topic for topic in dict.fromkeys(topics) if topic != ours]
         notifications = None
         if topics:
-            unprefixed = settings.model_copy(update={"topic_prefix": ""})
             notifications = await opened.enter_async_context(
-                open_kafka(unprefixed, client_id="usher-intake-notifications")
+                open_kafka(settings, client_id="intake-notifications", prefix="")
             )
         urls = dict.fromkeys(source.name for source in settings.object_notifications if source.kind == "sqs")
         queues = {url: await opened.enter_async_context(open_queue(settings, url)) for url in urls}

@@ -134,18 +134,7 @@ class World:
     async def publish(self, *entities: Feed | Audience) -> None:
         """As control does."""
         producer = await self.broker.connect("control").producer()
-        await producer.send(
-            [
-                Out(
-                    catalog.CATALOGUE,
-                    catalogue_key(entity).encode(),
-                    codec.encode(entity),
-                    (),
-                    space_partition(entity.space_id, PARTITIONS),
-                )
-                for entity in entities
-            ]
-        )
+        await producer.send([catalogue_record(entity) for entity in entities])
 
     async def records(self, topic: str) -> list[Record]:
         """All of a topic, by partition and offset."""
@@ -197,12 +186,20 @@ async def world(*, faults: Faults | None = None, following: bool = True) -> Asyn
             stopping.set()
 
 
+def catalogue_record(entity: Feed | Audience) -> Out:
+    home = space_partition(entity.space_id, PARTITIONS)
+    return Out(catalog.CATALOGUE, catalogue_key(entity).encode(), codec.encode(entity), (), home)
+
+
 async def all_records(log: Log, topic: str) -> list[Record]:
     partitions = [TopicPartition(topic, partition) for partition in range(await log.partitions(topic))]
+    ends = await log.end_offsets(partitions, committed_only=True)
     reader = await log.reader(partitions)
     records: list[Record] = []
-    while found := await reader.read(timeout_seconds=0):
-        records += found
+    for partition in partitions:
+        while await reader.position(partition) < ends[partition]:
+            records += await reader.read(timeout_seconds=0.1)
+    await reader.close()
     return sorted(records, key=lambda record: (record.partition, record.offset))
 
 
