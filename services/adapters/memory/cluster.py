@@ -4,10 +4,11 @@ Used by the producers, members and readers of this package; tests and simulation
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from contracts import codes
 from contracts.catalog import TopicSpec
@@ -36,6 +37,10 @@ class Faults:
 
     def after(self, client: str, act: Act) -> None:
         """`act` of `client` has had its effect and is about to be acknowledged."""
+
+    def delay_seconds(self, client: str, act: Act) -> float:  # noqa: ARG002 - for who overrides it
+        """How long the request of `act` is under way before anything comes of it."""
+        return 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +80,7 @@ class Cluster:
         self.owners: dict[str, Owner] = {}
         self._waiters: dict[asyncio.Future[None], None] = {}
         self._numbers = count(1)
+        self._context = copy_context()  # of whoever made the broker: its tasks are no client's
 
     def next_number(self) -> int:
         """For names that no two may share."""
@@ -82,9 +88,13 @@ class Cluster:
 
     async def turn(self, client: Client, act: Act) -> None:
         """Where a request would cross the network: others run, and the call may fail."""
-        await asyncio.sleep(0)
+        await self.clock.sleep(self.faults.delay_seconds(client.name, act))
         self.check_alive(client)
         self.faults.before(client.name, act)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Runs what the broker does by itself."""
+        return asyncio.get_running_loop().create_task(work, context=self._context)
 
     def check_alive(self, client: Client) -> None:
         """Raises `Unavailable` where the client was killed: a dead process has no effects."""
@@ -144,6 +154,14 @@ class Cluster:
     async def changed(self) -> None:
         """Returns after the next `wake`."""
         await self._waiter()
+
+    async def changed_or_done(self, task: asyncio.Task[None]) -> None:
+        """Returns after the next `wake`, or when the task is done."""
+        waiter = self._waiter()
+        try:
+            await asyncio.wait((waiter, task), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._waiters.pop(waiter, None)
 
     async def changed_within(self, seconds: float) -> None:
         """Returns after the next `wake`, or when `seconds` of the broker's clock have passed."""

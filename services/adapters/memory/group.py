@@ -5,9 +5,9 @@ killed member keeps its place, and holds a rebalance up, until it is expired (Ka
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 from contracts.records import TopicPartition
 from services.adapters.memory.cluster import Cluster
@@ -31,9 +31,9 @@ class Seat(Protocol):
 
     def wants(self, topic: str) -> bool: ...
 
-    async def revoke(self) -> None: ...
+    def revoke(self) -> Coroutine[Any, Any, None]: ...
 
-    async def assign(self, partitions: frozenset[TopicPartition]) -> None: ...
+    def assign(self, partitions: frozenset[TopicPartition]) -> Coroutine[Any, Any, None]: ...
 
 
 class Group:
@@ -86,22 +86,30 @@ class Group:
     def _work(self) -> None:
         self._cluster.wake()
         if self._task is None or self._task.done():
-            self._task = asyncio.ensure_future(self._until_settled())
+            self._task = self._cluster.spawn(self._until_settled())
 
     async def _until_settled(self) -> None:
         while self._outdated or self._successors:
             if not self._outdated:
                 member = self._successors.pop(0)
-                await member.assign(self._assignment.get(member.id, _NOTHING))
+                await self._tell(member, member.assign(self._assignment.get(member.id, _NOTHING)))
                 continue
             self._outdated = False
-            await asyncio.gather(*(member.revoke() for member in self._members if member.present))
+            present = [member for member in self._members if member.present]
+            await asyncio.gather(*(self._tell(member, member.revoke()) for member in present))
             while not self._outdated and not all(member.present for member in self._members):
                 await self._cluster.changed()
             if not self._outdated:
                 self._successors.clear()
                 self._assignment = self._hand_out()
-                await asyncio.gather(*(member.assign(self._assignment[member.id]) for member in self._members))
+                given = [(member, self._assignment[member.id]) for member in self._members]
+                await asyncio.gather(*(self._tell(member, member.assign(held)) for member, held in given))
+
+    async def _tell(self, member: Seat, call: Coroutine[Any, Any, None]) -> None:
+        """Returns when the member has taken it, or is out: a frozen one holds nobody up for longer than its session."""
+        task = self._cluster.spawn(call)
+        while not task.done() and member in self._members:
+            await self._cluster.changed_or_done(task)
 
     def _hand_out(self) -> dict[str, frozenset[TopicPartition]]:
         held: dict[str, list[TopicPartition]] = {member.id: [] for member in self._members}

@@ -1,7 +1,9 @@
 """One member of a group of the memory log: implements `GroupMember`, and `Seat` for its group."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextvars import copy_context
+from typing import Any
 
 from contracts.records import Record, TopicPartition
 from services.adapters.memory.cluster import Client, Cluster
@@ -35,6 +37,7 @@ class MemoryMember:
         self._listener = listener
         self._held: frozenset[TopicPartition] = frozenset()
         self._positions: dict[TopicPartition, int] = {}
+        self._context = copy_context()  # of the process that joins: its listener runs there, not in the broker
         self._one_call = asyncio.Lock()  # rebalance and close both call the listener
         self._listener_error: BaseException | None = None
         self._closed = False
@@ -112,11 +115,12 @@ class MemoryMember:
                 self._held = partitions
                 await self._call(self._listener.on_assigned(partitions))
 
-    async def _call(self, callback: Awaitable[None]) -> None:
+    async def _call(self, callback: Coroutine[Any, Any, None]) -> None:
         """Runs a listener's callback as a task that a kill can end; what it raises is for the next poll."""
         if not self._client.alive:
+            callback.close()
             return
-        task = asyncio.ensure_future(callback)
+        task = asyncio.get_running_loop().create_task(callback, context=self._context)
         self._client.callbacks.add(task)
         try:
             await asyncio.wait((task,))
