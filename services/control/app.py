@@ -1,7 +1,6 @@
 """Control, composed: the fold loop over the sequencer, on Kafka."""
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 
 from contracts.messages.entities import Destination
@@ -9,22 +8,20 @@ from services.adapters.connect import open_http, open_kafka
 from services.connectors.declaration import Declaration, mistakes
 from services.connectors.registry import CONNECTORS
 from services.control.restore import ControlService
-from services.domain.catalogue.destinations import Connectors, Remark
+from services.domain.catalogue.destinations import Remark
 from services.runtime.clock import SystemClock
 from services.runtime.fold import run_folds
 from services.runtime.health import Health
+from services.runtime.log import Log
 from services.runtime.settings import Settings
 
 
 async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> None:
     """Folds the shards that the group gives us until `stopping` is set."""
-    async with open_kafka(settings, client_id="usher-control") as log, open_http(settings, health):
-        service = ControlService(
-            log, connectors=known_connectors(), delivery_partitions=settings.topic_partitions_deliveries
-        )
+    async with open_kafka(settings, client_id="control") as log, open_http(settings, health):
         await run_folds(
             log,
-            service,
+            control_service(log, delivery_partitions=settings.topic_partitions_deliveries),
             clock=SystemClock(),
             health=health,
             stopping=stopping,
@@ -32,12 +29,10 @@ async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> N
         )
 
 
-def known_connectors() -> Connectors:
-    """Each connector's judgement on a destination, from its declaration."""
-    checks: dict[str, Callable[[Destination], list[Remark]]] = {
-        slug: partial(_remarks, connector.declaration) for slug, connector in CONNECTORS.items()
-    }
-    return checks
+def control_service(log: Log, *, delivery_partitions: int) -> ControlService:
+    """Control over any log, with every connector's judgement on destinations: for `main` and for simulations."""
+    connectors = {slug: partial(_remarks, connector.declaration) for slug, connector in CONNECTORS.items()}
+    return ControlService(log, connectors=connectors, delivery_partitions=delivery_partitions)
 
 
 def _remarks(declaration: Declaration, destination: Destination) -> list[Remark]:

@@ -3,8 +3,9 @@
 Restores a shard from its own changelog and its part of the catalogue; what it does is `services.domain.control`.
 """
 
+import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -12,6 +13,7 @@ from contracts import catalog
 from contracts.codes import Code
 from contracts.messages.control_state import ControlState
 from contracts.messages.entities import CatalogueEntity
+from contracts.partitioning import space_partition
 from contracts.records import Out, Record, TopicPartition
 from services.control.events import RecordRefused
 from services.domain.catalogue.destinations import Connectors
@@ -21,8 +23,6 @@ from services.domain.control.shard import TOPICS, ControlShard, restored
 from services.runtime.dead_letters import dead_letter
 from services.runtime.failures import Fatal
 from services.runtime.log import Log
-
-T = TypeVar("T")
 
 _READ_SECONDS: Final = 1.0
 _SHARDED: Final = (
@@ -65,11 +65,15 @@ class ControlService:
         )
         state = await self._latest(TopicPartition(catalog.CONTROL_STATE, shard))
         entities = await self._latest(TopicPartition(catalog.CATALOGUE, shard))
-        return restored(
-            config,
-            [_decoded(record, CatalogueEntity) for record in entities],
-            [_decoded(record, ControlState) for record in state],
-        )
+        entries = [_decoded(record, ControlState) for record in state]
+        for entry in entries:
+            if space_partition(entry.space_id, config.control_partitions) != shard:
+                raise Fatal(
+                    f"space {entry.space_id} has its state on shard {shard}, which is not its own: the number of "
+                    f"partitions was changed to {config.control_partitions}. It is fixed when the topics are made; "
+                    "start anew under another USHER_TOPIC_PREFIX"
+                )
+        return restored(config, [_decoded(record, CatalogueEntity) for record in entities], entries)
 
     async def _control_partitions(self) -> int:
         """All topics that are keyed by space must have one count, else a space's records would part ways."""
@@ -113,6 +117,6 @@ def _decoded(record: Record, kind: Any) -> Any:
     assert record.value is not None
     try:
         return msgspec.json.decode(state_bytes(record.value), type=kind)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, zlib.error) as error:
         place = f"{record.topic}/{record.partition} at {record.offset}"
         raise Fatal(f"{place} is no state of this version: {error}; run the version that wrote it") from None

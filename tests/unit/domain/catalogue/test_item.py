@@ -1,0 +1,71 @@
+"""The form of an item: unknown fields are named, absent and null differ, versions count."""
+
+import pytest
+
+from contracts.messages.commands import ITEM_TYPES, NOT_SUPPORTED_YET, AudienceUpdate, FeedCreate, Item
+from services.domain.catalogue.item import decode_item, unknown_fields
+from tests.unit.domain.control.bench import Bench
+
+UNKNOWN = [
+    (FeedCreate, {"name": "f", "source": {"kind": "s3", "prefix": "p/"}}, None),
+    (FeedCreate, {"nme": "f"}, "ignored: 'nme'"),
+    (FeedCreate, {"source": {"kind": "s3", "prefixx": "p/"}}, "ignored: 'source.prefixx'"),
+    (FeedCreate, {"columns": [{"name": "a", "role": "ignore"}, {"name": "b", "role": "ignore", "type": 1}]}, "ignored: 'columns[1].type'"),
+    (FeedCreate, {"audience_from": {"audience": "a", "b": 1}}, "ignored: 'audience_from.b'"),
+    (AudienceUpdate, {"expression": {"anything": {"goes": 1}}}, None),
+    (AudienceUpdate, {"x" * 90: 1}, f"ignored: '{'x' * 64}…'"),
+    (AudienceUpdate, {f"f{n:02}": 1 for n in range(12)}, "ignored: " + ", ".join(f"'f{n:02}'" for n in range(10)) + " and 2 more"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "raw", "warning"), UNKNOWN)
+def test_unknown_fields_are_named(kind: type[Item], raw: dict[str, object], warning: str | None) -> None:
+    assert unknown_fields(raw, decode_item(raw, kind)) == warning
+
+
+def test_an_item_with_an_unknown_field_takes_effect() -> None:
+    bench = Bench().space()
+
+    reply = bench.send("audiences.create", {"name": "a", "id_type": "kuid", "colour": "red"}, extra=1)
+
+    assert reply.counts.applied == 1
+    assert [(one.item, one.code, one.detail) for one in reply.warnings] == [
+        (None, "unknown-field", "ignored: extra"),
+        (0, "unknown-field", "ignored: 'colour'"),
+    ]
+
+
+NULLABLE = {
+    "description": "d", "category": "c", "sub_category": "s", "type": "t", "folder_id": "f",
+    "labels": ["l"], "external_ids": {"crm": "1"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", NULLABLE)
+def test_absent_is_unchanged_and_null_clears(field: str) -> None:
+    bench = Bench().space()
+    (id_,) = bench.made("audiences.create", {"name": "a", "id_type": "kuid", **NULLABLE})
+    empty = type(NULLABLE[field])() if not isinstance(NULLABLE[field], str) else None
+
+    unchanged = bench.send("audiences.update", {"audience": "a", "expected_version": 1}).data[0]
+    cleared = bench.send("audiences.update", {"audience_id": id_, "expected_version": 2, field: None}).data[0]
+
+    assert {name: unchanged[name] for name in NULLABLE} == NULLABLE
+    assert {name: cleared[name] for name in NULLABLE} == {**NULLABLE, field: empty}
+    assert (unchanged["version"], cleared["version"]) == (2, 3)
+
+
+@pytest.mark.parametrize("field", ["id", "audience_id", "audience"])
+@pytest.mark.parametrize("reference", ["aud_1", "CRM-7", "a"])
+def test_an_update_finds_its_audience_by_id_external_id_or_name(field: str, reference: str) -> None:
+    bench = Bench().space()
+    bench.made("audiences.create", {"id": "aud_1", "name": "a", "id_type": "kuid", "external_ids": {"crm": "CRM-7"}})
+
+    reply = bench.send("audiences.update", {field: reference, "name": "b"})
+
+    assert reply.data[0]["audience_id"] == "aud_1"
+    assert reply.data[0]["name"] == "b"
+
+
+def test_a_type_is_built_or_announced_not_both() -> None:
+    assert not ITEM_TYPES.keys() & NOT_SUPPORTED_YET
