@@ -74,7 +74,7 @@ class ServiceStopped(Event, counter="usher_service_stopped_total"):
 
 
 def run_service(name: str, main: Main, *, requires: Sequence[str] = ()) -> int:
-    """Runs `main` until it returns or a stop signal has drained it; returns the exit code.
+    """Runs `main` until it returns or a stop signal has drained it; returns the exit code, or exits with it.
 
     `requires` names the optional fields of `Settings` that this service can't do without. The first SIGTERM or SIGINT
     sets `stopping`: the loops finish what is under way and return; what has not ended after `DRAIN_SECONDS` is
@@ -90,36 +90,29 @@ def run_service(name: str, main: Main, *, requires: Sequence[str] = ()) -> int:
     for variable in unknown_variables():
         VariableUnknown(name=variable).emit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        exit_code, ended = runner.run(_live(main, settings))
+        exit_code = runner.run(_live(main, settings))
         ServiceStopped(exit_code=exit_code).emit()
-        if not ended:
-            _leave(exit_code)  # closing the loop would wait for a thread that may never return
+        if exit_code != 0:
+            _leave(exit_code)  # closing the loop would wait for threads, and one of them may fold for minutes
     return exit_code
 
 
-async def _live(main: Main, settings: Settings) -> tuple[int, bool]:
-    """The exit code, and whether everything that `main` began has ended."""
+async def _live(main: Main, settings: Settings) -> int:
     clock = SystemClock()
     health = Health(clock)
     stopping = asyncio.Event()
-    _heed_signals(stopping)
+    _heed_signals(stopping, health)
     turning = asyncio.create_task(_turn(health, clock))
     work = asyncio.ensure_future(main(settings, health, stopping))
     asked = asyncio.create_task(stopping.wait())
     await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
-    in_time = await _drained(work, health)
+    in_time = await _drained(work)
     for task in (turning, asked):
         task.cancel()
-    if not work.done():
-        return 1, False
-    return _exit_code(work, in_time=in_time), True
+    return _exit_code(work) if in_time else 1
 
 
-async def _drained(work: "asyncio.Future[None]", health: Health) -> bool:
-    if work.done():
-        return True
-    health.stop()
-    StopAsked(drain_seconds=DRAIN_SECONDS).emit()
+async def _drained(work: "asyncio.Future[None]") -> bool:
     await asyncio.wait({work}, timeout=DRAIN_SECONDS)
     if work.done():
         return True
@@ -129,10 +122,10 @@ async def _drained(work: "asyncio.Future[None]", health: Health) -> bool:
     return False
 
 
-def _exit_code(work: "asyncio.Future[None]", *, in_time: bool) -> int:
-    error = None if work.cancelled() else work.exception()
+def _exit_code(work: "asyncio.Future[None]") -> int:
+    error = asyncio.CancelledError("cancelled by itself") if work.cancelled() else work.exception()
     if error is None:
-        return 0 if in_time else 1
+        return 0
     for leaf in leaves(error):
         if isinstance(leaf, Fatal) and leaf.__cause__ is None:
             ServiceFailed(reason=str(leaf)).emit()
@@ -157,10 +150,12 @@ async def _turn(health: Health, clock: SystemClock) -> None:
         await clock.sleep(_TURN_SECONDS)
 
 
-def _heed_signals(stopping: asyncio.Event) -> None:
+def _heed_signals(stopping: asyncio.Event, health: Health) -> None:
     def heed(number: int) -> None:
         if stopping.is_set():
             _leave(128 + number)
+        StopAsked(drain_seconds=DRAIN_SECONDS).emit()
+        health.stop()
         stopping.set()
 
     loop = asyncio.get_running_loop()
@@ -171,5 +166,6 @@ def _heed_signals(stopping: asyncio.Event) -> None:
 def _leave(exit_code: int) -> None:
     """Ends the process without waiting for anything; what was not committed comes again."""
     with contextlib.suppress(OSError):
+        sys.stdout.flush()
         sys.stderr.flush()
     os._exit(exit_code)

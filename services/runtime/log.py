@@ -90,7 +90,8 @@ class GroupMember(Protocol):
         """Up to `records_max` records of these partitions, in order for each; [] after the timeout.
 
         A partition that isn't assigned (any more) yields nothing. Several polls of disjoint partitions may run at
-        once. Raises `OffsetLost` where retention has passed the position: never skips.
+        once. Raises `OffsetLost` where retention has passed the position: never skips. Raises `Fatal` where another
+        member has come with the same instance id.
         """
         ...
 

@@ -35,7 +35,7 @@ class Objects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """One message of a notification queue. `receipt` is what `done` takes; `message_id` is the same at every receipt."""
+    """One message of a notification queue. `done` takes the `receipt`; the `message_id` never changes."""
 
     body: bytes
     receipt: str
