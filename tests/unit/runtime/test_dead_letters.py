@@ -1,12 +1,12 @@
 """A dead letter is the original, byte for byte, and says why and whence."""
 
 from contracts import codes
-from contracts.catalog import DEAD_LETTERS
+from contracts.catalog import COMMANDS, DEAD_LETTERS
 from contracts.records import Record
 from services.runtime.dead_letters import dead_letter, dead_letter_of_message
 
 RECORD = Record(
-    topic="commands.v1",
+    topic=COMMANDS,
     partition=3,
     offset=17,
     timestamp_ms=0,
@@ -23,7 +23,7 @@ def test_everything_of_the_original_is_kept() -> None:
     assert dict(letter.headers[len(RECORD.headers) :]) == {
         "dlq-code": b"command-not-json",
         "dlq-detail": b"byte 0",
-        "dlq-topic": b"commands.v1",
+        "dlq-topic": COMMANDS.encode(),
         "dlq-partition": b"3",
         "dlq-offset": b"17",
         "dlq-service": b"control",
@@ -33,7 +33,7 @@ def test_everything_of_the_original_is_kept() -> None:
 
 def test_a_letter_that_died_again_says_only_why_now() -> None:
     first = dead_letter(RECORD, codes.COMMAND_NOT_JSON, "then", service="control")
-    again = Record("dead-letters.v1", 0, 5, 0, first.key, first.value, first.headers)
+    again = Record(DEAD_LETTERS, 0, 5, 0, first.key, first.value, first.headers)
     second = dead_letter(again, codes.SPACE_UNKNOWN, "now", service="control")
     assert [text for name, text in second.headers if name == "dlq-code"] == [b"space-unknown"]
     assert second.headers[: len(RECORD.headers)] == RECORD.headers
@@ -56,6 +56,6 @@ def test_what_never_was_a_record_names_its_source() -> None:
 
 
 def test_a_tombstone_can_die_too() -> None:
-    record = Record("commands.v1", 0, 0, 0, None, None, ())
+    record = Record(COMMANDS, 0, 0, 0, None, None, ())
     letter = dead_letter(record, codes.NOT_A_CLOUDEVENT, "no value", service="control")
     assert (letter.key, letter.value) == (None, None)

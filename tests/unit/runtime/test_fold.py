@@ -184,7 +184,8 @@ async def test_a_graceful_stop_finishes_the_transaction_under_way() -> None:
     running.start()
     await eventually(reached.is_set, "folding")
     running.stopping.set()
-    await asyncio.sleep(0.05)
+    for _ in range(20):  # turns of the loop in which the stop is noticed
+        await asyncio.sleep(0)
     go_on.set()
     assert await running.ended() is None
     found = await committed(broker.connect("after"))
