@@ -60,7 +60,7 @@ class _Structured(msgspec.Struct, frozen=True):
 _structured = msgspec.json.Decoder(_Structured)
 
 
-def encode(message: msgspec.Struct | dict[str, object]) -> bytes:
+def encode(message: msgspec.Struct | dict[str, object] | list[str]) -> bytes:
     """JSON bytes."""
     return _encode(message)
 

@@ -47,14 +47,15 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 class Applying(msgspec.Struct, frozen=True, kw_only=True):
     """An import or members item on its way through the partitions that have not yet reported it.
 
-    `superseded` are the audiences, `expired` says whether the whole, had no effect on any partition that has reported.
+    Of `audiences` audiences, `superseded` had no effect on any partition that has reported, null before the first
+    report; `expired`: the whole had none.
     """
 
     waiting: list[int]
-    audiences: list[str] = []
+    audiences: int
     entered: int = 0
     exited: int = 0
-    superseded: list[str] = []
+    superseded: list[str] | None = None
     expired: bool = True
 
 

@@ -30,7 +30,7 @@ class Catalogue:
 
     @property
     def space(self) -> Space | None:
-        return next(iter(self.spaces), None)
+        return self.spaces.oldest()
 
     def is_empty(self) -> bool:
         """Whether nothing stands in the space."""

@@ -1,6 +1,6 @@
 """Rows by id, and which of them have changed since they were last written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, Self, TypeVar
 
 R = TypeVar("R")
@@ -24,6 +24,10 @@ class Table(Generic[R]):
 
     def get(self, row_id: str) -> R | None:
         return self._rows.get(row_id)
+
+    def unordered(self) -> Iterable[R]:
+        """All rows, for what does not depend on their order."""
+        return self._rows.values()
 
     def oldest(self) -> R | None:
         """The row that was added first (or loaded first)."""

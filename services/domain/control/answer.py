@@ -96,9 +96,9 @@ def entity_data(entity: CatalogueEntity, *, deleted: bool = False) -> dict[str, 
     return data | form
 
 
-def fitted(reply: Reply, bytes_max: int) -> Reply:
-    """The reply, cut to ids, versions and codes where its compressed form would not fit into `bytes_max`."""
-    if len(packed(reply)) <= bytes_max:
+def fitted(reply: Reply, *, bytes_max: int, packed_bytes_max: int) -> Reply:
+    """The reply, cut to ids, versions and codes where it would not fit into its record or, packed, into state."""
+    if len(codec.encode(reply)) <= bytes_max and len(packed(reply)) <= packed_bytes_max:
         return reply
     return msgspec.structs.replace(
         reply,

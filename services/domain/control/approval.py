@@ -75,7 +75,11 @@ def _answer(turn: Turn, command: Command) -> tuple[Answer, Reply]:
         unknown = unknown_fields(raw, item)
         if unknown is not None:
             answer.warn(codes.UNKNOWN_FIELD, unknown, number)
-    return answer, fitted(answer.reply(turn.at, command.trace_id), turn.config.reply_bytes_max)
+    return answer, fitted(
+        answer.reply(turn.at, command.trace_id),
+        bytes_max=turn.config.reply_bytes_max,
+        packed_bytes_max=turn.config.reply_packed_bytes_max,
+    )
 
 
 def _conclude(turn: Turn, command: Command, reply: Reply, waits_for_step: int | None) -> None:

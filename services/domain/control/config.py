@@ -27,6 +27,8 @@ class ShardConfig:
     retry_delays_ms: tuple[int, ...] = (1_000, 10_000)  # after the first failed attempt, after each later one
     replies_keep_ms: int = 86_400_000  # contracts.md §3
     replies_max: int = 10_000
-    reply_bytes_max: int = 700_000  # compressed: a record of control.state takes 1 MiB, base64 adds a third
+    reply_bytes_max: int = 15 << 20  # a record of the replies takes 16 MiB
+    patch_bytes_max: int = 15 << 20  # and so does one of the membership input
+    reply_packed_bytes_max: int = 700_000  # a record of control.state takes 1 MiB, base64 adds a third
     objects_keep_ms: int = 30 * 86_400_000  # twice what SQS keeps an unread notification
     objects_max: int = 100_000

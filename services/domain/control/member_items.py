@@ -5,7 +5,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from contracts import codes
+from contracts import codec, codes
 from contracts.codes import Code
 from contracts.ids import canonical
 from contracts.instants import day_of, day_start_ms
@@ -45,6 +45,9 @@ def members_changed(turn: Turn, operation: Operation, item: MembersClear, origin
     found = _canonical(audience.id_type, sent, turn.config.membership_partitions)
     if sent and not found.distinct:
         fail(codes.IDENTIFIER_INVALID, _invalid_text(found.invalid))
+    bytes_max = turn.config.patch_bytes_max
+    if any(len(codec.encode(part)) > bytes_max for part in found.by_partition.values()):
+        fail(codes.COMMAND_TOO_LARGE, f"the identifiers of one partition exceed {bytes_max} bytes")
     step = turn.next_step()
     import_id = origin.make_id("imp")
     everywhere = operation in ("replace", "clear")
@@ -64,7 +67,7 @@ def members_changed(turn: Turn, operation: Operation, item: MembersClear, origin
         turn.state.note_base(day_start_ms(day_of(turn.at_ms)))
     record = _record(turn, operation, origin, audience, _counts(sent, found))
     turn.effects.import_record(record)
-    applying = Applying(waiting=partitions, audiences=[audience.audience_id])
+    applying = Applying(waiting=partitions, audiences=1)
     turn.state.imports.put(import_id, InFlight(space_id=turn.space_id, id=import_id, record=record, applying=applying))
     warnings: tuple[tuple[Code, str], ...] = ()
     if found.invalid:

@@ -13,9 +13,15 @@ from services.domain.control.turn import Turn
 
 
 def finished(turn: Turn, event: ReadingFinished) -> None:
-    """Every row of a reading is on the input. Of an import that has ended: nothing."""
+    """Every row of a reading is on the input. Of an import that has ended: nothing.
+
+    The newest finished reading is the one to wait for: the partitions will have it whole as surely as any other, and
+    what control keeps of an import stays bounded by one list of audiences.
+    """
     flight = _reading_flight(turn, event.import_id)
     if flight is not None:
+        others = {id_: msgspec.structs.replace(one, finished=None) for id_, one in flight.readings.items()}
+        flight = msgspec.structs.replace(flight, readings=others)
         reading = flight.readings.get(event.reading_id, Reading())
         _judge(turn, flight, event.reading_id, msgspec.structs.replace(reading, finished=event))
 
@@ -55,7 +61,7 @@ def applied(turn: Turn, result: Applied) -> None:
         audiences=before.audiences,
         entered=before.entered + result.entered,
         exited=before.exited + result.exited,
-        superseded=sorted({*before.superseded} & {*result.superseded}),
+        superseded=sorted({*result.superseded}.intersection(*_known(before))),
         expired=before.expired and result.expired,
     )
     flight = keep(turn, flight, applying=now)
@@ -108,7 +114,7 @@ def _apply(turn: Turn, flight: InFlight, event: ReadingFinished, reading: Readin
     )
     turn.effects.import_record(record)
     waiting = list(range(turn.config.membership_partitions))
-    applying = Applying(waiting=waiting, audiences=audiences, superseded=audiences)
+    applying = Applying(waiting=waiting, audiences=len(audiences))
     keep(turn, flight, record=record, retry_ms=None, deadline_ms=None, readings={}, applying=applying)
 
 
@@ -120,11 +126,15 @@ def _note_expiry(turn: Turn, flight: InFlight) -> None:
         turn.state.note_append(day_ms, flight.lookback_days)
 
 
+def _known(applying: Applying) -> tuple[list[str], ...]:
+    return () if applying.superseded is None else (applying.superseded,)
+
+
 def _complete(turn: Turn, record: Import, result: Applying) -> None:
     """Superseded where a newer full refresh stood in every audience on every partition."""
     counts = msgspec.structs.replace(record.counts, entered=result.entered, exited=result.exited)
     record = msgspec.structs.replace(record, counts=counts)
-    if result.audiences and len(result.superseded) == len(result.audiences):
+    if result.audiences and len(result.superseded or ()) == result.audiences:
         detail = "every audience of it stands newer"
         end(turn, record, "superseded", Reason(code=codes.IMPORT_SUPERSEDED.code, detail=detail))
     elif result.expired:

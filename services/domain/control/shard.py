@@ -44,20 +44,22 @@ class ControlShard:
             self._note_due(space_id)
 
     def handle(self, records: Sequence[Record], now_ms: int) -> Iterator[Out | TopicSpec]:
-        """See `Fold`. Changed catalogue entries, statuses and state are written once, after everything else."""
+        """See `Fold`. Changed catalogue entries, statuses and state are written once, after everything else.
+
+        All is decided before the first record is yielded: the transaction, which hides later records of everybody on
+        its partitions, is open only while it is written.
+        """
         effects = Effects(self._config)
         self._touched = {}
         for record in records:
             self._fold(record, effects, now_ms)
-            yield from effects.drain()
         for space_id in sorted(one for one, due_ms in self._due.items() if due_ms <= now_ms):
             self._do_due(self._turn(self._spaces[space_id], effects, now_ms))
-            yield from effects.drain()
         for space_id in self._touched:
             if space_id in self._spaces:
                 self._write_changes(self._spaces[space_id], effects, now_ms)
                 self._note_due(space_id)
-                yield from effects.drain()
+        yield from effects.drain()
 
     def due_ms(self) -> int | None:
         """See `Fold`."""
@@ -183,7 +185,9 @@ class ControlShard:
         return turn
 
     def _do_due(self, turn: Turn) -> None:
-        """Time first: whatever comes now comes after what was due before it."""
+        """Time first: whatever comes now comes after what was due before it. Nothing gets due within a batch."""
+        if self._due.get(turn.space_id, turn.now_ms + 1) > turn.now_ms:
+            return
         if turn.state.catalogue.space is not None and not turn.state.is_manual:
             settle(turn, turn.now_ms)
         imports.overdue(turn)

@@ -121,7 +121,7 @@ class SpaceState:
 
     def due_ms(self) -> int | None:
         """When something is due next by the machine's clock."""
-        due = [at for one in self.imports for at in (one.retry_ms, one.deadline_ms) if at is not None]
+        due = [at for one in self.imports.unordered() for at in (one.retry_ms, one.deadline_ms) if at is not None]
         instant = None if self.is_manual or self.catalogue.space is None else self.next_instant_ms()
         if instant is not None:
             due.append(instant)

@@ -158,8 +158,9 @@ def test_validate_only_items_see_each_other() -> None:
     assert reply.counts.applied == 2
 
 
-def test_a_reply_too_large_to_remember_keeps_ids_and_codes() -> None:
-    bench = Bench(configured=config(reply_bytes_max=3_000)).space()
+@pytest.mark.parametrize("limit", [{"reply_bytes_max": 10_000}, {"reply_packed_bytes_max": 3_000}])
+def test_a_reply_too_large_keeps_ids_and_codes(limit: dict[str, int]) -> None:
+    bench = Bench(configured=config(**limit)).space()
     items = [{"name": f"a{n}", "id_type": "kuid", "description": f"{n}" * 100} for n in range(100)]
 
     (out,) = (

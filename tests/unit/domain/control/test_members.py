@@ -6,7 +6,7 @@ from contracts import catalog, codes
 from contracts.messages.steps import PatchStep
 from contracts.partitioning import member_partition
 from contracts.records import Out
-from tests.unit.domain.control.bench import PARTITIONS, Bench, imports, replies, steps
+from tests.unit.domain.control.bench import PARTITIONS, Bench, config, imports, replies, steps
 from tests.unit.domain.control.importing import applied
 
 HASH = "AB" * 32
@@ -90,6 +90,16 @@ def test_no_valid_identifier_is_no_step(bench: Bench) -> None:
     assert [one.code for one in reply.errors] == [codes.IDENTIFIER_INVALID.code]
     assert "example" not in reply.errors[0].detail
     assert not steps(outs, partition=None)
+
+
+def test_what_would_not_fit_into_a_step_is_refused() -> None:
+    bench = Bench(configured=config(patch_bytes_max=1_000)).space()
+    bench.made("audiences.create", {"name": "a", "id_type": "kuid"})
+    small, large = ({"audience": "a", "identifiers": [f"{n}" * 9 for n in range(count)]} for count in (9, 999))
+
+    reply = bench.send("members.add", small, large, small)
+
+    assert [(one.item, one.code) for one in reply.errors] == [(1, codes.COMMAND_TOO_LARGE.code)]
 
 
 def test_an_item_is_applied_when_all_its_partitions_say_so(bench: Bench) -> None:
