@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 
 from services.tools import (
     audit_command,
+    bench_command,
     demo_command,
     play_command,
     put_command,
@@ -140,6 +141,12 @@ def tail(
 ) -> int:
     """Follows a topic in readable form until Ctrl-C."""
     return _run(tail_command.main(what, from_beginning=from_beginning, seconds=for_, as_json=json))
+
+
+@app.command
+def bench(name: str = "all", *, json: Json = False) -> int:
+    """Runs a benchmark by name, or all, on a system of its own; prints medians and spread."""
+    return _run(bench_command.main(name, as_json=json))
 
 
 def main() -> None:
