@@ -395,6 +395,20 @@ async def test_a_static_member_that_stays_away_loses_its_place(harness: LogHarne
     await first.holds(whole(topic, 0, 1))
 
 
+async def test_a_second_member_with_the_same_instance_id_ends_the_first(harness: LogHarness, log: Log) -> None:
+    topic, group = await new_topic(log, 2), unique("group")
+    first, second = Recording(), Recording()
+    member = await log.join(group, listener=first, topics=[topic], instance_id="one")
+    await first.holds(whole(topic, 0, 1))
+    await harness.connect("second").join(group, listener=second, topics=[topic], instance_id="one")
+    await second.holds(whole(topic, 0, 1))
+    with pytest.raises(Fatal, match="instance id one"):
+        await poll_until(member, sorted(whole(topic, 0, 1)), 1)
+    await log.close()
+    assert first.calls[1:] == [("revoked", whole(topic, 0, 1))]
+    assert second.calls == [("assigned", whole(topic, 0, 1))]
+
+
 async def test_what_a_listener_raises_comes_out_of_the_next_poll(log: Log) -> None:
     topic = await new_topic(log)
 

@@ -38,8 +38,13 @@ def records_of(topic: str, messages: Iterable[Any]) -> list[Record]:
     ]
 
 
-def _headers(headers: tuple[tuple[str, bytes | None], ...]) -> Headers:
-    return tuple([(name, value or b"") for name, value in headers])
+def _headers(headers: Any) -> Headers:
+    """As they are; only foreign producers write headers without value, which aiokafka has as None."""
+    for _, value in headers:
+        if value is None:
+            return tuple([(name, some or b"") for name, some in headers])
+    as_they_are: Headers = headers
+    return as_they_are
 
 
 def size_bytes(out: Out) -> int:

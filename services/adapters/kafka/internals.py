@@ -6,14 +6,18 @@ conformance suite.
 # ruff: noqa: SLF001 - reaching into aiokafka is what this module is for
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import math
+import time
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, OffsetAndMetadata, TopicPartition
-from aiokafka.errors import IllegalGenerationError, KafkaError, ProducerClosed
+from aiokafka.errors import IllegalGenerationError, ProducerClosed
+from aiokafka.protocol.group import JoinGroupRequest
 
 from services.runtime.failures import Fatal
 
-_ABANDON_SECONDS = 5.0
+_CLOSE_SECONDS = 10.0
 
 
 def fetchable(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:
@@ -41,6 +45,11 @@ def arrived(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
     return list(consumer._fetcher._records)
 
 
+def set_fetch_wait(consumer: AIOKafkaConsumer, milliseconds: int) -> None:
+    """How long the broker may keep an idle fetch; aiokafka fixes it before it knows how many partitions there are."""
+    consumer._fetcher._fetch_max_wait_ms = milliseconds
+
+
 def check_alive(consumer: AIOKafkaConsumer) -> None:
     """Raises what the background tasks have met: aiokafka does so only in a `getmany`.
 
@@ -65,18 +74,60 @@ async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, in
     )
 
 
+class Heartbeats:
+    """When the coordinator last took a heartbeat of this member."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._coordinator = consumer._coordinator
+        self._send = self._coordinator._do_heartbeat
+        self._taken_seconds = -math.inf
+        self._coordinator._do_heartbeat = self._sent
+
+    def joined(self) -> None:
+        """The coordinator has just taken the member itself."""
+        self._taken_seconds = time.monotonic()
+
+    def thrown_out_within(self, seconds: float) -> bool:
+        """Whether the coordinator knows this member no more, although it took a heartbeat so short a time ago.
+
+        Then no session has timed out: another member has come with the same instance id. aiokafka would join again,
+        and throw that one out, and so on for ever.
+        """
+        thrown_out = self._coordinator.member_id == JoinGroupRequest.UNKNOWN_MEMBER_ID
+        return thrown_out and time.monotonic() - self._taken_seconds < seconds
+
+    async def _sent(self) -> bool:
+        taken: bool = await self._send()
+        if taken:
+            self.joined()
+        return taken
+
+
 async def abandon(producer: AIOKafkaProducer) -> None:
     """Stops a producer without sending what it still holds: `stop` would, for as long as the broker is away."""
     producer._closed = True
     producer._message_accumulator.fail_all(ProducerClosed())
-    try:
-        async with asyncio.timeout(_ABANDON_SECONDS):
-            await producer._sender.close()
-    except TimeoutError:
-        pass  # the sender's last requests end with their own timeouts
-    except KafkaError:
-        pass  # what ended the sender was told to whoever sent
+    # The sender waits for its requests under way, which a broker that is away may keep for long. What they raise by
+    # now (a batch that was failed here can't be queued again) tells nobody anything.
+    await _attempt(producer._sender.close())
     await producer.client.close()
+
+
+async def stop(consumer: AIOKafkaConsumer) -> None:
+    """Stops a consumer also while the broker is away: then `stop` can end half-way, as if it had been cancelled."""
+    coordination = getattr(consumer._coordinator, "_coordination_task", None)
+    if coordination is not None and coordination.done() and not coordination.cancelled():
+        coordination.exception()  # the member has it too
+    await _attempt(consumer.stop())
+    await consumer._client.close()
+
+
+async def _attempt(call: Coroutine[Any, Any, None]) -> None:
+    """Gives it some seconds and ignores what it raises: there is nobody left who could act on it."""
+    task = asyncio.ensure_future(call)
+    await asyncio.wait((task,), timeout=_CLOSE_SECONDS)
+    if not task.cancel() and not task.cancelled():
+        task.exception()
 
 
 class _Never:

@@ -10,6 +10,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from contracts.catalog import TopicSpec
 from contracts.records import TopicPartition
+from services.adapters.kafka import internals
 from services.adapters.kafka.errors import translated
 from services.adapters.kafka.member import KafkaMember
 from services.adapters.kafka.producers import KafkaProducer, KafkaTransactionalProducer
@@ -20,7 +21,8 @@ from services.runtime.log import AssignmentListener
 
 # A fold or a lane may be busy for longer than any limit on polls: heartbeats say that we live, not polls.
 _NEVER_MS: Final = 1_000_000_000_000
-_REBALANCE_BEFORE_REQUEST_SECONDS: Final = 5.0
+# A join waits at the broker for the slowest member: it must be answered before its request times out.
+_REBALANCE_SHARE_OF_REQUEST: Final = 5 / 6
 
 
 class _Closable(Protocol):
@@ -66,9 +68,11 @@ class KafkaLog:
             with translated(f"joining {group}"):
                 await consumer.start()
         except BaseException:
-            await consumer.stop()
+            await internals.stop(consumer)
             raise
-        member = KafkaMember(self._settings, self._topics, consumer, group, listener)
+        member = KafkaMember(
+            self._settings, self._topics, consumer, group=group, instance_id=instance_id, listener=listener
+        )
         self._opened.append(member)
         # Last and without an await behind it: the listener is called only after the caller has the member.
         if pattern is not None:
@@ -125,7 +129,7 @@ class KafkaLog:
 
     def _consumer(self, group: str, instance_id: str | None, partition_bytes_max: int) -> AIOKafkaConsumer:
         session_ms = round(self._settings.session_timeout_seconds * 1000)
-        rebalance_seconds = self._settings.request_timeout_seconds - _REBALANCE_BEFORE_REQUEST_SECONDS
+        rebalance_seconds = self._settings.request_timeout_seconds * _REBALANCE_SHARE_OF_REQUEST
         return AIOKafkaConsumer(
             **self._settings.client(),
             group_id=self._settings.full(group),

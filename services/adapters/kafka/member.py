@@ -6,7 +6,7 @@ partition had (position, pauses) is forgotten. So a partition is polled only fro
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka import TopicPartition as Theirs
@@ -18,9 +18,11 @@ from services.adapters.kafka.conversion import records_of
 from services.adapters.kafka.errors import translated
 from services.adapters.kafka.settings import KafkaSettings
 from services.adapters.kafka.topics import KafkaTopics
+from services.runtime.failures import Fatal
 from services.runtime.log import AssignmentListener
 
 _NOTHING: frozenset[TopicPartition] = frozenset()
+_FETCH_WAIT_MS_MAX: Final = 500
 
 
 class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
@@ -31,19 +33,23 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
         settings: KafkaSettings,
         topics: KafkaTopics,
         consumer: AIOKafkaConsumer,
+        *,
         group: str,
+        instance_id: str | None,
         listener: AssignmentListener,
     ) -> None:
         self._settings = settings
         self._topics = topics
         self._consumer = consumer
         self._group = group
+        self._instance_id = instance_id
+        self._heartbeats = internals.Heartbeats(consumer)
         self._listener = listener
         self._arrivals = Arrivals(consumer)
         self._held = _NOTHING
         self._sought: set[Theirs] = set()
         self._one_call = asyncio.Lock()  # aiokafka's coordinator and `close` both call the listener
-        self._listener_error: BaseException | None = None
+        self._failure: BaseException | None = None
         self._closed = False
 
     async def poll(
@@ -87,25 +93,34 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
         self._closed = True
         await self._revoke()
         await self._arrivals.close()
-        await self._consumer.stop()
+        await internals.stop(self._consumer)
 
     async def on_partitions_revoked(self, revoked: Iterable[Theirs]) -> None:
         """Called by aiokafka before it joins again; heartbeats go on meanwhile."""
         del revoked  # always everything
         await self._revoke()
+        half_a_session_seconds = self._settings.session_timeout_seconds / 2
+        if self._instance_id is not None and self._heartbeats.thrown_out_within(half_a_session_seconds):
+            self._failure = Fatal(f"another member has the instance id {self._instance_id}: give each process its own")
+            self._arrivals.wake_all()
+            raise self._failure  # ends aiokafka's coordination: it must not join again
 
     async def on_partitions_assigned(self, assigned: Iterable[Theirs]) -> None:
         """Called by aiokafka with the whole new assignment."""
         async with self._one_call:
             if self._closed:
                 return
+            self._heartbeats.joined()
             self._held = frozenset(map(self._settings.ours, assigned))
+            # Each fetch names every partition: with a thousand of them, ten a second would cost a quarter of a core.
+            wait_ms = max(self._settings.fetch_wait_ms, min(len(self._held), _FETCH_WAIT_MS_MAX))
+            internals.set_fetch_wait(self._consumer, wait_ms)
             await self._tell(self._listener.on_assigned, self._held)
 
     async def _take(self, wanted: frozenset[Theirs], records_max: int) -> list[Record]:
         """What has arrived. Nothing in here waits, so nothing taken can be lost to a cancellation."""
-        if self._listener_error is not None:
-            raise self._listener_error
+        if self._failure is not None:
+            raise self._failure
         with translated(f"polling for {self._group}"):
             internals.check_alive(self._consumer)
             ready = internals.fetchable(self._consumer, wanted & self._sought)
@@ -134,5 +149,5 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
         call = asyncio.ensure_future(callback(partitions))
         await asyncio.wait((call,))
         if not call.cancelled():
-            self._listener_error = self._listener_error or call.exception()
+            self._failure = self._failure or call.exception()
         self._arrivals.wake_all()

@@ -7,10 +7,10 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaTimeoutError
 
 from contracts.records import Record, TopicPartition
+from services.adapters.kafka import internals
 from services.adapters.kafka.arrivals import Arrivals
 from services.adapters.kafka.conversion import records_of
 from services.adapters.kafka.errors import translated
-from services.adapters.kafka.internals import check_alive
 from services.adapters.kafka.settings import KafkaSettings
 
 
@@ -43,7 +43,7 @@ class KafkaReader:
                 if not await consumer.seek_to_beginning():
                     raise KafkaTimeoutError(f"no answer where {', '.join(map(str, partitions))} begin")  # noqa: TRY301 - as aiokafka would
         except BaseException:
-            await consumer.stop()
+            await internals.stop(consumer)
             raise
         return cls(settings, consumer, partitions)
 
@@ -53,7 +53,7 @@ class KafkaReader:
         before = await self._positions()
         while True:
             with translated("reading"):
-                check_alive(self._consumer)
+                internals.check_alive(self._consumer)
                 found = await self._consumer.getmany(max_records=records_max)
             left_seconds = deadline - loop.time()
             if found or left_seconds <= 0 or await self._positions() != before:
@@ -74,7 +74,7 @@ class KafkaReader:
 
     async def close(self) -> None:
         await self._arrivals.close()
-        await self._consumer.stop()
+        await internals.stop(self._consumer)
 
     async def _positions(self) -> list[int]:
         """Positions are all known here: no wait."""

@@ -18,6 +18,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 
 from contracts.catalog import TopicSpec
 from contracts.records import TopicPartition
+from services.adapters.kafka import internals
 from services.adapters.kafka.errors import translated
 from services.adapters.kafka.settings import KafkaSettings
 from services.adapters.topic_form import MESSAGE_BYTES, topic_differences, topic_settings
@@ -216,6 +217,6 @@ class KafkaTopics:
 
     async def _consumer(self, isolation: str) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(**self._settings.client(), isolation_level=isolation)
-        self._closing.append(consumer.stop)
+        self._closing.append(partial(internals.stop, consumer))
         await consumer.start()
         return consumer

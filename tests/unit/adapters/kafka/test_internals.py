@@ -1,8 +1,12 @@
 """The private parts of aiokafka that `internals.py` uses exist in the installed version; what they do is held elsewhere."""
 
+import inspect
 from importlib.metadata import version
 
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import ProducerClosed
 
 from services.adapters.kafka import internals
@@ -12,6 +16,33 @@ PARTITION = TopicPartition("topic", 0)
 
 def test_the_version_is_the_one_that_was_read() -> None:
     assert version("aiokafka").split(".")[:2] == ["0", "14"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (AIOKafkaConsumer, "_client"),
+        (AIOKafkaConsumer, "_coordinator"),
+        (AIOKafkaConsumer, "_fetcher"),
+        (AIOKafkaConsumer, "_subscription"),
+        (AIOKafkaProducer, "_closed"),
+        (AIOKafkaProducer, "_message_accumulator"),
+        (AIOKafkaProducer, "_sender"),
+        (Fetcher, "_create_fetch_waiter"),
+        (Fetcher, "_fetch_max_wait_ms"),
+        (Fetcher, "_fetch_task"),
+        (Fetcher, "_records"),
+        (GroupCoordinator, "_coordination_task"),
+        (GroupCoordinator, "_do_heartbeat"),
+        (GroupCoordinator, "check_errors"),
+        (GroupCoordinator, "commit_offsets"),
+        (GroupCoordinator, "generation"),
+        (GroupCoordinator, "member_id"),
+    ],
+)
+def test_what_we_reach_into_is_there(owner: type, name: str) -> None:
+    source = inspect.getsource(owner)
+    assert f"self.{name}" in source or f"def {name}(" in source
 
 
 async def test_a_consumer_has_what_we_use() -> None:
