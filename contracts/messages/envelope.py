@@ -43,6 +43,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 class DeadLetterHeaders(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """What usher adds to the headers of the original, all of it text; key and value are the original's bytes.
 
+    `dlq-value-bytes` is the length of the original's value where that was too long for this topic and had to be cut.
     What did not come from Kafka has its queue's URL in `dlq-topic`, "-1" in `dlq-partition`, and its message id in
     `dlq-offset`.
     """
@@ -54,6 +55,7 @@ class DeadLetterHeaders(msgspec.Struct, frozen=True, kw_only=True, rename="kebab
     dlq_offset: _NotEmpty
     dlq_service: _NotEmpty
     dlq_attempts: _Number
+    dlq_value_bytes: _Number | None = None
 
 
 class RowsHeaders(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from contracts.records import Record
 
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _ATTRIBUTE_CHARS_MAX: Final = 256
+COMMAND_BYTES_MAX: Final = (16 << 20) - 4_096  # so that it can be written once more, should it have to be forwarded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,13 @@ class Addressee:
 
 
 def read_envelope(record: Record) -> CloudEvent:
-    """The event with its space; raises `Refused`. The record's key is the space id, and an absent one is no word."""
+    """The event with its space; raises `Refused`. The record's key is the space id, and an absent one is no word.
+
+    A record may be larger than what its topic takes: the limit counts a batch as its sender compressed it.
+    """
+    heads_bytes = sum(len(name) + len(text or b"") for name, text in record.headers)
+    if len(record.value or b"") + len(record.key or b"") + heads_bytes > COMMAND_BYTES_MAX:
+        raise Refused(codes.COMMAND_TOO_LARGE, f"more than {COMMAND_BYTES_MAX} bytes with its headers")
     try:
         event = codec.read_event(record.headers, record.value)
     except codec.Unreadable as error:

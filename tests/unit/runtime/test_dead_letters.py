@@ -1,8 +1,11 @@
 """A dead letter is the original, byte for byte, and says why and whence."""
 
+import pytest
+
 from contracts import codes
-from contracts.catalog import COMMANDS, DEAD_LETTERS
+from contracts.catalog import COMMANDS, DEAD_LETTERS, topic_spec
 from contracts.records import Record
+from services.adapters.memory import MemoryBroker
 from services.runtime.dead_letters import dead_letter, dead_letter_of_message
 
 RECORD = Record(
@@ -59,3 +62,31 @@ def test_a_tombstone_can_die_too() -> None:
     record = Record(COMMANDS, 0, 0, 0, None, None, ())
     letter = dead_letter(record, codes.NOT_A_CLOUDEVENT, "no value", service="control")
     assert (letter.key, letter.value) == (None, None)
+
+
+@pytest.mark.parametrize("length", [16_000_000, (16 << 20) + 1, 40_000_000])
+async def test_what_is_too_long_is_cut_and_says_so(length: int) -> None:
+    log = MemoryBroker().connect("only")
+    await log.ensure_topic(topic_spec(DEAD_LETTERS, 1))
+    value = b"x" * length
+    record = Record(COMMANDS, 0, 0, 0, b"acme", value, (("ce_id", b"c" * 5_000),))
+
+    letter = dead_letter(record, codes.COMMAND_TOO_LARGE, "long", service="control")
+    await (await log.producer()).send([letter])
+
+    cut = dict(letter.headers).get("dlq-value-bytes")
+    assert letter.value is not None
+    if length <= 16_000_000:
+        assert (letter.value, cut) == (value, None)
+    else:
+        assert len(letter.value) > (16 << 20) - 10_000
+        assert cut == str(length).encode()
+
+
+def test_headers_that_would_fill_the_letter_are_left_out() -> None:
+    record = Record(COMMANDS, 0, 0, 0, b"acme", b"value", (("ce_id", b"c" * (16 << 20)),))
+
+    letter = dead_letter(record, codes.COMMAND_TOO_LARGE, "long", service="control")
+
+    assert letter.value == b"value"
+    assert all(name.startswith("dlq-") for name, _ in letter.headers)

@@ -99,6 +99,22 @@ def test_a_command_of_which_nothing_is_understood(
     assert (bench.catalogue, bench.state) == (before, state_before)
 
 
+@pytest.mark.parametrize(
+    ("value", "headers"), [(b"[" * (16 << 20), ()), (changed(), (("x", b"y" * (16 << 20)),))], ids=["value", "header"]
+)
+def test_a_command_larger_than_its_topic_takes(value: bytes, headers: Headers) -> None:
+    """The broker counts what the sender compressed; what it becomes must be written again in some form."""
+    bench = Bench().space()
+
+    outs = bench.handle(bench.record(catalog.COMMANDS, value, key=KEY, headers=headers))
+
+    assert [code for code, _ in letters(outs)] == [codes.COMMAND_TOO_LARGE.code]
+    assert [codes_of(reply) for reply in replies(outs)] == [[codes.COMMAND_TOO_LARGE.code]]
+    for out in outs:
+        heads = sum(len(name) + len(text) for name, text in out.headers)
+        assert len(out.value or b"") + heads < (16 << 20)
+
+
 def test_a_rejected_reply_says_which_command_it_answers() -> None:
     bench = Bench().space()
 
