@@ -357,6 +357,25 @@ async def test_a_pattern_takes_whole_names_and_topics_made_later(harness: LogHar
     assert values(await poll_until(member, [TopicPartition(later, 0)], 1)) == ["a"]
 
 
+async def test_a_member_may_commit_when_a_new_topic_of_its_pattern_revokes_it(log: Log) -> None:
+    """What a lane has delivered would be delivered again; aiokafka's own commit refuses here."""
+    family, group = unique("family"), unique("group")
+    existing = await new_topic(log, 1, name=f"{family}.a")
+    partition = TopicPartition(existing, 0)
+
+    class Committing(Recording):
+        async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
+            await member.commit({partition: 9})
+            await super().on_revoked(partitions)
+
+    listener = Committing()
+    member = await log.join(group, listener=listener, pattern=family.replace(".", r"\.") + r"\.[a-z]+")
+    await listener.holds(whole(existing, 0))
+    later = await new_topic(log, 1, name=f"{family}.b")
+    await listener.holds(whole(existing, 0) | whole(later, 0))
+    assert await log.committed(group, [partition]) == {partition: 9}
+
+
 async def test_a_pattern_may_match_nothing_yet(log: Log) -> None:
     family = unique("family")
     listener = Recording()

@@ -142,8 +142,11 @@ _ADVICE: Final = "check credentials, permissions (ACLs), settings and versions o
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Raises what aiokafka and the network raise as a failure of ours; `doing` says what was tried."""
+def translated(doing: str, about: object = None) -> Iterator[None]:
+    """Raises what aiokafka and the network raise as a failure of ours.
+
+    `doing` says what was tried, `about` on what: it is put into words only when there is a failure.
+    """
     try:
         yield
     except (
@@ -152,7 +155,12 @@ def translated(doing: str) -> Iterator[None]:
         kafka.IllegalOperation,
         OSError,
     ) as error:
-        raise failure(error, doing) from error
+        raise failure(error, _words(doing, about)) from error
+    except UnicodeDecodeError as error:
+        # aiokafka can't get past such a record, nor at its neighbours in the same batch.
+        raise Fatal(
+            f"{_words(doing, about)}: a record has a header name that is not UTF-8; move the offset past it"
+        ) from error
 
 
 def failure(error: BaseException, doing: str) -> Rejected | Unavailable | Fenced | Fatal:
@@ -171,6 +179,10 @@ def failure(error: BaseException, doing: str) -> Rejected | Unavailable | Fenced
             return Fatal(f"{words}; {_ADVICE}")
         case "unavailable":
             return Unavailable(words)
+
+
+def _words(doing: str, about: object) -> str:
+    return doing if about is None else f"{doing} {about}"
 
 
 def _told(error: BaseException) -> BaseException:

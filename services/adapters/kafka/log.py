@@ -63,6 +63,7 @@ class KafkaLog:
         partition_bytes_max: int = 1 << 20,
     ) -> KafkaMember:
         assert bool(topics) != (pattern is not None), "either topics or a pattern"
+        assert pattern is None or instance_id is None, "a static member would miss topics made while it was away"
         consumer = self._consumer(group, instance_id, partition_bytes_max)
         try:
             with translated(f"joining {group}"):

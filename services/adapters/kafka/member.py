@@ -121,7 +121,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
         """What has arrived. Nothing in here waits, so nothing taken can be lost to a cancellation."""
         if self._failure is not None:
             raise self._failure
-        with translated(f"polling for {self._group}"):
+        with translated("polling", wanted):
             internals.check_alive(self._consumer)
             ready = internals.fetchable(self._consumer, wanted & self._sought)
             if not ready:

@@ -52,7 +52,7 @@ class KafkaReader:
         deadline = loop.time() + timeout_seconds
         before = await self._positions()
         while True:
-            with translated("reading"):
+            with translated("reading", self._partitions):
                 internals.check_alive(self._consumer)
                 found = await self._consumer.getmany(max_records=records_max)
             left_seconds = deadline - loop.time()

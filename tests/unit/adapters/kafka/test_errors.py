@@ -71,6 +71,11 @@ def test_a_wrapped_error_is_judged_by_what_it_wraps() -> None:
     assert isinstance(failure(wrapped, "sending"), Fatal)
 
 
+def test_an_unreadable_header_name_stops_loudly() -> None:
+    with pytest.raises(Fatal, match="commands: a record has a header name that is not UTF-8"), translated("commands"):
+        b"\xff".decode()
+
+
 def test_what_is_not_the_brokers_passes_unchanged() -> None:
     with pytest.raises(ZeroDivisionError), translated("dividing"):
         raise ZeroDivisionError
