@@ -1,0 +1,158 @@
+"""Rebalances at the narrowest moments of a lane: between two tries, and in the middle of a commit."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import pytest
+
+from contracts.records import Out, Record, TopicPartition
+from services.adapters.memory import MemoryBroker
+from services.runtime.backoff import Backoff
+from services.runtime.failures import Unavailable
+from services.runtime.health import Health
+from services.runtime.lane import Lane
+from services.runtime.log import Log
+from tests.conformance.harness import eventually
+from tests.unit.runtime.machine import INPUT, FastClock, topics
+
+PLACE = TopicPartition(INPUT, 0)
+GROUP = "group"
+
+
+class Deciding:
+    """A member that holds the partition always, and asks a test what becomes of each commit."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._position: int | None = None
+        self.commits: list[int] = []
+        self.committing: Callable[[], None] = lambda: None
+
+    async def poll(
+        self, partitions: Iterable[TopicPartition], *, records_max: int, timeout_seconds: float
+    ) -> list[Record]:
+        reader = await self._log.reader([PLACE])
+        assert self._position is not None, "nobody may poll from an undefined position"
+        reader.seek(PLACE, self._position)
+        records = await reader.read(timeout_seconds=timeout_seconds, records_max=records_max)
+        if records:
+            self._position = records[-1].offset + 1
+        return records
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self._position = offset
+
+    async def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        raise NotImplementedError
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self.committing()
+        self.commits.append(offsets[PLACE])
+        await others_commit(self._log, offsets[PLACE])
+
+    def assigned(self) -> frozenset[TopicPartition]:
+        return frozenset({PLACE})
+
+    async def close(self) -> None: ...
+
+
+class Receiver:
+    def __init__(self) -> None:
+        self.handled: list[int] = []
+        self.handling: Callable[[], None] = lambda: None
+
+    async def assigned(self, partition: TopicPartition) -> None: ...
+
+    async def handle(self, partition: TopicPartition, records: Sequence[Record]) -> None:
+        self.handling()
+        self.handled += [record.offset for record in records]
+
+    async def revoked(self, partition: TopicPartition) -> None: ...
+
+
+async def others_commit(log: Log, offset: int) -> None:
+    producer = await log.transactional_producer("offsets", timeout_seconds=10)
+    await producer.begin()
+    await producer.commit({PLACE: offset}, GROUP)
+
+
+@pytest.fixture
+async def log() -> Log:
+    made = MemoryBroker(clock=FastClock()).connect("lane")
+    await topics(made, INPUT)
+    producer = await made.producer()
+    await producer.send([Out(INPUT, None, b"x", (), 0) for _ in range(10)])
+    return made
+
+
+def lane(log: Log, receiver: Receiver) -> Lane:
+    clock = FastClock()
+    return Lane(
+        PLACE,
+        GROUP,
+        receiver,
+        log,
+        clock=clock,
+        pulse=Health(clock).pulse("lane", allowed_seconds=60),
+        backoff=Backoff(base_seconds=1.0, cap_seconds=1.0, random=lambda: 1.0),
+        records_max=5,
+    )
+
+
+async def test_what_another_owner_did_between_two_tries_is_not_tried_again(log: Log) -> None:
+    receiver, member = Receiver(), Deciding(log)
+    tested = lane(log, receiver)
+    moved: list[asyncio.Task[None]] = []
+
+    def fail_once() -> None:
+        if not moved:
+            moved.append(asyncio.ensure_future(others_commit(log, 7)))
+            tested.suspend()
+            tested.resume()
+            raise Unavailable("not now")
+
+    receiver.handling = fail_once
+    task = asyncio.create_task(tested.run(member))
+    await eventually(lambda: member.commits[-1:] == [10], "the rest is committed")
+    tested.end()
+    await task
+    assert receiver.handled == [7, 8, 9]
+
+
+async def test_a_commit_is_not_tried_again_in_another_tenure(log: Log) -> None:
+    """It could set the offset back behind what another owner has committed in between."""
+    receiver, member = Receiver(), Deciding(log)
+    tested = lane(log, receiver)
+    moved: list[asyncio.Task[None]] = []
+
+    def fail_once() -> None:
+        if not moved:
+            moved.append(asyncio.ensure_future(others_commit(log, 9)))
+            tested.suspend()
+            tested.resume()
+            raise Unavailable("not now")
+
+    member.committing = fail_once
+    task = asyncio.create_task(tested.run(member))
+    await eventually(lambda: member.commits[-1:] == [10], "the rest is committed")
+    tested.end()
+    await task
+    assert member.commits == [10]
+    assert receiver.handled == [0, 1, 2, 3, 4, 9]
+
+
+async def test_a_commit_that_fails_for_now_does_not_undo_what_was_handled(log: Log) -> None:
+    receiver, member = Receiver(), Deciding(log)
+    tested = lane(log, receiver)
+    failures = iter([True, True, False, False])
+
+    def fail_twice() -> None:
+        if next(failures):
+            raise Unavailable("not now")
+
+    member.committing = fail_twice
+    task = asyncio.create_task(tested.run(member))
+    await eventually(lambda: member.commits == [5, 10], "all is committed")
+    tested.end()
+    await task
+    assert receiver.handled == list(range(10)), "each once"
