@@ -12,7 +12,7 @@ from services.runtime.settings import Settings
 
 async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> None:
     """Folds the partitions of the membership input that the group gives us, until `stopping`."""
-    async with open_kafka(settings, client_id="usher-membership") as log, open_http(settings, health):
+    async with open_kafka(settings, client_id="membership") as log, open_http(settings, health):
         await run_folds(
             log,
             MembershipService(log),

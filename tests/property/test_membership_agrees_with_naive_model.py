@@ -11,6 +11,9 @@ from contracts.records import Out
 from services.domain.membership.audiences import composition
 from tests.property.membership_histories import histories, played
 
+# Shrinking a failure takes up to five minutes; without it the failure says little.
+pytestmark = pytest.mark.timeout(400)
+
 
 @settings(max_examples=100, deadline=None)
 @given(histories)
