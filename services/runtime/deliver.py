@@ -1,7 +1,7 @@
 """The Deliver loop: at least once, one task a partition, commits the highest finished offset (architecture.md §3).
 
 Owns what a delivering service must offer, and which partitions have a task here. What such a task does stands in
-`lane`; joining and leaving in `group`.
+`loops.lane`; joining and leaving in `loops.group`.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from contracts.records import Record, TopicPartition
 from services.runtime.backoff import SYSTEM_RANDOM, Backoff, Random
 from services.runtime.clock import Clock
 from services.runtime.deadline import Deadline
-from services.runtime.group import REVOKE_SECONDS, Worker, stay_in_group
 from services.runtime.health import Gate, Health
-from services.runtime.lane import Lane
 from services.runtime.log import GroupMember, Log
-from services.runtime.loop_events import DELIVER_LANES
+from services.runtime.loops.events import DELIVER_LANES
+from services.runtime.loops.group import REVOKE_SECONDS, Worker, stay_in_group
+from services.runtime.loops.lane import Lane
 
 SUSPENDED_SECONDS_MAX: Final = 60.0  # six sessions: a rebalance that takes longer is none that we take part in
 

@@ -1,7 +1,7 @@
 """The Fold loop: poll → fold → transaction, one shard at a time (architecture.md §3).
 
 Owns what a folded service must offer, and which shards run here: shard n runs while partition n of every topic is
-assigned to us. What a shard does, step by step and why, stands in `shard`; joining and leaving in `group`.
+assigned to us. What a shard does, step by step and why, stands in `loops.shard`; joining and leaving in `loops.group`.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from services.runtime.backoff import SYSTEM_RANDOM, Backoff, Random
 from services.runtime.clock import Clock
 from services.runtime.deadline import Deadline
 from services.runtime.failures import Fatal, Fenced
-from services.runtime.group import LEAVE_GRACE_SECONDS, REVOKE_SECONDS, Worker, stay_in_group
 from services.runtime.health import Gate, Health
 from services.runtime.log import GroupMember, Log
-from services.runtime.loop_events import FOLD_SHARDS, ShardFenced
-from services.runtime.shard import Shard
+from services.runtime.loops.events import FOLD_SHARDS, ShardFenced
+from services.runtime.loops.group import LEAVE_GRACE_SECONDS, REVOKE_SECONDS, Worker, stay_in_group
+from services.runtime.loops.shard import Shard
 
 T = TypeVar("T")
 

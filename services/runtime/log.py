@@ -165,7 +165,8 @@ class Log(Protocol):
     ) -> Awaitable[GroupMember]:
         """Joins by topic names or by a regular expression over whole (unprefixed) names, not both.
 
-        With a pattern, topics made later join by themselves. `instance_id` makes a static member.
+        With a pattern, topics made later join by themselves. `instance_id` makes a static member, and goes with topic
+        names only: a static member that comes back gets what it had, and never a topic made while it was away.
         """
         ...
 

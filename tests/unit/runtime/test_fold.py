@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 from contracts.catalog import TopicSpec
 from contracts.records import Out, Record, TopicPartition
 from services.adapters.memory import MemoryBroker
-from services.runtime.drain import CHUNK_OUTS
 from services.runtime.failures import Fatal, OffsetLost, Unavailable
 from services.runtime.fold import Fold
 from services.runtime.log import Log
+from services.runtime.loops.drain import CHUNK_OUTS
 from tests.conformance.harness import eventually
 from tests.unit.runtime.machine import (
     INPUT,

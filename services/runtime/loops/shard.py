@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from contracts.records import Record, TopicPartition
 from services.runtime.backoff import Backoff
 from services.runtime.clock import Clock
-from services.runtime.drain import Chunk, Drain
 from services.runtime.failures import Fenced, Unavailable
 from services.runtime.health import Health
 from services.runtime.log import GroupMember, Log, TransactionalProducer
-from services.runtime.loop_events import (
+from services.runtime.loops.drain import Chunk, Drain
+from services.runtime.loops.events import (
     FOLD_OUTS,
     FOLD_RECORDS,
     FOLD_SECONDS,
@@ -200,6 +200,7 @@ class Shard:
         """
         self.folding = asyncio.ensure_future(self._offload(drain.next_chunk))
         chunk = await asyncio.shield(self.folding)
+        self.folding = None
         if self.abandon.is_set():
             raise _Left
         return chunk

@@ -15,7 +15,7 @@ from services.runtime.clock import Clock
 from services.runtime.failures import Unavailable
 from services.runtime.health import Pulse
 from services.runtime.log import GroupMember, Log
-from services.runtime.loop_events import (
+from services.runtime.loops.events import (
     DELIVER_RECORDS,
     DELIVER_SECONDS,
     DeliveryRestarted,

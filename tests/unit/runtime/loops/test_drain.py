@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from contracts.catalog import TopicSpec
 from contracts.records import Out, Record
-from services.runtime.drain import CHUNK_BYTES, CHUNK_OUTS, Chunk, Drain
+from services.runtime.loops.drain import CHUNK_BYTES, CHUNK_OUTS, Chunk, Drain
 
 SPEC = TopicSpec(name="t", partitions=1, cleanup="delete", retention_ms=-1, max_message_bytes=1)
 

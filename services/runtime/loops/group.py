@@ -11,7 +11,7 @@ from services.runtime.backoff import Backoff
 from services.runtime.clock import Clock
 from services.runtime.failures import Fatal, Stop, Unavailable
 from services.runtime.log import AssignmentListener, GroupMember
-from services.runtime.loop_events import GroupLeft, JoinFailed
+from services.runtime.loops.events import GroupLeft, JoinFailed
 from services.runtime.waiting import unless
 
 REVOKE_SECONDS: Final = 6.0  # all that a revoke may take: the group's rebalance waits 10 s for each of its members

@@ -10,8 +10,8 @@ from services.adapters.memory import MemoryBroker
 from services.runtime.backoff import Backoff
 from services.runtime.failures import Unavailable
 from services.runtime.health import Health
-from services.runtime.lane import Lane
 from services.runtime.log import Log
+from services.runtime.loops.lane import Lane
 from tests.conformance.harness import eventually
 from tests.unit.runtime.machine import INPUT, FastClock, topics
 

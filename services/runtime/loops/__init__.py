@@ -1,0 +1,1 @@
+"""The insides of the two loops: what stands in `fold` and `deliver` is for services, what stands here is for them."""
