@@ -82,7 +82,6 @@ async def activate(
         records_max=RECORDS_MAX,
         partition_bytes_max=PARTITION_BYTES_MAX,
         handle_seconds_max=HANDLE_SECONDS_MAX,
-        instance_id=settings.instance_id,
     )
     folds = run_folds(log, router, clock=clock, health=health, stopping=stopping, instance_id=settings.instance_id)
     drained = asyncio.Event()

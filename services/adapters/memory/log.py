@@ -96,6 +96,7 @@ class MemoryLog:
         partition_bytes_max: int = 1 << 20,
     ) -> MemoryMember:
         assert bool(topics) != (pattern is not None), "either topics or a pattern"
+        assert pattern is None or instance_id is None, "a static member would miss topics made while it was away"
         assert partition_bytes_max > 0, partition_bytes_max  # memory holds everything: no other use
         await self._cluster.turn(self._client, "ask")
         coordinator = self._groups.setdefault(group, Group(self._cluster))
