@@ -16,7 +16,6 @@ _AWS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 # One broker and two cores: what a stack on a laptop means where its file and the environment say nothing else.
 _LOCAL: Final = {
-    "topic_replication_factor": "1",
     "topic_partitions_control": "2",
     "topic_partitions_membership": "4",
     "topic_partitions_intake": "2",

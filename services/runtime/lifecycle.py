@@ -6,6 +6,7 @@ loops until `stopping` is set. Exit codes: 0 stopped as asked, 1 `Fatal` or a bu
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -86,6 +87,7 @@ def run_service(name: str, main: Main, *, requires: Sequence[str] = ()) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     configure_logs(name, settings.log_level)
+    _calm_collector()
     ServiceStarted(settings=settings.model_dump(mode="json", exclude_defaults=True)).emit()
     for variable in unknown_variables():
         VariableUnknown(name=variable).emit()
@@ -148,6 +150,12 @@ async def _turn(health: Health, clock: SystemClock) -> None:
     while True:
         health.turned()
         await clock.sleep(_TURN_SECONDS)
+
+
+def _calm_collector() -> None:
+    """Records are many, short-lived and in no cycles: at its defaults the collector takes half the time of a read."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def _heed_signals(stopping: asyncio.Event, health: Health) -> None:

@@ -53,7 +53,9 @@ class Settings(BaseModel):
     topic_prefix: str = Field(
         default="usher", pattern=r"^[a-zA-Z0-9_-]{1,64}$", description="stands before each topic's name"
     )
-    topic_replication_factor: int = Field(default=3, ge=1, le=100)
+    topic_replication_factor: int | None = Field(
+        default=None, ge=1, le=100, description="absent = 3, or the number of brokers where there are fewer"
+    )
     topic_partitions_control: Partitions = 8
     topic_partitions_membership: Partitions = 16
     topic_partitions_intake: Partitions = 8

@@ -21,7 +21,7 @@ class KafkaSettings:
     bootstrap_servers: str
     client_id: str = "usher"
     prefix: str = "usher"
-    replication_factor: int = 3
+    replication_factor: int | None = None  # None: 3, or the number of brokers where there are fewer
     security_protocol: str = "PLAINTEXT"
     sasl_mechanism: str = "SCRAM-SHA-512"
     sasl_username: str | None = None

@@ -26,6 +26,7 @@ from services.runtime.failures import Unavailable
 
 _WRITABLE_WITHIN_SECONDS: Final = 30.0
 _RETRY_SECONDS: Final = 0.05
+_REPLICAS: Final = 3  # what survives the loss of one broker while another is being replaced
 
 
 class KafkaTopics:
@@ -170,7 +171,7 @@ class KafkaTopics:
         topic = NewTopic(
             self._settings.full(spec.name),
             spec.partitions,
-            self._settings.replication_factor,
+            self._settings.replication_factor or await self._replicas(),
             topic_configs=topic_settings(spec),
         )
         admin: AIOKafkaAdminClient = await self._made("admin", self._admin)
@@ -179,6 +180,10 @@ class KafkaTopics:
             for _, error_code, *words in answer.topic_errors:
                 if error_code not in {kafka.NoError.errno, kafka.TopicAlreadyExistsError.errno}:
                     raise kafka.for_code(error_code)(*words)
+
+    async def _replicas(self) -> int:
+        client: AIOKafkaClient = await self._made("group offsets", self._client)
+        return min(_REPLICAS, len(client.cluster.brokers()))
 
     async def _topic_settings(self, name: str) -> dict[str, str]:
         admin: AIOKafkaAdminClient = await self._made("admin", self._admin)
