@@ -48,8 +48,14 @@ class Group:
         self._task: asyncio.Task[None] | None = None
 
     def holds(self, member: Seat) -> bool:
-        """Whether the member is in the group: neither expired nor replaced by one with its instance id."""
+        """Whether the member is in the group: neither expired nor displaced."""
         return member in self._members
+
+    def is_displaced(self, member: Seat) -> bool:
+        """Whether another member has its instance id now: then it may not come back."""
+        return member.instance_id is not None and any(
+            other is not member and other.instance_id == member.instance_id for other in self._members
+        )
 
     def join(self, member: Seat) -> None:
         """A static member takes the place of the one before it, without a rebalance (KIP-345)."""

@@ -96,10 +96,14 @@ class MemoryMember:
         self._group.expire(self)
 
     async def heartbeat(self) -> None:
-        """Learns whether it was expired: then it gives up what it believed to hold and joins again."""
+        """Learns whether it was expired: then it gives up what it believed to hold and joins again.
+
+        A displaced one learns that from its next poll.
+        """
         if not self._group.holds(self):
             await self.revoke()
-            self._group.join(self)
+            if self.present and not self._group.is_displaced(self):
+                self._group.join(self)
 
     async def revoke(self) -> None:
         async with self._one_call:
@@ -133,7 +137,7 @@ class MemoryMember:
         self._cluster.check_alive(self._client)
         if self._listener_error is not None:
             raise self._listener_error
-        if self.instance_id is not None and self.present and not self._group.holds(self):
+        if self.present and self._group.is_displaced(self):
             raise Fatal(f"another member has the instance id {self.instance_id}: give each process its own")
 
     def _take(self, wanted: list[TopicPartition], records_max: int) -> list[Record]:
