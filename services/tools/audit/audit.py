@@ -156,7 +156,7 @@ class Audit:
             self._code(str(problem.get("code")), f"reply to {correlation}")
         reused = any(problem.get("code") == codes.IDEMPOTENCY_KEY_REUSED.code for problem in _problems(reply))
         if not reused:
-            self._replies[space, correlation].add(record.value or b"")
+            self._replies[space, correlation].add(_content(reply, record.value or b""))
 
     def _dead_letter(self, record: Record) -> None:
         at = f"{record.topic}/{record.partition}@{record.offset}"
@@ -166,6 +166,13 @@ class Audit:
 
     def _code(self, code: str, at: str) -> None:
         self.report.hold("code-declared", f"{at}: {code!r}", held=code in codes.ALL)
+
+
+def _content(reply: dict[str, object], value: bytes) -> bytes:
+    """What a repeat must say again. Of a rejected command nothing is remembered: it is refused anew, at another time."""
+    if reply.get("status") != "rejected":
+        return value
+    return " ".join(str(problem.get("code")) for problem in _problems(reply)).encode()
 
 
 def _problems(reply: dict[str, object]) -> list[dict[str, object]]:
