@@ -56,7 +56,7 @@ often = [
     st.tuples(st.just("read"), index, rows, flavours),
     st.tuples(st.just("read"), index, rows, st.just("whole")),
     st.tuples(st.just("apply"), index),
-    st.tuples(st.just("upload"), orders, rows),
+    st.tuples(st.just("upload"), orders, rows, st.lists(st.tuples(patches, index, somebody), max_size=3)),
     st.tuples(st.just("patch"), patches, index, somebody),
     st.tuples(st.just("tick"), st.integers(0, 3)),
 ]
@@ -195,14 +195,18 @@ class Histories:
         self.lists[name].events.append(Patch(self.world.step, known_as, set(told), self.newest, day))
         return [result for result in self.world.results[done:] if isinstance(result, Applied)]
 
-    def upload(self, order: Order, named: list[tuple[str, int]]) -> list[Applied]:
-        """An import that nothing comes in between of."""
+    def upload(self, order: Order, named: list[tuple[str, int]], commands: list[tuple[Any, ...]]) -> None:
+        """The life of an import, with commands while it is being read."""
         self.open(order)
-        return self._read_and_apply([*self.imports][-1], named)
-
-    def _read_and_apply(self, import_id: str, named: list[tuple[str, int]]) -> list[Applied]:
+        import_id = [*self.imports][-1]
+        for command in commands:
+            self.play(("patch", *command))
         self._read(import_id, named, "whole")
-        return self._apply(import_id, 0) if self.imports[import_id].whole else []
+        if self.imports[import_id].whole:
+            self.play(("apply_one", import_id))
+
+    def apply_one(self, import_id: str) -> list[Applied]:
+        return self._apply(import_id, 0)
 
     def open(self, order: Order) -> None:
         mode, lookback, late, (time, key, sequencer) = order

@@ -1,29 +1,10 @@
 """The rules of engine.md §1, each as facts: what a day's files and commands leave in list audiences."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import pytest
 
-from contracts.messages.results import Applied, ReadingBroken, Staged
-from services.domain.membership.broken_log import BrokenLog
-from tests.unit.domain.membership.world import DAY_MS, Mode, Rows, World, day_ms
-
-
-def ids(first: int, last: int) -> list[str]:
-    return [f"u{number:06d}" for number in range(first, last + 1)]
-
-
-def rows(audience: str, identifiers: Sequence[str]) -> list[tuple[str, str]]:
-    return [(identifier, audience) for identifier in identifiers]
-
-
-@pytest.fixture
-def world() -> World:
-    made = World()
-    made.define("a")
-    made.define("b")
-    return made
+from tests.unit.domain.membership.world import DAY_MS, Mode, World, day_ms, ids, rows
 
 
 class File(NamedTuple):
@@ -143,6 +124,8 @@ LATE = [
     Late("replace", 5, 12, "k", "0a00", "imp_z", False, {U2}),
     Late("replace", 5, 12, "k", "0a0001", "imp_a", False, {U2}),
     Late("replace", 5, 12, "k", "0A", "imp_a", True, {U1}),
+    Late("replace", 5, 12, "k", "0a", "imp_a", True, {U1}),
+    Late("replace", 5, 12, "k", "0A00", "imp_a", True, {U1}),
     Late("remove", 4, 0, "k", "00", "imp_a", False, {U1}),
 ]
 
@@ -244,63 +227,6 @@ def test_what_was_opened_before_a_clear_is_undone_and_what_is_older_stays_supers
     assert world.size("a") == 0
 
 
-class Meanwhile(NamedTuple):
-    """Commands on `a` (base {u1}) while an import with rows {u1, u2} is being read, and who is in at the end."""
-
-    mode: Mode
-    commands: list[tuple[str, str]]
-    members: set[str]
-
-
-U3 = ids(3, 3)[0]
-MEANWHILE = [
-    Meanwhile("replace", [], {U1, U2}),
-    Meanwhile("replace", [("remove", U2)], {U1}),
-    Meanwhile("replace", [("add", U3)], {U1, U2, U3}),
-    Meanwhile("replace", [("add", U3), ("remove", U3)], {U1, U2}),
-    Meanwhile("replace", [("remove", U1), ("add", U1)], {U1, U2}),
-    Meanwhile("replace", [("add", U3), ("remove", U3), ("add", U3)], {U1, U2, U3}),
-    Meanwhile("append", [("remove", U2)], {U1}),
-    Meanwhile("append", [("remove", U1)], {U2}),
-    Meanwhile("append", [("remove", U1), ("add", U1)], {U1, U2}),
-    Meanwhile("remove", [("add", U2)], {U2}),
-    Meanwhile("remove", [("add", U1), ("add", U3)], {U1, U3}),
-    Meanwhile("remove", [("add", U1), ("remove", U1)], set()),
-]
-
-
-@pytest.mark.parametrize("case", MEANWHILE, ids=str)
-def test_a_command_sent_while_a_file_is_read_is_not_undone_by_it(world: World, case: Meanwhile) -> None:
-    world.patch("a", "replace", [U1])
-    lookback = 10 if case.mode == "append" else None
-    world.open("imp_1", case.mode, on_day=2, lookback_days=lookback)
-    for operation, identifier in case.commands:
-        world.patch("a", "add" if operation == "add" else "remove", [identifier])
-    world.read("imp_1", "r", rows("a", [U1, U2]))
-    world.apply("imp_1", "r", ["a"])
-    assert world.members["a"] == case.members
-
-
-def test_an_older_command_is_not_laid_over_a_newer_file(world: World) -> None:
-    """The command came before the second file was opened: the second file wins, also after the first is applied."""
-    world.open("imp_1", "append", on_day=1, lookback_days=10)
-    world.patch("a", "remove", [U1])
-    world.upload("imp_2", "append", rows("a", [U1]), on_day=2, lookback_days=10)
-    world.read("imp_1", "r", rows("a", [U1, U2]))
-    world.apply("imp_1", "r", ["a"])
-    assert world.members["a"] == {U1, U2}
-    world.tick(12)
-    assert world.size("a") == 0
-
-
-def test_an_opt_out_file_counts_as_later_than_files_opened_before_it(world: World) -> None:
-    world.open("imp_1", "append", on_day=1, lookback_days=10)
-    world.upload("imp_o", "remove", rows("a", [U1]), on_day=1)
-    world.read("imp_1", "r", rows("a", [U1, U2]))
-    world.apply("imp_1", "r", ["a"])
-    assert world.members["a"] == {U2}
-
-
 def test_an_append_that_has_already_left_does_nothing_and_says_so(world: World) -> None:
     """Rule 10: and its base doesn't begin to age."""
     world.upload("imp_f", "replace", rows("a", [U1]), on_day=1)
@@ -375,74 +301,3 @@ def test_the_longest_identifiers_fit_a_record() -> None:
     world.patch("a", "add", [f"{number:04d}" + '"\\' * 126 for number in range(1_000)])
     (out,) = [out for out in world.outs[0] if b"entered" in (out.value or b"") and b"members" in (out.value or b"")][:1]
     assert len(out.value or b"") < 1 << 20
-
-
-# Readings.
-
-
-def staged(results: Sequence[object]) -> list[tuple[int, int]]:
-    return [(result.rows, result.distinct) for result in results if isinstance(result, Staged)]
-
-
-def broken(results: Sequence[object]) -> int:
-    return sum(isinstance(result, ReadingBroken) for result in results)
-
-
-NAMED: Rows = [(identifier, "a") for identifier in ids(1, 40)]
-
-
-def test_rows_and_distinct_are_counted(world: World) -> None:
-    world.open("imp_1", "replace", on_day=1)
-    counted = staged(world.read("imp_1", "r", [*NAMED, *NAMED, *rows("b", ids(1, 1))]))
-    assert (sum(pair[0] for pair in counted), sum(pair[1] for pair in counted)) == (81, 41)
-
-
-def test_a_reading_is_whole_only_if_seal_and_rows_agree(world: World) -> None:
-    world.open("imp_1", "replace", on_day=1)
-    everywhere = world.partitions
-    assert broken(world.read("imp_1", "more", NAMED, rows_more=1)) == everywhere
-    assert broken(world.read("imp_1", "gap", NAMED, lost=0)) == everywhere
-    assert broken(world.read("imp_1", "late gap", NAMED, lost=2)) == everywhere
-    assert broken(world.read("imp_1", "garbled", NAMED, garbled=1)) == everywhere
-    assert world.read("imp_1", "unsealed", NAMED, sealed=False) == []
-    assert len(staged(world.read("imp_1", "doubled", NAMED, doubled=True))) == everywhere
-    assert world.read("imp_1", "doubled", NAMED) == []  # its seal a second time
-    world.apply("imp_1", "doubled", ["a"])
-    assert world.members["a"] == set(ids(1, 40))
-
-
-def test_readings_of_one_import_are_never_mixed(world: World) -> None:
-    world.open("imp_1", "replace", on_day=1)
-    world.read("imp_1", "r1", rows("a", ids(1, 9)), sealed=False)
-    world.read("imp_1", "r2", rows("a", ids(5, 12)))
-    world.read("imp_1", "r1", rows("a", ids(1, 9)))
-    world.apply("imp_1", "r2", ["a"])
-    assert world.members["a"] == set(ids(5, 12))
-    assert world.read("imp_1", "r3", NAMED) == []
-
-
-def test_an_aborted_import_is_forgotten(world: World) -> None:
-    world.open("imp_1", "replace", on_day=1)
-    world.read("imp_1", "r", NAMED)
-    world.abort("imp_1")
-    assert world.read("imp_1", "r2", NAMED) == []
-    with pytest.raises(BrokenLog, match="imp_1"):
-        world.apply("imp_1", "r", ["a"])
-
-
-def test_identifiers_of_all_forms() -> None:
-    world = World()
-    world.define("a")
-    mixed = [*ids(1, 3), "0123abcd-0000-4000-8000-00000000000f", "0f" * 16, "0f" * 20, "0f" * 32, "ünïcode"]
-    world.upload("imp_1", "replace", rows("a", mixed), on_day=1)
-    assert world.members["a"] == set(mixed)
-    world.patch("a", "remove", mixed[2:])
-    assert world.members["a"] == set(mixed[:2])
-
-
-def test_applied_names_its_place(world: World) -> None:
-    applied = world.upload("imp_1", "replace", rows("a", [U1]), on_day=1)
-    assert [(one.partition, one.partitions, one.step) for one in applied] == [
-        (partition, world.partitions, world.step) for partition in range(world.partitions)
-    ]
-    assert all(isinstance(one, Applied) for one in applied)

@@ -15,14 +15,6 @@ from tests.unit.domain.membership.world import World, day_ms, headers_of, rows_h
 IDS = [f"u{number:06d}" for number in range(1, 31)]
 
 
-@pytest.fixture
-def world() -> World:
-    made = World()
-    for audience in ("a", "b", "c"):
-        made.define(audience)
-    return made
-
-
 COMPOSED: list[tuple[str | dict[str, Any], list[int]]] = [
     ("a", [0, 1, 2]),
     ({"and": ["a", "b"]}, [2]),

@@ -55,6 +55,16 @@ def day_ms(number: int) -> int:
     return start + (number - 1) * DAY_MS
 
 
+def ids(first: int, last: int) -> list[str]:
+    """Identities u000001, u000002, …"""
+    return [f"u{number:06d}" for number in range(first, last + 1)]
+
+
+def rows(audience: str, identifiers: Sequence[str]) -> list[tuple[str, str]]:
+    """Rows of one audience."""
+    return [(identifier, audience) for identifier in identifiers]
+
+
 def expression(form: str | dict[str, Any]) -> Expression:
     """`"a"`, `{"and": [...]}`, `{"or": [...]}`, `{"not": ...}`."""
     if isinstance(form, str):
