@@ -96,9 +96,12 @@ class _CheckingResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
-        )
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(
+                self._threads, lambda: socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+            )
+        except UnicodeError:
+            raise Rejected(codes.DELIVERY_ADDRESS_REFUSED, "no host can have such a name") from None
         addresses = [(family, str(place[0]), int(place[1])) for family, _, _, _, place in found]
         if not self._allow_private:
             _refuse_private(host, [address for _, address, _ in addresses])

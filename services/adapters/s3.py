@@ -4,8 +4,8 @@ The version that was announced is the only one that is read: by its version id w
 If-Match of its eTag. A body that breaks is resumed by range under the same conditions.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from typing import Any, Final
 
 from botocore.exceptions import ClientError, ParamValidationError
@@ -84,10 +84,11 @@ class S3Objects:
         position = 0
         while True:
             try:
-                async for chunk in self._chunks(version, position, chunk_bytes):
-                    position += len(chunk)
-                    backoff.reset()
-                    yield chunk
+                async with aclosing(self._chunks(version, position, chunk_bytes)) as chunks:
+                    async for chunk in chunks:
+                        position += len(chunk)
+                        backoff.reset()
+                        yield chunk
             except NO_ANSWER as error:
                 if position == version.size_bytes:
                     return  # it broke behind the last byte
@@ -112,7 +113,7 @@ class S3Objects:
     async def close(self) -> None:
         """The client is closed by whoever opened it."""
 
-    async def _chunks(self, version: ObjectVersion, position: int, chunk_bytes: int) -> AsyncIterator[bytes]:
+    async def _chunks(self, version: ObjectVersion, position: int, chunk_bytes: int) -> AsyncGenerator[bytes, None]:
         """The bytes from `position` on, in full chunks; raises one of `NO_ANSWER` where the body breaks."""
         asked = _where(version.bucket, version.key, version.version_id)
         if version.etag is not None:

@@ -179,6 +179,8 @@ async def test_one_deadline_bounds_the_slowest_body(serve: Serve, allowing: Http
         "http://[::1",
         "http://93.184.216.34:99999/",
         "nonsense",
+        f"http://{'a' * 64}.example/",  # no label is so long
+        "http://a..example/",
     ],
 )
 async def test_what_the_operator_does_not_allow_is_refused(strict: HttpWeb, url: str) -> None:

@@ -1,6 +1,6 @@
 """What S3 can do to us: bodies that break, stores that refuse. The rest is in tests/conformance/test_objects.py."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
@@ -55,12 +55,13 @@ def store() -> BreakingStore:
     return BreakingStore([])
 
 
-@pytest.fixture
-async def objects(store: BreakingStore, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[S3Objects]:
+async def serving(
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[S3Objects]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     app = web.Application()
-    app.router.add_get("/{path:.*}", store.get)
+    app.router.add_get("/{path:.*}", handler)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -68,6 +69,12 @@ async def objects(store: BreakingStore, monkeypatch: pytest.MonkeyPatch) -> Asyn
     async with open_client("s3", endpoint_url=url, region="us-east-1") as client:
         yield S3Objects(client, clock=HandClock(), random=lambda: 0.0)
     await runner.cleanup()
+
+
+@pytest.fixture
+async def objects(store: BreakingStore, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[S3Objects]:
+    async for made in serving(store.get, monkeypatch):
+        yield made
 
 
 async def content(objects: S3Objects, version: ObjectVersion = VERSION) -> bytes:
@@ -159,3 +166,34 @@ def test_what_a_refusal_means(code: str, status: int, expected: Code | None) -> 
     else:
         assert isinstance(meant, Rejected)
         assert meant.code is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (403, "AccessDenied", codes.OBJECT_ACCESS_DENIED),
+        (403, "InvalidAccessKeyId", None),
+        (400, "ExpiredToken", None),
+        (400, "InvalidArgument", codes.OBJECT_GONE),
+        (400, "KeyTooLongError", codes.OBJECT_GONE),
+        (404, "NoSuchKey", codes.OBJECT_GONE),
+    ],
+)
+async def test_a_head_that_may_not_say_why_is_asked_again_as_a_get(
+    monkeypatch: pytest.MonkeyPatch, status: int, code: str, expected: Code | None
+) -> None:
+    """A HEAD has no body: wrong credentials must not look like an object that we may not read."""
+
+    async def refuse(request: web.Request) -> web.Response:
+        return web.Response(status=status, text=f"<Error><Code>{code}</Code></Error>", content_type="text/xml")
+
+    async for objects in serving(refuse, monkeypatch):
+        with pytest.raises((Rejected, Unavailable)) as caught:
+            await objects.stat("bucket", "key")
+        assert (caught.value.code if isinstance(caught.value, Rejected) else None) is expected
+
+
+async def test_a_name_that_no_bucket_can_have_is_gone(objects: S3Objects) -> None:
+    with pytest.raises(Rejected) as caught:
+        await objects.stat("no bucket/at all", "key")
+    assert caught.value.code is codes.OBJECT_GONE
