@@ -169,7 +169,7 @@ class Audit:
 
 
 def _content(reply: dict[str, object], value: bytes) -> bytes:
-    """What a repeat must say again. Of a rejected command nothing is remembered: it is refused anew, at another time."""
+    """What a repeat must say again. Nothing is remembered of a rejected command: it is refused anew, later."""
     if reply.get("status") != "rejected":
         return value
     return " ".join(str(problem.get("code")) for problem in _problems(reply)).encode()
