@@ -4,7 +4,7 @@ Used by the producers, members and readers of this package; tests and simulation
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from itertools import count
@@ -70,7 +70,7 @@ class Topic:
 
 
 class Cluster:
-    """The broker's state. Every change calls `wake`, every waiter looks again."""
+    """The broker's state. Every change calls `wake`, and whoever waits for it looks again."""
 
     def __init__(self, clock: Clock, faults: Faults) -> None:
         self.clock = clock
@@ -78,7 +78,7 @@ class Cluster:
         self.topics: dict[str, Topic] = {}
         self.committed: dict[str, dict[TopicPartition, int]] = {}
         self.owners: dict[str, Owner] = {}
-        self._waiters: dict[asyncio.Future[None], None] = {}
+        self._waiters: dict[asyncio.Future[None], Collection[TopicPartition] | None] = {}
         self._numbers = count(1)
         self._context = copy_context()  # of whoever made the broker: its tasks are no client's
 
@@ -102,8 +102,7 @@ class Cluster:
             raise Unavailable(f"{client.name} was killed")
 
     def acknowledge(self, client: Client, act: Act) -> None:
-        """Everybody sees the effect; whether the caller does is for the faults to say."""
-        self.wake()
+        """Everybody has seen the effect; whether the caller does is for the faults to say."""
         self.faults.after(client.name, act)
 
     def create(self, spec: TopicSpec) -> bool:
@@ -127,6 +126,7 @@ class Cluster:
         now_ms = self.clock.now_ms()
         for out, place in zip(outs, places, strict=True):
             place.append(out, now_ms, transaction)
+        self.wake({place.name for place in places})
 
     def fence(self, transactional_id: str) -> None:
         """Whoever held the id is fenced from here on; its open transaction is aborted."""
@@ -142,14 +142,15 @@ class Cluster:
         transaction.settle(commit=commit)
         for group, offsets in transaction.offsets.items() if commit else ():
             self.committed.setdefault(group, {}).update(offsets)
-        self.wake()
+        self.wake({partition.name for partition in transaction.partitions})
 
-    def wake(self) -> None:
-        """Lets everybody who waits look again."""
-        waiters, self._waiters = self._waiters, {}
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+    def wake(self, touched: Collection[TopicPartition] | None = None) -> None:
+        """Lets everybody look again who waits for one of these partitions, or everybody."""
+        for waiter, wanted in list(self._waiters.items()):
+            if touched is None or wanted is None or any(partition in touched for partition in wanted):
+                del self._waiters[waiter]
+                if not waiter.done():
+                    waiter.set_result(None)
 
     async def changed(self) -> None:
         """Returns after the next `wake`."""
@@ -163,9 +164,9 @@ class Cluster:
         finally:
             self._waiters.pop(waiter, None)
 
-    async def changed_within(self, seconds: float) -> None:
-        """Returns after the next `wake`, or when `seconds` of the broker's clock have passed."""
-        waiter = self._waiter()
+    async def changed_within(self, seconds: float, wanted: Collection[TopicPartition]) -> None:
+        """Returns after the next `wake` of one of these, or when `seconds` of the broker's clock have passed."""
+        waiter = self._waiter(wanted)
         sleep = asyncio.ensure_future(self.clock.sleep(seconds))
         try:
             await asyncio.wait((waiter, sleep), return_when=asyncio.FIRST_COMPLETED)
@@ -173,10 +174,10 @@ class Cluster:
             sleep.cancel()
             self._waiters.pop(waiter, None)
 
-    def _waiter(self) -> asyncio.Future[None]:
+    def _waiter(self, wanted: Collection[TopicPartition] | None = None) -> asyncio.Future[None]:
         """Registered at once: a wake between the caller's last look and its wait is not missed."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters[waiter] = None
+        self._waiters[waiter] = wanted
         return waiter
 
     def _place(self, out: Out) -> PartitionLog:

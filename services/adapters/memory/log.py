@@ -36,12 +36,12 @@ class MemoryReader:
             left_seconds = deadline - self._cluster.clock.monotonic_seconds()
             if found or left_seconds <= 0 or self._positions != before:
                 return found
-            await self._cluster.changed_within(left_seconds)
+            await self._cluster.changed_within(left_seconds, self._positions)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         assert partition in self._positions, partition
         self._positions[partition] = offset
-        self._cluster.wake()
+        self._cluster.wake((partition,))
 
     async def position(self, partition: TopicPartition) -> int:
         return self._positions[partition]
@@ -160,6 +160,7 @@ class MemoryLog:
         await self._cluster.turn(self._client, "delete")
         for partition, offset in before.items():
             self._cluster.partition(partition).delete_before(offset)
+        self._cluster.wake(before)
         self._cluster.acknowledge(self._client, "delete")
 
     async def close(self) -> None:

@@ -59,12 +59,12 @@ class MemoryMember:
             left_seconds = deadline - self._cluster.clock.monotonic_seconds()
             if found or left_seconds <= 0:
                 return found
-            await self._cluster.changed_within(left_seconds)
+            await self._cluster.changed_within(left_seconds, wanted)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         if partition in self._held:
             self._positions[partition] = offset
-            self._cluster.wake()
+            self._cluster.wake((partition,))
 
     async def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         await self._cluster.turn(self._client, "ask")
