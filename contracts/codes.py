@@ -76,6 +76,7 @@ ID_TAKEN = _declare("id-taken", "conflict", "The id is or was in use in this spa
 IDENTIFIER_INVALID = _declare("identifier-invalid", "validation", "Not an identifier of this id type", SENDER)
 ID_TYPE_MISMATCH = _declare("id-type-mismatch", "validation", "Not the id type of the audience", SENDER)
 ID_TYPE_UNKNOWN = _declare("id-type-unknown", "validation", "No such id type in this space", SENDER)
+IMPORT_NOT_HELD = _declare("import-not-held", "conflict", "No held import of this id", SENDER)
 IN_USE = _declare("in-use", "conflict", "Something still uses it", SENDER)
 LOOKBACK_REQUIRED = _declare("lookback-required", "validation", "An append feed needs lookback_days", SENDER)
 NAME_MUST_BE_UNIQUE = _declare("name-must-be-unique", "validation", "The name is in use in this space", SENDER)
@@ -102,6 +103,8 @@ RECORD_UNREADABLE = _declare("record-unreadable", "malformed", "A record between
 # Imports: the whole object.
 DAY_INVALID = _declare("day-invalid", "validation", "The folder names a date that does not exist", SENDER)
 IMPORT_EXPIRED = _declare("import-expired", "validation", "What it adds would already have expired", SENDER)
+IMPORT_HOLD_LAPSED = _declare("import-hold-lapsed", "conflict", "Held, and nobody decided in time", SENDER)
+IMPORT_REJECTED = _declare("import-rejected", "conflict", "Held, and then rejected by a command", NOBODY)
 IMPORT_SUPERSEDED = _declare("import-superseded", "conflict", "A newer full refresh stands in its place", NOBODY)
 OBJECT_ACCESS_DENIED = _declare("object-access-denied", "authorization", "usher may not read the object", OPERATOR)
 OBJECT_DUPLICATE = _declare("object-duplicate", "conflict", "This object version was announced before", NOBODY)

@@ -7,7 +7,7 @@ combination) is judged in `services.domain.catalogue`; the form of a single fiel
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
 from contracts.messages.entities import Column, Evaluation, FixedAudience, Marker, Source
 
@@ -27,6 +27,7 @@ Instant = Annotated[
     str, Meta(min_length=10, max_length=40, description="a date or an RFC 3339 instant, UTC by default")
 ]
 Version = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 LookbackDays = Annotated[int, Meta(ge=1, le=36_500)]
 Prefix = Annotated[str, Meta(min_length=1, max_length=1024)]
 Settings = dict[str, object]
@@ -137,7 +138,7 @@ class FeedFields(NamedFields, frozen=True, kw_only=True):
     audience_from: str | FixedAudience | UnsetType = UNSET
     complete_on: str | Marker | UnsetType = UNSET
     process_at: str | UnsetType | None = UNSET
-    remove_share_max: float | UnsetType | None = UNSET
+    remove_share_max: Share | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
 
 
@@ -158,6 +159,13 @@ class FeedReference(Item, frozen=True, kw_only=True):
     feed_id: Reference | UnsetType = UNSET
     feed: Reference | UnsetType = UNSET
     name: Reference | UnsetType = UNSET
+
+
+class ImportReference(Item, frozen=True, kw_only=True):
+    """For `imports.approve` and `imports.reject`: an import that is held."""
+
+    import_: Reference | UnsetType = field(default=UNSET, name="import")
+    import_id: Reference | UnsetType = UNSET
 
 
 class DestinationFields(NamedFields, frozen=True, kw_only=True):
@@ -294,6 +302,8 @@ ITEM_TYPES: Final[dict[str, type[Item]]] = {
     "feeds.create": FeedCreate,
     "feeds.update": FeedUpdate,
     "feeds.delete": FeedReference,
+    "imports.approve": ImportReference,
+    "imports.reject": ImportReference,
     "destinations.create": DestinationCreate,
     "destinations.update": DestinationUpdate,
     "destinations.delete": DestinationReference,
@@ -312,8 +322,6 @@ ITEM_TYPES: Final[dict[str, type[Item]]] = {
 NOT_SUPPORTED_YET: Final = frozenset(
     {
         "audiences.run",
-        "imports.approve",
-        "imports.reject",
         "destinations.verify",
         "destinations.supported",
         "activations.resync",

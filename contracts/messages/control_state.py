@@ -7,7 +7,8 @@ since 1970.
 import msgspec
 
 from contracts.messages.intake import ReadingFinished, ReadRequest
-from contracts.messages.published import ActivationStatus, Import, Reply
+from contracts.messages.published import ActivationStatus, Import, Removal, Reply
+from contracts.messages.steps import ImportOpenStep
 
 
 class StateEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -44,6 +45,22 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     broken: str | None = None
 
 
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """A reading that all partitions hold whole: to be weighed first where its feed has a guard, then to be applied.
+
+    `stage` is `queued` (to be weighed), `weighing`, `held` or `cleared` (to be applied).
+    `weighing` are the partitions that have not yet said what it removes; `removals` is their sum, or that of the
+    audiences for which it is held. A hold lapses at `lapses_ms` of the space's time.
+    """
+
+    reading_id: str
+    audiences: list[str]
+    stage: str
+    weighing: list[int] = []
+    removals: dict[str, Removal] = {}
+    lapses_ms: int | None = None
+
+
 class Applying(msgspec.Struct, frozen=True, kw_only=True):
     """An import or members item on its way through the partitions that have not yet reported it.
 
@@ -62,17 +79,19 @@ class Applying(msgspec.Struct, frozen=True, kw_only=True):
 class InFlight(StateEntry, frozen=True, kw_only=True, tag="import"):
     """An import that has not ended. `request` is absent for a members item.
 
-    Exactly one of `retry_ms` (the next attempt is asked for then), `deadline_ms` (of the present attempt) and
+    Exactly one of `retry_ms` (the next attempt is asked for then), `deadline_ms` (of the present attempt), `ready` and
     `applying` is set.
     """
 
     record: Import
     request: ReadRequest | None = None
     object_id: str | None = None
-    lookback_days: int | None = None
+    opened: ImportOpenStep | None = None
+    remove_share_max: float | None = None
     retry_ms: int | None = None
     deadline_ms: int | None = None
     readings: dict[str, Reading] = {}
+    ready: Ready | None = None
     applying: Applying | None = None
 
 

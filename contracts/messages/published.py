@@ -58,8 +58,19 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class Removal(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of an audience's `size` present members a full refresh removes."""
+
+    removes: int
+    size: int
+
+
 class Import(msgspec.Struct, frozen=True, kw_only=True):
-    """The life of one import (contracts.md §5), key `space/import`."""
+    """The life of one import (contracts.md §5), key `space/import`.
+
+    `removals`: the audiences for which it is held, since more of them would go than `remove_share_max` of its feed.
+    `waits_for`: the import that must be decided before this one, which is staged.
+    """
 
     space_id: str
     import_id: str
@@ -75,6 +86,8 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     rejected_by_code: dict[str, int] = {}
     rejects: str | None = None
     error: Reason | None = None
+    removals: dict[str, Removal] = {}
+    waits_for: str | None = None
     step: int | None = None
     announced_at: str
     updated_at: str

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from contracts.messages.published import Removal
+
 
 class ResultBase(msgspec.Struct, frozen=True, kw_only=True):
     """`partition` of `partitions` is the place in the membership input that speaks."""
@@ -28,6 +30,14 @@ class ReadingBroken(ResultBase, frozen=True, kw_only=True, tag="reading-broken",
     detail: str
 
 
+class Weighed(ResultBase, frozen=True, kw_only=True, tag="weighed", tag_field="type"):
+    """What applying a full refresh would remove here, by audience; those where a newer one stands are left out."""
+
+    import_id: str
+    step: int
+    removals: dict[str, Removal]
+
+
 class Applied(ResultBase, frozen=True, kw_only=True, tag="applied", tag_field="type"):
     """An import or members item took effect here. `superseded` are the audiences where a newer full refresh stood."""
 
@@ -46,4 +56,4 @@ class Ticked(ResultBase, frozen=True, kw_only=True, tag="ticked", tag_field="typ
     at_ms: int
 
 
-Result = Staged | ReadingBroken | Applied | Ticked
+Result = Staged | ReadingBroken | Weighed | Applied | Ticked

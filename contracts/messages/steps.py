@@ -53,6 +53,14 @@ class ImportOpenStep(StepBase, frozen=True, kw_only=True, tag="import-open", tag
     id_type: str
 
 
+class ImportWeighStep(StepBase, frozen=True, kw_only=True, tag="import-weigh", tag_field="type"):
+    """What would applying this reading of a full refresh remove? Other readings of it are forgotten."""
+
+    import_id: str
+    reading_id: str
+    audiences: list[str]
+
+
 class ImportApplyStep(StepBase, frozen=True, kw_only=True, tag="import-apply", tag_field="type"):
     """All partitions hold `reading_id` whole: it takes effect. `audiences` are all that the object names."""
 
@@ -91,6 +99,7 @@ Step = (
     DefinitionStep
     | PatchStep
     | ImportOpenStep
+    | ImportWeighStep
     | ImportApplyStep
     | ImportAbortStep
     | TickStep

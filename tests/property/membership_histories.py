@@ -65,6 +65,7 @@ seldom = [
     st.tuples(st.just("delete"), index),
     st.tuples(st.just("compose"), index, forms),
     st.tuples(st.just("abort"), index),
+    st.tuples(st.just("weigh"), index),
     st.tuples(st.just("activation"), markers, index),
 ]
 histories = st.lists(st.one_of(*often, *often, *seldom), min_size=20, max_size=60)
@@ -265,9 +266,7 @@ class Histories:
     def _apply(self, import_id: str, at: int) -> list[Applied]:
         opened = self.imports.pop(import_id)
         reading_id, rows = list(opened.whole.items())[at % len(opened.whole)]
-        named: dict[str, set[str]] = {}
-        for identity, name in rows:
-            named.setdefault(name, set()).add(identity)
+        named = by_list(rows)
         expired = opened.mode == "append" and opened.day_ms + (opened.lookback_days or 0) * DAY_MS <= self.world.now_ms
         superseded = []
         for name in sorted(named.keys() & self.lists.keys()):
@@ -281,6 +280,25 @@ class Histories:
         applied = self.world.apply(import_id, reading_id, named)
         assert {(tuple(one.superseded), one.expired) for one in applied} == {(tuple(superseded), expired)}
         return applied
+
+    def weigh(self, at: int) -> None:
+        """What a full refresh would remove, if it were applied now."""
+        ready = [one for one, opened in self.imports.items() if opened.whole and opened.mode == "replace"]
+        if not ready:
+            return
+        import_id = ready[at % len(ready)]
+        opened = self.imports[import_id]
+        reading_id, rows = list(opened.whole.items())[at % len(opened.whole)]
+        opened.whole = {reading_id: rows}  # others are forgotten
+        expected = {}
+        for name, named in by_list(rows).items():
+            if name in self.lists and opened.order >= self.lists[name].order():
+                then = self.lists[name].after(
+                    Import(opened.opened, opened.order, "replace", opened.day_ms, None, named)
+                )
+                stay = {one for one in UNIVERSE if then.is_member(one, self.world.now_ms)}
+                expected[name] = len(self.members(name) - stay), len(self.members(name))
+        assert self.world.weigh(import_id, reading_id, by_list(rows)) == expected
 
     def abort(self, at: int) -> None:
         if self.imports:
@@ -319,6 +337,14 @@ class Histories:
         if not self.lists:
             self.define()
         return [*self.lists][at % len(self.lists)]
+
+
+def by_list(rows: list[tuple[str, str]]) -> dict[str, set[str]]:
+    """Whom the rows name, by list."""
+    named: dict[str, set[str]] = {}
+    for identity, name in rows:
+        named.setdefault(name, set()).add(identity)
+    return named
 
 
 def spell(form: Any, parts: list[str]) -> Form:

@@ -73,6 +73,12 @@ class NaiveList:
             return True
         return self._is_added(identity, base.opened if isinstance(base, Import) else base.step if base else 0)
 
+    def after(self, applied: Import) -> "NaiveList":
+        """As it would be with one import more."""
+        other = NaiveList()
+        other.events = [*self.events, applied]
+        return other
+
     def _cleared(self) -> Patch | None:
         return next((e for e in reversed(self.events) if isinstance(e, Patch) and e.operation == "replace"), None)
 

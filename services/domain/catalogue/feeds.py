@@ -46,6 +46,7 @@ def create_feed(item: FeedCreate, catalogue: Catalogue, origin: Origin) -> Feed:
         format=given(item.format, "caret"),
         columns=given(item.columns, None),
         audience_from=_audience_from(item, catalogue, "column"),
+        remove_share_max=given(item.remove_share_max, None),
         enabled=given(item.enabled, True),
     )
     _check_whole(feed, catalogue)
@@ -71,6 +72,7 @@ def update_feed(item: FeedUpdate, catalogue: Catalogue, origin: Origin) -> Feed:
         format=given(item.format, before.format),
         columns=given(item.columns, before.columns),
         audience_from=_audience_from(item, catalogue, before.audience_from),
+        remove_share_max=given(item.remove_share_max, before.remove_share_max),
         enabled=given(item.enabled, before.enabled),
     )
     _check_whole(feed, catalogue)
@@ -88,9 +90,8 @@ def deletable_feed(item: FeedReference, catalogue: Catalogue) -> Feed:
 def _check_built(item: FeedFields) -> None:
     if item.complete_on is not UNSET and item.complete_on != "object":
         fail(codes.NOT_SUPPORTED_YET, "complete_on other than object")
-    for field, value in (("process_at", item.process_at), ("remove_share_max", item.remove_share_max)):
-        if value is not UNSET and value is not None:
-            fail(codes.NOT_SUPPORTED_YET, field)
+    if item.process_at is not UNSET and item.process_at is not None:
+        fail(codes.NOT_SUPPORTED_YET, "process_at")
 
 
 def _source(source: Source) -> Source:
@@ -132,6 +133,8 @@ def _check_whole(feed: Feed, catalogue: Catalogue) -> None:
     """What only the fields together can break."""
     if feed.mode == "append" and feed.lookback_days is None:
         fail(codes.LOOKBACK_REQUIRED, "mode append needs lookback_days of at least 1")
+    if feed.mode != "replace" and feed.remove_share_max is not None:
+        fail(codes.FIELD_INVALID, "remove_share_max is for mode replace")
     if feed.format not in ("caret", "tab", "csv"):
         fail(codes.FIELD_INVALID, f"format {quoted(feed.format)} is none of caret, tab, csv")
     if feed.format != "csv" and feed.columns is not None:

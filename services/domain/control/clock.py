@@ -8,6 +8,7 @@ from contracts.messages.steps import TickStep
 from services.domain.catalogue.failed import fail
 from services.domain.catalogue.item import Origin, changed
 from services.domain.control.activations import start_and_end
+from services.domain.control.guard import lapse
 from services.domain.control.turn import Turn
 
 
@@ -17,7 +18,7 @@ def settle(turn: Turn, until_ms: int) -> None:
         if turn.state.counters.expiries_ms[:1] == [at_ms]:
             _tick(turn, at_ms)
         turn.state.move_time(at_ms)
-        start_and_end(turn, at_ms)
+        _do_at(turn, at_ms)
 
 
 def advance(turn: Turn, to_ms: int, origin: Origin) -> int | None:
@@ -36,12 +37,18 @@ def advance(turn: Turn, to_ms: int, origin: Origin) -> int | None:
     settle(turn, to_ms - 1)
     step = _tick(turn, to_ms)
     state.move_time(to_ms)
-    start_and_end(turn, to_ms)
+    _do_at(turn, to_ms)
     space = state.catalogue.space
     assert space is not None
     later = replace(origin, at_ms=to_ms)
     state.catalogue.spaces.put(space.space_id, changed(space, later, time=instant_text(to_ms)))
     return step
+
+
+def _do_at(turn: Turn, at_ms: int) -> None:
+    """What is due at that instant, but for expiry, which comes first."""
+    lapse(replace(turn, instant_ms=at_ms))
+    start_and_end(turn, at_ms)
 
 
 def _tick(turn: Turn, at_ms: int) -> int:

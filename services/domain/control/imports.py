@@ -7,7 +7,7 @@ import msgspec
 from contracts import codes
 from contracts.codes import Code
 from contracts.ids import made_id
-from contracts.instants import day_of, day_start_ms, parse_day
+from contracts.instants import day_of, parse_day
 from contracts.messages.control_state import InFlight, SeenObject
 from contracts.messages.entities import Feed
 from contracts.messages.intake import ObjectAnnounced, ObjectVersion, ReadRequest
@@ -59,16 +59,19 @@ def attempt_failed(turn: Turn, flight: InFlight, code: str, detail: str, *, retr
         retry_ms = turn.now_ms + delays[min(attempt, len(delays)) - 1]
         keep(turn, flight, retry_ms=retry_ms, deadline_ms=None)
         return
-    step = turn.next_step()
-    turn.effects.step(
-        ImportAbortStep(space_id=turn.space_id, step=step, at_ms=turn.at_ms, import_id=flight.record.import_id)
-    )
-    turn.state.imports.drop(flight.id)
     declared = codes.ALL.get(code)
     if declared is not None and (declared.retryable or declared.actor == codes.OPERATOR):
         _see_again(turn, flight)
     state = "superseded" if code == codes.OBJECT_OVERWRITTEN.code else "failed"
-    end(turn, flight.record, state, Reason(code=code, detail=detail))
+    abort(turn, flight, state, Reason(code=code, detail=detail))
+
+
+def abort(turn: Turn, flight: InFlight, state: str, error: Reason) -> None:
+    """It will never be applied: membership forgets what it holds of it."""
+    step = turn.next_step()
+    turn.effects.step(ImportAbortStep(space_id=turn.space_id, step=step, at_ms=turn.at_ms, import_id=flight.id))
+    turn.state.imports.drop(flight.id)
+    end(turn, flight.record, state, error)
 
 
 def overdue(turn: Turn) -> None:
@@ -84,7 +87,7 @@ def overdue(turn: Turn) -> None:
 def keep(turn: Turn, flight: InFlight, **fields: object) -> InFlight:
     """The import goes on in this form."""
     flight = msgspec.structs.replace(flight, **fields)
-    times = (flight.retry_ms, flight.deadline_ms, flight.applying)
+    times = (flight.retry_ms, flight.deadline_ms, flight.ready, flight.applying)
     assert sum(one is not None for one in times) == 1, "an import waits for exactly one thing"
     turn.state.imports.put(flight.id, flight)
     return flight
@@ -178,22 +181,21 @@ def _open(turn: Turn, event: ObjectAnnounced, feed: Feed, record: Import, object
     step = turn.next_step()
     day = record.day
     assert day is not None
-    turn.effects.step(
-        ImportOpenStep(
-            space_id=turn.space_id,
-            step=step,
-            at_ms=turn.at_ms,
-            import_id=record.import_id,
-            feed_id=feed.feed_id,
-            mode=feed.mode,
-            day=day,
-            event_time_ms=event.event_time_ms,
-            object_key=event.object.key,
-            sequencer=event.sequencer,
-            lookback_days=feed.lookback_days if feed.mode == "append" else None,
-            id_type=feed.id_type,
-        )
+    opened = ImportOpenStep(
+        space_id=turn.space_id,
+        step=step,
+        at_ms=turn.at_ms,
+        import_id=record.import_id,
+        feed_id=feed.feed_id,
+        mode=feed.mode,
+        day=day,
+        event_time_ms=event.event_time_ms,
+        object_key=event.object.key,
+        sequencer=event.sequencer,
+        lookback_days=feed.lookback_days if feed.mode == "append" else None,
+        id_type=feed.id_type,
     )
+    turn.effects.step(opened)
     asked = ReadRequest(
         space_id=turn.space_id,
         import_id=record.import_id,
@@ -214,12 +216,7 @@ def _open(turn: Turn, event: ObjectAnnounced, feed: Feed, record: Import, object
         record=msgspec.structs.replace(record, step=step),
         request=asked,
         object_id=object_id,
-        lookback_days=feed.lookback_days if feed.mode == "append" else None,
+        opened=opened,
+        remove_share_max=feed.remove_share_max,
     )
     request(turn, flight, 1)
-
-
-def import_day_ms(record: Import) -> int:
-    """The start of the import's day."""
-    assert record.day is not None
-    return day_start_ms(record.day)

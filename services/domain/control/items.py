@@ -6,6 +6,7 @@ from services.domain.catalogue.item import Origin
 from services.domain.control import delivery_items as deliveries
 from services.domain.control import entity_items as entities
 from services.domain.control.answer import ItemAnswer
+from services.domain.control.guard import import_approved, import_rejected
 from services.domain.control.member_items import members_changed
 from services.domain.control.turn import Turn
 
@@ -35,6 +36,10 @@ def take_effect(turn: Turn, command_type: str, item: Item, origin: Origin) -> It
             return entities.feed_updated(turn, item, origin)
         case "feeds.delete", said.FeedReference():
             return entities.feed_deleted(turn, item)
+        case "imports.approve", said.ImportReference():
+            return import_approved(turn, item)
+        case "imports.reject", said.ImportReference():
+            return import_rejected(turn, item)
         case "destinations.create", said.DestinationCreate():
             return deliveries.destination_created(turn, item, origin)
         case "destinations.update", said.DestinationUpdate():

@@ -5,10 +5,10 @@ import msgspec
 from contracts import codes
 from contracts.messages.control_state import Applying, InFlight, Reading
 from contracts.messages.intake import ReadingFailed, ReadingFinished
-from contracts.messages.published import Import, ImportCounts, Reason
+from contracts.messages.published import Import, Reason
 from contracts.messages.results import Applied, ReadingBroken, Staged
-from contracts.messages.steps import ImportApplyStep
-from services.domain.control.imports import attempt_failed, end, import_day_ms, keep
+from services.domain.control.guard import take
+from services.domain.control.imports import attempt_failed, end, keep
 from services.domain.control.turn import Turn
 
 
@@ -72,7 +72,7 @@ def applied(turn: Turn, result: Applied) -> None:
 
 def _reading_flight(turn: Turn, import_id: str) -> InFlight | None:
     flight = turn.state.imports.get(import_id)
-    return flight if flight is not None and flight.applying is None else None
+    return flight if flight is not None and flight.ready is None and flight.applying is None else None
 
 
 def _judge(turn: Turn, flight: InFlight, reading_id: str, reading: Reading) -> None:
@@ -84,46 +84,7 @@ def _judge(turn: Turn, flight: InFlight, reading_id: str, reading: Reading) -> N
         if flight.deadline_ms is not None and reading.finished.attempt == flight.record.attempt:
             attempt_failed(turn, flight, codes.OBJECT_UNREADABLE.code, reading.broken, retryable=True)
     elif len(reading.staged) == turn.config.membership_partitions:
-        _apply(turn, flight, reading.finished, reading)
-
-
-def _apply(turn: Turn, flight: InFlight, event: ReadingFinished, reading: Reading) -> None:
-    """All partitions hold the same reading: one step, and it takes effect on all of them."""
-    duplicate = sum(rows - distinct for rows, distinct in reading.staged.values())
-    step = turn.next_step()
-    audiences = [one for one in event.audiences if turn.state.catalogue.audiences.get(one) is not None]
-    turn.effects.step(
-        ImportApplyStep(
-            space_id=turn.space_id,
-            step=step,
-            at_ms=turn.at_ms,
-            import_id=flight.id,
-            reading_id=event.reading_id,
-            audiences=audiences,
-        )
-    )
-    _note_expiry(turn, flight)
-    counts = event.counts
-    record = msgspec.structs.replace(
-        flight.record,
-        state="staged",
-        counts=ImportCounts(rows=counts.rows, valid=counts.valid, rejected=counts.rejected, duplicate=duplicate),
-        rejected_by_code=event.rejected_by_code,
-        rejects=event.rejects,
-        updated_at=turn.at,
-    )
-    turn.effects.import_record(record)
-    waiting = list(range(turn.config.membership_partitions))
-    applying = Applying(waiting=waiting, audiences=len(audiences))
-    keep(turn, flight, record=record, retry_ms=None, deadline_ms=None, readings={}, applying=applying)
-
-
-def _note_expiry(turn: Turn, flight: InFlight) -> None:
-    day_ms = import_day_ms(flight.record)
-    if flight.record.mode == "replace":
-        turn.state.note_base(day_ms)
-    elif flight.lookback_days is not None:
-        turn.state.note_append(day_ms, flight.lookback_days)
+        take(turn, flight, reading.finished, reading)
 
 
 def _known(applying: Applying) -> tuple[list[str], ...]:

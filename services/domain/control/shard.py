@@ -15,10 +15,10 @@ from contracts.messages.control_state import ControlState
 from contracts.messages.delivery import Delivered, LaneState, Outcome, Routed
 from contracts.messages.entities import CatalogueEntity
 from contracts.messages.intake import IntakeEvent, ObjectAnnounced, ReadingFailed, ReadingFinished
-from contracts.messages.results import Applied, ReadingBroken, Result, Staged, Ticked
+from contracts.messages.results import Applied, ReadingBroken, Result, Staged, Ticked, Weighed
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
-from services.domain.control import imports, outcomes, readings
+from services.domain.control import guard, imports, outcomes, readings
 from services.domain.control.answer import rejected
 from services.domain.control.approval import approve, reached
 from services.domain.control.clock import settle
@@ -152,6 +152,8 @@ class ControlShard:
                 readings.staged(turn, result)
             case ReadingBroken():
                 readings.broken(turn, result)
+            case Weighed():
+                guard.weighed(turn, result)
             case Applied():
                 readings.applied(turn, result)
             case Ticked():

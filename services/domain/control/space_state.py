@@ -117,6 +117,11 @@ class SpaceState:
         left = self.counters.time_ms
         at = bisect_right(self._instants, left)
         due = self.counters.expiries_ms[:1] + self._instants[at : at + 1]
+        due += [
+            one.ready.lapses_ms
+            for one in self.imports.unordered()
+            if one.ready is not None and one.ready.lapses_ms is not None
+        ]
         return min(due, default=None)
 
     def due_ms(self) -> int | None:

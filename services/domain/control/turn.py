@@ -10,12 +10,16 @@ from services.domain.control.space_state import SpaceState
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`now_ms` is the machine's clock: for deadlines, and for the time of spaces that keep system time."""
+    """`now_ms` is the machine's clock: for deadlines, and for the time of spaces that keep system time.
+
+    `instant_ms`: what is done belongs to this instant of the space, which time has reached or passed.
+    """
 
     state: SpaceState
     effects: Effects
     config: ShardConfig
     now_ms: int
+    instant_ms: int | None = None
 
     @property
     def space_id(self) -> str:
@@ -24,7 +28,7 @@ class Turn:
     @property
     def at_ms(self) -> int:
         """The space's time."""
-        return self.state.time_ms(self.now_ms)
+        return self.state.time_ms(self.now_ms) if self.instant_ms is None else self.instant_ms
 
     @property
     def at(self) -> str:

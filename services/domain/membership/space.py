@@ -7,14 +7,15 @@ It decides which audiences a step concerns; what happens to one of them is decid
 from pyroaring import BitMap
 
 from contracts.instants import DAY_MS
-from contracts.messages.published import Cause
-from contracts.messages.results import Applied, ReadingBroken, Result, Staged, Ticked
+from contracts.messages.published import Cause, Removal
+from contracts.messages.results import Applied, ReadingBroken, Result, Staged, Ticked, Weighed
 from contracts.messages.steps import (
     ActivationStep,
     DefinitionStep,
     ImportAbortStep,
     ImportApplyStep,
     ImportOpenStep,
+    ImportWeighStep,
     PatchStep,
     RowsHeader,
     Seal,
@@ -28,7 +29,7 @@ from services.domain.membership.audiences.register import Register
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.effects import Effects, Snapshot
 from services.domain.membership.identities.directory import Directory
-from services.domain.membership.imports.application import apply_import, is_expired, is_superseded
+from services.domain.membership.imports.application import apply_import, is_expired, is_superseded, removed_by
 from services.domain.membership.imports.desk import Desk
 
 
@@ -61,6 +62,8 @@ class Space:
             case ImportOpenStep():
                 self._desk.open(step)
                 return Effects()
+            case ImportWeighStep():
+                return self._weigh(step)
             case ImportApplyStep():
                 return self._apply(step)
             case ImportAbortStep():
@@ -118,6 +121,24 @@ class Space:
         else:
             audience.layers.remove(named, added_since=BitMap())
         return audience.settle_layers(named)
+
+    def _weigh(self, step: ImportWeighStep) -> Effects:
+        opened, reading = self._desk.choose(step)
+        removals = {}
+        for audience in map(self._register.find_list, step.audiences):
+            if audience is not None and not is_superseded(audience, opened):
+                since = self._desk.since(opened, audience.audience_id)
+                removes = removed_by(audience, opened, reading, since, at_ms=step.at_ms)
+                removals[audience.audience_id] = Removal(removes=removes, size=len(audience.members))
+        weighed = Weighed(
+            space_id=self._space_id,
+            partition=self._partition,
+            partitions=self._partitions,
+            import_id=step.import_id,
+            step=step.step,
+            removals=removals,
+        )
+        return Effects(results=[weighed])
 
     def _apply(self, step: ImportApplyStep) -> Effects:
         opened, reading = self._desk.take(step)

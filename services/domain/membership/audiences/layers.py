@@ -4,6 +4,7 @@ Set arithmetic only: which import or command comes when is decided by `applicati
 `audiences.ListAudience`. Rules: engine.md §1.
 """
 
+from copy import copy
 from dataclasses import dataclass
 
 from pyroaring import BitMap
@@ -42,6 +43,10 @@ class Layers:
         self.added = BitMap()
         self.cleared_step = 0  # of the latest replace or clear
         self._newest_append: dict[int, ImportOrder] = {}  # by lookback in days, gone or not: rule 4
+
+    def twin(self) -> "Layers":
+        """A copy to try a full refresh on; the sets are shared, since a refresh puts others in their place."""
+        return copy(self)
 
     def union(self) -> BitMap:
         """All members, a set of its own."""

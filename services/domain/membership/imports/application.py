@@ -1,8 +1,10 @@
 """What one import does to one list audience, at the step that applies it. Rules: engine.md §1."""
 
+from pyroaring import BitMap
+
 from contracts.instants import DAY_MS, day_start_ms
 from contracts.messages.steps import ImportOpenStep
-from services.domain.membership.audiences.layers import DatedLayer
+from services.domain.membership.audiences.layers import DatedLayer, Layers
 from services.domain.membership.audiences.members import UNCHANGED, Difference, ListAudience
 from services.domain.membership.imports.overlay import Since
 from services.domain.membership.imports.staging import OpenImport, Reading
@@ -31,12 +33,25 @@ def apply_import(
             layers.remove(named, added_since=since.added)
             return audience.settle_layers(named)
         case "replace":
-            day_ms = day_start_ms(step.day)
-            layers.refresh(named - since.removed, order=opened.order, day_ms=day_ms, added=since.added, at_ms=at_ms)
+            _refresh(layers, opened, named, since, at_ms)
             return audience.settle_layers()
         case "append":
             layer = DatedLayer(opened.order, _leaves_ms(step), named - since.removed)
             return audience.settle_layers(layers.append(layer, lookback_days=_lookback_days(step), at_ms=at_ms))
+
+
+def removed_by(audience: ListAudience, opened: OpenImport, reading: Reading, since: Since, *, at_ms: int) -> int:
+    """How many present members a full refresh that is not superseded would remove, applied now. Changes nothing."""
+    if audience.layers.cleared_step > opened.step.step:
+        return 0
+    layers = audience.layers.twin()
+    _refresh(layers, opened, reading.members(audience.id_type, audience.audience_id), since, at_ms)
+    return len(audience.members) - audience.members.intersection_cardinality(layers.union())
+
+
+def _refresh(layers: Layers, opened: OpenImport, named: BitMap, since: Since, at_ms: int) -> None:
+    day_ms = day_start_ms(opened.step.day)
+    layers.refresh(named - since.removed, order=opened.order, day_ms=day_ms, added=since.added, at_ms=at_ms)
 
 
 def _leaves_ms(opened: ImportOpenStep) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from pyroaring import BitMap
 
-from contracts.messages.steps import ImportApplyStep, ImportOpenStep, RowsHeader, Seal
+from contracts.messages.steps import ImportApplyStep, ImportOpenStep, ImportWeighStep, RowsHeader, Seal
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.identities.table import Ordinals
 from services.domain.membership.imports.order import ImportOrder
@@ -58,7 +58,13 @@ class Desk:
             reading.fail()
         return wrong or reading
 
-    def take(self, step: ImportApplyStep) -> tuple[OpenImport, Reading]:
+    def choose(self, step: ImportWeighStep) -> tuple[OpenImport, Reading]:
+        """As `take`; what was read besides is forgotten, since the import may be held for days."""
+        opened, reading = self.take(step)
+        opened.readings = {step.reading_id: reading}
+        return opened, reading
+
+    def take(self, step: ImportApplyStep | ImportWeighStep) -> tuple[OpenImport, Reading]:
         """The import with the reading to apply; raises `BrokenLog` where this partition doesn't hold it whole."""
         opened = self._open.get(step.import_id)
         reading = None if opened is None else opened.readings.get(step.reading_id)

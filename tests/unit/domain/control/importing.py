@@ -1,7 +1,8 @@
 """The other parts of an import's life: what watch, readers and partitions say."""
 
 from contracts.messages.intake import ObjectAnnounced, ObjectVersion, ReadingFailed, ReadingFinished, RowCounts
-from contracts.messages.results import Applied, ReadingBroken, Staged
+from contracts.messages.published import Removal
+from contracts.messages.results import Applied, ReadingBroken, Staged, Weighed
 from contracts.records import Out
 from tests.unit.domain.control.bench import PARTITIONS, SPACE, START_MS, Bench, requests
 
@@ -81,6 +82,18 @@ def broken(import_id: str, *, reading: str = READING) -> ReadingBroken:
     """A partition can't have the reading whole."""
     return ReadingBroken(
         space_id=SPACE, partition=1, partitions=PARTITIONS, import_id=import_id, reading_id=reading, detail="a gap"
+    )
+
+
+def weighed(import_id: str, partition: int, removals: dict[str, tuple[int, int]]) -> Weighed:
+    """How many members of how many the import would remove on a partition."""
+    return Weighed(
+        space_id=SPACE,
+        partition=partition,
+        partitions=PARTITIONS,
+        import_id=import_id,
+        step=1,
+        removals={name: Removal(removes=removes, size=size) for name, (removes, size) in removals.items()},
     )
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from contracts import catalog, codec
 from contracts.messages.delivery import Delivered, LaneState, Routed
 from contracts.messages.intake import ObjectAnnounced
-from contracts.messages.results import Applied, Staged, Ticked
-from contracts.messages.steps import ActivationStep, ImportApplyStep, PatchStep, Step, TickStep
+from contracts.messages.published import Removal
+from contracts.messages.results import Applied, Staged, Ticked, Weighed
+from contracts.messages.steps import ActivationStep, ImportApplyStep, ImportWeighStep, PatchStep, Step, TickStep
 from contracts.records import Out, Record
 from tests.unit.domain.control.bench import PARTITIONS, SPACE, Bench, config, decoded, requests, steps
 from tests.unit.domain.control.importing import fail, finish, version
@@ -27,7 +28,7 @@ COMMANDS: tuple[Draw, ...] = (
     lambda r: ("audiences.update", {"audience": r.choice(NAMES), "expression": {"audience": r.choice(NAMES)}}),
     lambda r: ("audiences.delete", {"audience": r.choice(NAMES)}),
     lambda r: ("audiences.snapshot", {"audience": r.choice(NAMES)}),
-    lambda r: ("feeds.create", {"id": f"f{r.randrange(3)}", "name": r.choice(NAMES), "mode": "replace", "id_type": "kuid", "source": {"kind": "s3", "prefix": f"p{r.randrange(3)}/"}}),
+    lambda r: ("feeds.create", {"id": f"f{r.randrange(3)}", "name": r.choice(NAMES), "mode": "replace", "id_type": "kuid", "source": {"kind": "s3", "prefix": f"p{r.randrange(3)}/"}, "remove_share_max": r.choice((None, 0.1, 0.1))}),
     lambda r: ("feeds.create", {"id": f"f{r.randrange(3)}", "name": r.choice(NAMES), "mode": "append", "lookback_days": r.randrange(1, 9), "id_type": "kuid", "source": {"kind": "s3", "prefix": f"p{r.randrange(3)}/"}}),
     lambda r: ("feeds.delete", {"feed": r.choice(NAMES)}),
     lambda r: ("members.add", {"audience": r.choice(NAMES), "identifiers": [f"u{r.randrange(9)}", "\x00"]}),
@@ -80,12 +81,21 @@ class World:
         self.outs.append(outs)
         self._answer(outs)
 
+    def _decision(self) -> Record:
+        """On what is held, or on something else."""
+        imports = [*self.bench.imports().values()]
+        held = [one.import_id for one in imports if one.state == "held"] or [one.import_id for one in imports[:1]]
+        verb = self.random.choice(("approve", "reject"))
+        return self.bench.command(f"imports.{verb}", {"import": self.random.choice([*held, "imp"])})
+
     def _said(self) -> Record:
         if self.pending and self.random.random() < 0.6:
             at = self.random.randrange(len(self.pending))
             return self.pending[at] if self.random.random() < 0.1 else self.pending.pop(at)
         if self.random.random() < 0.2:
             return self._announced()
+        if self.random.random() < 0.05:
+            return self._decision()
         drawn = [self.random.choice(COMMANDS)(self.random) for _ in range(self.random.randrange(1, 3))]
         type_ = drawn[0][0]
         items = [item for kind, item in drawn if kind == type_]
@@ -106,7 +116,14 @@ class World:
             if self.random.random() < 0.3:
                 fail(scratch, asked.import_id, attempt=asked.attempt)
             else:
-                finish(scratch, asked.import_id, reading=f"r{asked.attempt}", attempt=asked.attempt)
+                named = tuple(key.rsplit("/")[-1] for key in sorted(self.bench.catalogue) if "/audience/" in key)
+                finish(
+                    scratch,
+                    asked.import_id,
+                    reading=f"r{asked.attempt}",
+                    attempt=asked.attempt,
+                    audiences=named[: self.random.randrange(3)],
+                )
                 scratch.result(*(_staged(asked.import_id, n, f"r{asked.attempt}") for n in range(PARTITIONS)))
         for out in outs:
             if out.topic == catalog.INPUT:
@@ -119,6 +136,9 @@ class World:
         match step:
             case TickStep():
                 scratch.result(Ticked(**where, step=step.step, at_ms=step.at_ms))  # type: ignore[arg-type]  # a test's table
+            case ImportWeighStep():
+                removals = {name: Removal(removes=self.random.randrange(9), size=9) for name in step.audiences}
+                scratch.result(Weighed(**where, import_id=step.import_id, step=step.step, removals=removals))  # type: ignore[arg-type]  # a test's table
             case ImportApplyStep() | PatchStep():
                 scratch.result(Applied(**where, import_id=step.import_id, step=step.step, entered=1, exited=0))  # type: ignore[arg-type]  # a test's table
             case ActivationStep():
@@ -257,6 +277,6 @@ def test_the_histories_are_worth_it() -> None:
     states = {record.state for world in worlds for record in world.bench.imports().values()}
     kinds = {key.split("/")[1] for world in worlds for outs in world.outs for key in (str(out.key) for out in outs if out.topic == catalog.CONTROL_STATE)}  # fmt: skip
 
-    assert written >= {"DefinitionStep", "PatchStep", "ImportOpenStep", "ImportApplyStep", "ImportAbortStep", "TickStep", "ActivationStep", "SnapshotStep"}  # fmt: skip
-    assert states >= {"applied", "duplicate", "staged", "reading", "failed"}
+    assert written >= {"DefinitionStep", "PatchStep", "ImportOpenStep", "ImportWeighStep", "ImportApplyStep", "ImportAbortStep", "TickStep", "ActivationStep", "SnapshotStep"}  # fmt: skip
+    assert states >= {"applied", "duplicate", "staged", "reading", "failed", "held", "aborted"}
     assert kinds >= {"counters", "gone", "import", "object", "reply", "advance", "delivering", "lanes"}

@@ -14,13 +14,14 @@ from contracts.catalog import CHANGES, INPUT, RESULTS, SIZES
 from contracts.codec import Headers, encode, event_headers, header
 from contracts.instants import instant_text, parse_instant
 from contracts.messages.entities import Activation, Expression
-from contracts.messages.results import Applied, Result, Staged
+from contracts.messages.results import Applied, Result, Staged, Weighed
 from contracts.messages.steps import (
     ActivationStep,
     DefinitionStep,
     ImportAbortStep,
     ImportApplyStep,
     ImportOpenStep,
+    ImportWeighStep,
     PatchStep,
     RowsHeader,
     Seal,
@@ -164,6 +165,20 @@ class World:
         applied = [result for result in found if isinstance(result, Applied)]
         assert len(applied) == self.partitions
         return applied
+
+    def weigh(self, import_id: str, reading_id: str, audiences: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """By audience how many members applying would remove, and how many there are."""
+        found = self.take(
+            ImportWeighStep(**self.next(), import_id=import_id, reading_id=reading_id, audiences=sorted(audiences))
+        )
+        assert [type(result) for result in found] == [Weighed] * self.partitions
+        removals: dict[str, tuple[int, int]] = {}
+        for result in found:
+            assert isinstance(result, Weighed)
+            for name, one in result.removals.items():
+                removes, size = removals.get(name, (0, 0))
+                removals[name] = removes + one.removes, size + one.size
+        return removals
 
     def abort(self, import_id: str) -> None:
         self.take(ImportAbortStep(**self.next(), import_id=import_id))
