@@ -6,15 +6,24 @@ Made from the topic pages by `contracts.documents`; payloads are references to t
 from collections.abc import Mapping
 from typing import Any, Final
 
-from contracts.catalog import DELIVERIES, TopicPage
+from contracts.catalog import DELIVERIES, FEED_TOPICS, TopicPage
 
 PREFIX: Final = "usher"
 USERS: Final = frozenset({"users", "object stores"})  # they are not usher: what they do is no operation of this page
 
-# Commands are in either mode, notifications come from stores, letters have the headers of the original, rows their own.
-_OTHER_HEADERS: Final = frozenset({"command", "dead_letter", "object_notification", "rows"})
+# Commands are in either mode, notifications come from stores, events from anybody, letters have the headers of the
+# original, rows their own.
+_OTHER_HEADERS: Final = frozenset(
+    {"command", "dead_letter", "object_notification", "rows", "stream_event", "stream_rows"}
+)
 # The schema of these says what stands in their headers, for their value is no JSON.
-_VALUE_TYPE: Final = {"dead_letter": "application/octet-stream", "rows": "application/vnd.apache.arrow.stream"}
+_ARROW: Final = "application/vnd.apache.arrow.stream"
+_VALUE_TYPE: Final = {"dead_letter": "application/octet-stream", "rows": _ARROW, "stream_rows": _ARROW}
+# Address and parameter, with its description, of the pages that stand for many topics.
+_PATTERNS: Final = {
+    DELIVERIES: (f"{PREFIX}.deliveries.{{queue}}.v1", "queue", "The key of one destination's queue."),
+    FEED_TOPICS: ("{topic}", "topic", "What the source of a feed names."),
+}
 
 _CLOUD_EVENT: Final[dict[str, Any]] = {
     "headers": {
@@ -57,8 +66,7 @@ def asyncapi(pages: Mapping[str, TopicPage]) -> dict[str, Any]:
 
 
 def _channel(name: str, page: TopicPage) -> dict[str, Any]:
-    pattern = name == DELIVERIES
-    address = f"{PREFIX}.{name}" if not pattern else f"{PREFIX}.deliveries.{{queue}}.v1"
+    address, parameter, described = _PATTERNS.get(name, (f"{PREFIX}.{name}", None, ""))
     hours = page.retention_hours
     settings = {
         "cleanup.policy": [page.cleanup],
@@ -68,7 +76,7 @@ def _channel(name: str, page: TopicPage) -> dict[str, Any]:
     return {
         "address": address,
         "description": page.purpose,
-        **({"parameters": {"queue": {"description": "The key of one destination's queue."}}} if pattern else {}),
+        **({"parameters": {parameter: {"description": described}}} if parameter else {}),
         "messages": {one: {"$ref": f"#/components/messages/{one}"} for one in (page.message, *page.also)},
         "tags": [{"name": "public" if page.public else "internal"}],
         "bindings": {"kafka": {"topicConfiguration": settings, "bindingVersion": "0.5.0"}},

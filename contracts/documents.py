@@ -18,7 +18,7 @@ from contracts.messages.commands import ITEM_TYPES
 from contracts.messages.control_state import ControlState
 from contracts.messages.delivery import Delivery, Outcome, RouterState
 from contracts.messages.entities import CatalogueEntity
-from contracts.messages.envelope import Command, DeadLetterHeaders, RowsHeaders
+from contracts.messages.envelope import Command, DeadLetterHeaders, RowsHeaders, StreamRowsHeaders
 from contracts.messages.intake import IntakeEvent, ReadRequest
 from contracts.messages.published import (
     ActivationDifference,
@@ -32,6 +32,7 @@ from contracts.messages.published import (
 )
 from contracts.messages.results import Result
 from contracts.messages.steps import Seal, Step
+from contracts.messages.streams import StreamEvent
 
 FOLDER: Final = Path(__file__).parent
 
@@ -70,6 +71,8 @@ MESSAGES: Final[dict[str, object]] = {
     "size": Size,
     "snapshot": Snapshot,
     "step": Step,
+    "stream_event": StreamEvent,
+    "stream_rows": StreamRowsHeaders,
 }
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

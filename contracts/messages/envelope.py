@@ -1,4 +1,4 @@
-"""What stands around data: a whole command as a user sends it, and the headers of dead letters and of row batches.
+"""What stands around data: a whole command as a user sends it, and the headers of dead letters and of rows.
 
 The published form, from which the schemas are made. Who reads is more patient: control takes both modes of CloudEvents
 and fails a wrong item alone; `services.domain.rows.headers` and `services.runtime.dead_letters` write the headers.
@@ -67,3 +67,21 @@ class RowsHeaders(msgspec.Struct, frozen=True, kw_only=True):
     reading_id: _NotEmpty = field(name="usher-reading")
     sequence: _Number = field(name="usher-sequence")
     id_type: _NotEmpty = field(name="usher-id-type")
+
+
+class StreamRowsHeaders(msgspec.Struct, frozen=True, kw_only=True):
+    """The headers of events of one partition of a feed's topic.
+
+    The value is an Arrow IPC stream of the columns `identity`, `audience`, `adds` and `offset`. `ce_time` is absent in
+    a space whose clock is manual.
+    """
+
+    ce_type: Literal["stream-rows"]
+    ce_spaceid: _NotEmpty
+    feed_id: _NotEmpty = field(name="usher-feed")
+    topic: _NotEmpty = field(name="usher-topic")
+    partition: _Number = field(name="usher-partition")
+    first_offset: _Number = field(name="usher-first-offset")
+    last_offset: _Number = field(name="usher-last-offset")
+    id_type: _NotEmpty = field(name="usher-id-type")
+    ce_time: str | None = None

@@ -1,7 +1,8 @@
 """What control and intake write to `usher.membership.input.v1` (engine.md §3).
 
 A step is a record of `ce_type` `step`, JSON, tagged by `type`, the same number on every partition it concerns. Row
-batches and seals are data: they do nothing until their import is applied. Times are milliseconds since 1970.
+batches and seals are data: they do nothing until their import is applied. Stream rows belong to no import: they are
+applied where they stand. Times are milliseconds since 1970.
 """
 
 from typing import Literal
@@ -116,6 +117,24 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True):
     reading_id: str
     batches: int
     rows: int
+
+
+class StreamRowsHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What the headers of a `ce_type` `stream-rows` record say: events of one partition of the topic that a feed reads.
+
+    The value is an Arrow IPC stream (services.domain.rows.stream). `topic` is the broker's name of it; the offsets are
+    those of the first and last event in the value. `at_ms` is when they were taken, null where a space has a clock of
+    its own.
+    """
+
+    space_id: str
+    feed_id: str
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    id_type: str
+    at_ms: int | None = None
 
 
 class RowsHeader(msgspec.Struct, frozen=True, kw_only=True):

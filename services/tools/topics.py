@@ -16,14 +16,18 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "activation": ("activation",),
 }
 TRANSACTIONAL: Final = ("control", "membership", "activation")
+_PATTERNS: Final[Mapping[str, str]] = {
+    catalog.DELIVERIES: "topic {prefix}.deliveries. prefixed",
+    catalog.FEED_TOPICS: "topic <the topic of each feed>",
+}
 
 
 def wanted_topics(partitions: Mapping[PartitionSetting, int]) -> list[TopicSpec]:
-    """All topics but the delivery queues, which control makes as destinations are created."""
+    """All topics but the delivery queues, which control makes as destinations are created, and those of feeds."""
     return [
         catalog.topic_spec(name, partitions[page.partitions])
         for name, page in sorted(catalog.topic_pages().items())
-        if name != catalog.DELIVERIES
+        if name not in catalog.PATTERN_PAGES
     ]
 
 
@@ -47,8 +51,7 @@ def acl_lines(prefix: str) -> list[str]:
     for service in SERVICES:
         principal = f"User:usher-{service}"
         for name, page in sorted(catalog.topic_pages().items()):
-            queues = name == catalog.DELIVERIES
-            resource = f"topic {prefix}.deliveries. prefixed" if queues else f"topic {prefix}.{name}"
+            resource = _PATTERNS.get(name, "topic {prefix}.{name}").format(prefix=prefix, name=name)
             if service in page.readers:
                 lines.append(f"{principal} Read,Describe {resource}")
             if service in page.writers:

@@ -59,7 +59,7 @@ async def running(stack: StackState, name: str) -> AsyncIterator[Log]:
     async with open_kafka(settings, client_id="test") as log, open_kafka(settings, client_id="x", prefix="") as foreign:
         await foreign.ensure_topic(_spec(f"foreign-{name}"))
         for topic in catalog.topic_pages():
-            if topic != catalog.DELIVERIES:
+            if topic not in catalog.PATTERN_PAGES:
                 await log.ensure_topic(catalog.topic_spec(topic, PARTITIONS))
         service = asyncio.create_task(main(settings, health, stopping))
         try:

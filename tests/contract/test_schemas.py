@@ -18,9 +18,9 @@ from contracts.messages.steps import StepBase, TickStep
 from tests.contract.test_topics import page
 
 # All that may have an enum (contracts.md §1, open and closed values); the rest are open strings.
-CLOSED = {"change", "mode", "operation", "specversion", "status"}
+CLOSED = {"change", "mode", "op", "operation", "specversion", "status"}
 TAGS = {"ce_type", "kind_of_entity", "type"}  # of one value each: they tell the members of a union apart
-NOT_ON_THE_WIRE = ["RowsHeader"]  # what is made of the headers, which RowsHeaders describes
+NOT_ON_THE_WIRE = ["RowsHeader", "StreamRowsHeader"]  # what is made of the headers, which RowsHeaders describes
 CLOSED_BY_MESSAGE = {"step": {"marker"}}  # inside usher, where a reader must obey every step
 
 

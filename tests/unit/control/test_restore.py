@@ -27,7 +27,7 @@ COUNTS = {"control": 2, "membership": 3, "intake": 2, "deliveries": 2}
 async def made_topics(log: Log, **counts: int) -> None:
     """Every topic of the pages."""
     for name, page in topic_pages().items():
-        if name != catalog.DELIVERIES:
+        if name not in catalog.PATTERN_PAGES:
             await log.ensure_topic(topic_spec(name, counts.get(page.partitions, COUNTS[page.partitions])))
 
 
@@ -137,7 +137,7 @@ async def test_without_its_topics_control_says_what_to_do(missing: str) -> None:
     broker = MemoryBroker(clock=FastClock())
     log = broker.connect("only")
     for name, page in topic_pages().items():
-        if name not in (missing, catalog.DELIVERIES):
+        if name not in {missing, *catalog.PATTERN_PAGES}:
             await log.ensure_topic(topic_spec(name, COUNTS[page.partitions]))
 
     with pytest.raises(Fatal, match="usher topics"):

@@ -170,7 +170,7 @@ async def world(*, faults: Faults | None = None, following: bool = True) -> Asyn
     broker = MemoryBroker(faults=faults)
     setup = broker.connect("setup")
     for topic in catalog.topic_pages():
-        if topic != catalog.DELIVERIES:
+        if topic not in catalog.PATTERN_PAGES:
             await setup.ensure_topic(catalog.topic_spec(topic, PARTITIONS))
     log = broker.connect("intake")
     clock = SystemClock()
