@@ -3,13 +3,19 @@
 Everything else about an activation passes through as a marker at its place among the changes.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Self
 
 from pyroaring import BitMap
 
 from contracts.messages.steps import ActivationStep
 from services.domain.membership.audiences.members import Membership
+from services.domain.membership.checkpoint.packing import Packing, Unpacking
+from services.domain.membership.checkpoint.shape import ActivationsSaved, PausedSaved
 from services.domain.membership.effects import Addressed, Effects, Snapshot
+
+Find = Callable[[str], Membership | None]
+"""The audience of an id, None where it is deleted."""
 
 
 class _Paused(NamedTuple):
@@ -18,12 +24,36 @@ class _Paused(NamedTuple):
     audience: Membership
     had: BitMap
 
+    def saved(self, packing: Packing, find: Find) -> PausedSaved:
+        """`find` tells whether the audience is still defined: then it is kept there."""
+        audience = self.audience
+        is_defined = find(audience.audience_id) is audience
+        alone = None if is_defined else audience.alone(packing)
+        return PausedSaved(audience.audience_id, alone, packing.bitmap(self.had))
+
+    @classmethod
+    def restored(cls, saved: PausedSaved, unpacking: Unpacking, find: Find) -> Self:
+        alone = saved.audience
+        audience = find(saved.audience_id) if alone is None else Membership.restored_alone(alone, unpacking)
+        assert audience is not None
+        return cls(audience, unpacking.bitmap(saved.had))
+
 
 class Activations:
     """What the destinations of paused activations have, by activation id."""
 
     def __init__(self) -> None:
         self._paused: dict[str, _Paused] = {}
+
+    def saved(self, packing: Packing, find: Find) -> ActivationsSaved:
+        return ActivationsSaved({name: paused.saved(packing, find) for name, paused in sorted(self._paused.items())})
+
+    @classmethod
+    def restored(cls, saved: ActivationsSaved, unpacking: Unpacking, find: Find) -> Self:
+        activations = cls()
+        for name, paused in saved.paused.items():
+            activations._paused[name] = _Paused.restored(paused, unpacking, find)
+        return activations
 
     def relay(self, step: ActivationStep, audience: Membership | None) -> Effects:
         """The marker and what it brings. `audience` None: it was never known here or is deleted."""

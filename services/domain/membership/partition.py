@@ -12,6 +12,8 @@ from contracts.messages.results import Result
 from contracts.messages.steps import RowsHeader, Seal, Step
 from contracts.records import Out, Record
 from services.domain.membership.broken_log import BrokenLog
+from services.domain.membership.checkpoint.packing import Packing, Unpacking
+from services.domain.membership.checkpoint.shape import MembershipPartitionSaved
 from services.domain.membership.records import Place, StepWriter
 from services.domain.membership.space import Space
 from services.domain.rows import read_rows_header
@@ -23,6 +25,17 @@ class MembershipPartition:
     def __init__(self, partition: int, *, partitions: int, results_partitions: int) -> None:
         self._place = Place(partition, partitions, results_partitions)
         self._spaces: dict[str, Space] = {}
+
+    def saved(self, packing: Packing) -> MembershipPartitionSaved:
+        """All of it, between two folds; where it stands in the log and among partitions is not its own to say."""
+        spaces = {space_id: space.saved(packing) for space_id, space in sorted(self._spaces.items())}
+        return MembershipPartitionSaved(spaces)
+
+    def restore(self, saved: MembershipPartitionSaved, unpacking: Unpacking) -> None:
+        """Makes a fresh partition what the saved one was."""
+        assert not self._spaces
+        for space_id, space in saved.spaces.items():
+            self._spaces[space_id] = Space.restored(space, unpacking, self._place.partition, self._place.partitions)
 
     def handle(self, records: Sequence[Record], now_ms: int) -> Iterator[Out]:  # noqa: ARG002 - time comes from steps
         """Changes as they come, then the sizes and results of all records. Draining it is what changes the state."""

@@ -4,6 +4,8 @@ It decides which audiences a step concerns; what happens to one of them is decid
 `imports.application`. Raises `BrokenLog` where the log contradicts itself.
 """
 
+from typing import Self
+
 from pyroaring import BitMap
 
 from contracts.instants import DAY_MS
@@ -27,6 +29,8 @@ from services.domain.membership.activations import Activations
 from services.domain.membership.audiences.members import UNCHANGED, Difference, ListAudience
 from services.domain.membership.audiences.register import Register
 from services.domain.membership.broken_log import BrokenLog
+from services.domain.membership.checkpoint.packing import Packing, Unpacking
+from services.domain.membership.checkpoint.shape import SpaceSaved
 from services.domain.membership.effects import Effects, Snapshot
 from services.domain.membership.identities.directory import Directory
 from services.domain.membership.imports.application import apply_import, is_expired, is_superseded, removed_by
@@ -46,6 +50,27 @@ class Space:
         self._register = Register()
         self._desk = Desk()
         self._activations = Activations()
+
+    def saved(self, packing: Packing) -> SpaceSaved:
+        return SpaceSaved(
+            space_id=self._space_id,
+            step=self.step,
+            at_ms=self.at_ms,
+            directory=self.directory.saved(packing),
+            register=self._register.saved(packing),
+            desk=self._desk.saved(packing),
+            activations=self._activations.saved(packing, self._register.find),
+        )
+
+    @classmethod
+    def restored(cls, saved: SpaceSaved, unpacking: Unpacking, partition: int, partitions: int) -> Self:
+        space = cls(saved.space_id, partition, partitions)
+        space.step, space.at_ms = saved.step, saved.at_ms
+        space.directory = Directory.restored(saved.directory, unpacking, partition, partitions)
+        space._register = Register.restored(saved.register, unpacking)
+        space._desk = Desk.restored(saved.desk, unpacking)
+        space._activations = Activations.restored(saved.activations, unpacking, space._register.find)
+        return space
 
     def take(self, step: Step) -> Effects:
         """Does one step."""

@@ -6,10 +6,13 @@ Set arithmetic only: which import or command comes when is decided by `applicati
 
 from copy import copy
 from dataclasses import dataclass
+from typing import Self
 
 from pyroaring import BitMap
 
 from contracts.instants import DAY_MS
+from services.domain.membership.checkpoint.packing import Packing, Unpacking
+from services.domain.membership.checkpoint.shape import BaseSaved, DatedLayerSaved, LayersSaved
 from services.domain.membership.imports.order import ImportOrder
 
 
@@ -24,6 +27,13 @@ class Base:
     day_ms: int
     members: BitMap
 
+    def saved(self, packing: Packing) -> BaseSaved:
+        return BaseSaved(self.order, self.day_ms, packing.bitmap(self.members))
+
+    @classmethod
+    def restored(cls, saved: BaseSaved, unpacking: Unpacking) -> Self:
+        return cls(saved.order, saved.day_ms, unpacking.bitmap(saved.members))
+
 
 @dataclass(slots=True)
 class DatedLayer:
@@ -32,6 +42,13 @@ class DatedLayer:
     order: ImportOrder
     leaves_ms: int
     members: BitMap
+
+    def saved(self, packing: Packing) -> DatedLayerSaved:
+        return DatedLayerSaved(self.order, self.leaves_ms, packing.bitmap(self.members))
+
+    @classmethod
+    def restored(cls, saved: DatedLayerSaved, unpacking: Unpacking) -> Self:
+        return cls(saved.order, saved.leaves_ms, unpacking.bitmap(saved.members))
 
 
 class Layers:
@@ -43,6 +60,25 @@ class Layers:
         self.added = BitMap()
         self.cleared_step = 0  # of the latest replace or clear
         self._newest_append: dict[int, ImportOrder] = {}  # by lookback in days, gone or not: rule 4
+
+    def saved(self, packing: Packing) -> LayersSaved:
+        return LayersSaved(
+            base=None if self.base is None else self.base.saved(packing),
+            dated=[layer.saved(packing) for layer in self.dated],
+            added=packing.bitmap(self.added),
+            cleared_step=self.cleared_step,
+            newest_append=sorted(self._newest_append.items()),
+        )
+
+    @classmethod
+    def restored(cls, saved: LayersSaved, unpacking: Unpacking) -> Self:
+        layers = cls()
+        layers.base = None if saved.base is None else Base.restored(saved.base, unpacking)
+        layers.dated = [DatedLayer.restored(layer, unpacking) for layer in saved.dated]
+        layers.added = unpacking.bitmap(saved.added)
+        layers.cleared_step = saved.cleared_step
+        layers._newest_append = dict(saved.newest_append)
+        return layers
 
     def twin(self) -> "Layers":
         """A copy to try a full refresh on; the sets are shared, since a refresh puts others in their place."""

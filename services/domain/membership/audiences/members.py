@@ -1,12 +1,14 @@
 """Audiences of both kinds on one partition: their present members, and how these changed in a step."""
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from pyroaring import BitMap
 
 from contracts.messages.entities import Expression
 from services.domain.membership.audiences.layers import Layers
+from services.domain.membership.checkpoint.packing import Packing, Unpacking
+from services.domain.membership.checkpoint.shape import ComposedAudienceSaved, ListAudienceSaved, MembershipSaved
 
 
 class Difference(NamedTuple):
@@ -35,6 +37,14 @@ class Membership:
     member_type: str
     members: BitMap = field(default_factory=BitMap)
 
+    def alone(self, packing: Packing) -> MembershipSaved:
+        """What is kept of an audience that is deleted, but still spoken of."""
+        return MembershipSaved(self.audience_id, self.id_type, self.member_type, packing.bitmap(self.members))
+
+    @classmethod
+    def restored_alone(cls, saved: MembershipSaved, unpacking: Unpacking) -> Self:
+        return cls(saved.audience_id, saved.id_type, saved.member_type, unpacking.bitmap(saved.members))
+
     def settle(self, now: BitMap) -> Difference:
         """Makes `now` the members."""
         difference = Difference(now - self.members, self.members - now)
@@ -56,6 +66,16 @@ class ListAudience(Membership):
 
     layers: Layers = field(default_factory=Layers)
 
+    def saved(self, packing: Packing) -> ListAudienceSaved:
+        members, layers = packing.bitmap(self.members), self.layers.saved(packing)
+        return ListAudienceSaved(self.audience_id, self.id_type, self.member_type, members, layers)
+
+    @classmethod
+    def restored(cls, saved: ListAudienceSaved, unpacking: Unpacking) -> Self:
+        audience = cls.restored_alone(saved, unpacking)
+        audience.layers = Layers.restored(saved.layers, unpacking)
+        return audience
+
     def settle_layers(self, touched: BitMap | None = None) -> Difference:
         """The change since the last call, where only `touched` can have moved (None: anyone)."""
         if touched is None:
@@ -68,6 +88,16 @@ class ComposedAudience(Membership):
     """Algebra over other audiences."""
 
     expression: Expression = field(default_factory=Expression)
+
+    def saved(self, packing: Packing) -> ComposedAudienceSaved:
+        members = packing.bitmap(self.members)
+        return ComposedAudienceSaved(self.audience_id, self.id_type, self.member_type, members, self.expression)
+
+    @classmethod
+    def restored(cls, saved: ComposedAudienceSaved, unpacking: Unpacking) -> Self:
+        audience = cls.restored_alone(saved, unpacking)
+        audience.expression = saved.expression
+        return audience
 
 
 Audience = ListAudience | ComposedAudience

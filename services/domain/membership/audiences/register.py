@@ -5,6 +5,7 @@ type: those that ever were a member of a list, the complement of `not` (engine.m
 """
 
 from collections.abc import Mapping
+from typing import Self
 
 from pyroaring import BitMap
 
@@ -14,6 +15,8 @@ from contracts.messages.steps import DefinitionStep
 from services.domain.membership.audiences.composition import Composition
 from services.domain.membership.audiences.members import Audience, ComposedAudience, Difference, ListAudience
 from services.domain.membership.broken_log import BrokenLog
+from services.domain.membership.checkpoint.packing import Packing, Unpacking
+from services.domain.membership.checkpoint.shape import ListAudienceSaved, RegisterSaved
 from services.domain.membership.effects import AudienceChange, Effects
 
 _KINDS: Mapping[str, type[Audience]] = {"list": ListAudience, "composed": ComposedAudience}
@@ -26,6 +29,25 @@ class Register:
         self._audiences: dict[str, Audience] = {}
         self._composition = Composition()
         self._known: dict[str, BitMap] = {}
+
+    def saved(self, packing: Packing) -> RegisterSaved:
+        return RegisterSaved(
+            audiences=[audience.saved(packing) for _, audience in sorted(self._audiences.items())],
+            known={id_type: packing.bitmap(members) for id_type, members in sorted(self._known.items())},
+        )
+
+    @classmethod
+    def restored(cls, saved: RegisterSaved, unpacking: Unpacking) -> Self:
+        register = cls()
+        for one in saved.audiences:
+            if isinstance(one, ListAudienceSaved):
+                register._audiences[one.audience_id] = ListAudience.restored(one, unpacking)
+            else:
+                audience = ComposedAudience.restored(one, unpacking)
+                register._audiences[one.audience_id] = audience
+                register._composition.define(audience)
+        register._known = {id_type: unpacking.bitmap(members) for id_type, members in saved.known.items()}
+        return register
 
     def find(self, audience_id: str) -> Audience | None:
         """The audience; None where it was never defined here or is deleted."""

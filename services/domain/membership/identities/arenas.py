@@ -3,13 +3,15 @@
 They grow by doubling, never shrink and never move a position. `forms.FormTable` finds values in them.
 """
 
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
+from services.domain.membership.checkpoint.packing import Packing, Unpacking
+from services.domain.membership.checkpoint.shape import FixedArenaSaved, TextArenaSaved
 from services.domain.rows import Form, Identities, Spans
 
 Positions = npt.NDArray[np.uint32]
@@ -27,6 +29,8 @@ class Arena(Protocol):
     """What a table needs of its store."""
 
     def __len__(self) -> int: ...
+
+    def saved(self, packing: Packing) -> FixedArenaSaved | TextArenaSaved: ...
 
     def append(self, identities: Identities) -> None: ...
 
@@ -46,6 +50,13 @@ class Arena(Protocol):
 def arena_of(form: Form) -> Arena:
     """An empty store for a form."""
     return TextArena() if form is Form.TEXT else FixedArena(form)
+
+
+def restored_arena(form: Form, saved: FixedArenaSaved | TextArenaSaved, unpacking: Unpacking) -> Arena:
+    """The store of a form as it was saved."""
+    if isinstance(saved, TextArenaSaved):
+        return TextArena.restored(saved, unpacking)
+    return FixedArena.restored(form, saved, unpacking)
 
 
 def hash_identities(identities: Identities) -> Hashes:
@@ -72,6 +83,16 @@ class FixedArena:
         self._form = form
         self._values = np.empty((_FIRST_CAPACITY, form.width_bytes), dtype=np.uint8)
         self._count = 0
+
+    def saved(self, packing: Packing) -> FixedArenaSaved:
+        return FixedArenaSaved(packing.lasting(self._values[: self._count]))
+
+    @classmethod
+    def restored(cls, form: Form, saved: FixedArenaSaved, unpacking: Unpacking) -> Self:
+        arena = cls(form)
+        arena._values = unpacking.array(saved.values).reshape(-1, form.width_bytes)
+        arena._count = len(arena._values)
+        return arena
 
     def __len__(self) -> int:
         return self._count
@@ -101,6 +122,21 @@ class TextArena:
         self._ends = np.zeros(_FIRST_CAPACITY, dtype=np.int64)  # value i is [ends[i], ends[i + 1])
         self._hashes = np.empty(_FIRST_CAPACITY, dtype=np.uint64)
         self._count = 0
+
+    def saved(self, packing: Packing) -> TextArenaSaved:
+        return TextArenaSaved(
+            data=packing.lasting(self._data[: self._ends[self._count]]),
+            ends=packing.lasting(self._ends[: self._count + 1]),
+            hashes=packing.lasting(self._hashes[: self._count]),
+        )
+
+    @classmethod
+    def restored(cls, saved: TextArenaSaved, unpacking: Unpacking) -> Self:
+        arena = cls()
+        arena._data, arena._ends = unpacking.array(saved.data), unpacking.array(saved.ends)
+        arena._hashes = unpacking.array(saved.hashes)
+        arena._count = len(arena._hashes)
+        return arena
 
     def __len__(self) -> int:
         return self._count

@@ -1,12 +1,14 @@
 """The identity tables of one space on one partition, by id type."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from pyroaring import BitMap
 
 from services.domain.membership.broken_log import BrokenLog
+from services.domain.membership.checkpoint.packing import Packing, Unpacking
+from services.domain.membership.checkpoint.shape import DirectorySaved
 from services.domain.membership.identities.bitmaps import bitmap_of
 from services.domain.membership.identities.table import IdentityTable, Ordinals
 from services.domain.rows import Identities, group_texts
@@ -21,6 +23,16 @@ class Directory:
         self._partition = partition
         self._partitions = partitions
         self._tables: dict[str, IdentityTable] = {}
+
+    def saved(self, packing: Packing) -> DirectorySaved:
+        return DirectorySaved({id_type: table.saved(packing) for id_type, table in sorted(self._tables.items())})
+
+    @classmethod
+    def restored(cls, saved: DirectorySaved, unpacking: Unpacking, partition: int, partitions: int) -> Self:
+        directory = cls(partition, partitions)
+        for id_type, table in saved.tables.items():
+            directory._tables[id_type] = IdentityTable.restored(table, unpacking)
+        return directory
 
     def intern(self, id_type: str, identities: Identities) -> Ordinals:
         """The ordinal of each identity, in order; unknown ones become known.

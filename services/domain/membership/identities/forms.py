@@ -5,17 +5,20 @@ byte agrees, whatever their hashes. New identities are numbered in the order in 
 positions depend on the log alone, never on the table's size or past.
 """
 
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from services.domain.membership.checkpoint.packing import Packing, Unpacking
+from services.domain.membership.checkpoint.shape import FormTableSaved
 from services.domain.membership.identities.arenas import (
     Hashes,
     Matches,
     Positions,
     arena_of,
     hash_identities,
+    restored_arena,
     same_rows,
 )
 from services.domain.rows import Form, Identities
@@ -26,6 +29,7 @@ _LOAD_MAX: Final = 0.7
 _TAG: Final = np.uint64(0xFFFF_FFFF_0000_0000)
 _POSITION: Final = np.uint64(0x0000_0000_FFFF_FFFF)
 _ONE: Final = np.uint64(1)
+_SAMPLED: Final = 4096
 
 Rows = npt.NDArray[np.int64]
 
@@ -36,6 +40,20 @@ class FormTable:
     def __init__(self, form: Form) -> None:
         self.arena = arena_of(form)
         self._slots = np.zeros(_FIRST_SLOTS, dtype=np.uint64)
+
+    def saved(self, packing: Packing) -> FormTableSaved:
+        return FormTableSaved(self.arena.saved(packing), packing.changing(self._slots))
+
+    @classmethod
+    def restored(cls, form: Form, saved: FormTableSaved, unpacking: Unpacking) -> Self:
+        """As it was saved; where the slots were laid out by another version, they are made anew."""
+        table = cls(form)
+        table.arena, table._slots = restored_arena(form, saved.arena, unpacking), unpacking.array(saved.slots)
+        if not table._finds_its_own():
+            values = table.arena.take(np.arange(len(table.arena), dtype=np.uint32))
+            table = cls(form)
+            table.intern(values)
+        return table
 
     def intern(self, identities: Identities) -> Positions:
         """The position of each; what was unknown is added. Equal identities get one position."""
@@ -90,6 +108,23 @@ class FormTable:
 
     def _home(self, hashes: Hashes) -> Rows:
         return (hashes & np.uint64(len(self._slots) - 1)).astype(np.int64)
+
+    def _finds_its_own(self) -> bool:
+        """Whether the slots lead to the identities, as far as a sample tells: those of another hash lead to none."""
+        size, count = len(self._slots), len(self.arena)
+        if size & (size - 1) or count > _LOAD_MAX * size:
+            return False
+        sample = np.linspace(0, count - 1, min(count, _SAMPLED), dtype=np.uint32)
+        hashes = hash_identities(self.arena.take(sample))
+        entries, at = _entry(hashes, sample.astype(np.int64)), self._home(hashes)
+        pending: Rows = np.arange(len(sample), dtype=np.int64)
+        while len(pending):
+            found = self._slots[at[pending]]
+            if (found == 0).any():
+                return False
+            pending = pending[found != entries[pending]]
+            at[pending] = (at[pending] + 1) & (size - 1)
+        return True
 
     def _make_room(self, coming: int) -> None:
         count = len(self.arena)

@@ -4,11 +4,13 @@ An ordinal is the form (3 bits) and the position in that form's table (29 bits):
 together, and a bitmap of them stays dense. Nothing else of membership sees an identifier.
 """
 
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from services.domain.membership.checkpoint.packing import Packing, Unpacking
+from services.domain.membership.checkpoint.shape import IdentityTableSaved
 from services.domain.membership.identities.forms import POSITIONS_MAX, FormTable
 from services.domain.rows import Form, Identities
 
@@ -23,6 +25,17 @@ class IdentityTable:
 
     def __init__(self) -> None:
         self._tables: dict[Form, FormTable] = {}
+
+    def saved(self, packing: Packing) -> IdentityTableSaved:
+        return IdentityTableSaved({form.value: table.saved(packing) for form, table in sorted(self._tables.items())})
+
+    @classmethod
+    def restored(cls, saved: IdentityTableSaved, unpacking: Unpacking) -> Self:
+        table = cls()
+        for name, one in saved.tables.items():
+            form = Form(name)
+            table._tables[form] = FormTable.restored(form, one, unpacking)
+        return table
 
     def __len__(self) -> int:
         return sum(len(table.arena) for table in self._tables.values())

@@ -1,11 +1,14 @@
 """The imports of one space that are being read, with the commands laid over them meanwhile."""
 
 from collections.abc import Callable
+from typing import Self
 
 from pyroaring import BitMap
 
 from contracts.messages.steps import ImportApplyStep, ImportOpenStep, ImportWeighStep, RowsHeader, Seal
 from services.domain.membership.broken_log import BrokenLog
+from services.domain.membership.checkpoint.packing import Packing, Unpacking
+from services.domain.membership.checkpoint.shape import DeskSaved
 from services.domain.membership.identities.table import Ordinals
 from services.domain.membership.imports.order import ImportOrder
 from services.domain.membership.imports.overlay import Overlay, Since
@@ -22,6 +25,21 @@ class Desk:
         self._open: dict[str, OpenImport] = {}
         self._overlay = Overlay()
         self.newest_opened: ImportOrder | None = None  # what a replace or clear stands for from now on
+
+    def saved(self, packing: Packing) -> DeskSaved:
+        return DeskSaved(
+            open=[opened.saved(packing) for _, opened in sorted(self._open.items())],
+            overlay=self._overlay.saved(packing),
+            newest_opened=self.newest_opened,
+        )
+
+    @classmethod
+    def restored(cls, saved: DeskSaved, unpacking: Unpacking) -> Self:
+        desk = cls()
+        desk._open = {opened.step.import_id: OpenImport.restored(opened, unpacking) for opened in saved.open}
+        desk._overlay = Overlay.restored(saved.overlay, unpacking)
+        desk.newest_opened = saved.newest_opened
+        return desk
 
     def open(self, step: ImportOpenStep) -> None:
         """Takes the import's place in the order."""

@@ -6,8 +6,12 @@ laid over it when it is applied (engine.md §1, "Order"). Kept only while someth
 
 from bisect import insort
 from dataclasses import dataclass, field
+from typing import Self
 
 from pyroaring import BitMap
+
+from services.domain.membership.checkpoint.packing import Packing, Unpacking
+from services.domain.membership.checkpoint.shape import OverlaySaved, PatchSaved
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -15,6 +19,13 @@ class _Patch:
     step: int
     adds: bool = field(compare=False)
     members: BitMap = field(compare=False)
+
+    def saved(self, packing: Packing) -> PatchSaved:
+        return PatchSaved(self.step, self.adds, packing.bitmap(self.members))
+
+    @classmethod
+    def restored(cls, saved: PatchSaved, unpacking: Unpacking) -> Self:
+        return cls(saved.step, saved.adds, unpacking.bitmap(saved.members))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,17 @@ class Overlay:
 
     def __init__(self) -> None:
         self._patches: dict[str, list[_Patch]] = {}
+
+    def saved(self, packing: Packing) -> OverlaySaved:
+        patches = sorted(self._patches.items())
+        return OverlaySaved({audience_id: [patch.saved(packing) for patch in laid] for audience_id, laid in patches})
+
+    @classmethod
+    def restored(cls, saved: OverlaySaved, unpacking: Unpacking) -> Self:
+        overlay = cls()
+        for audience_id, patches in saved.patches.items():
+            overlay._patches[audience_id] = [_Patch.restored(patch, unpacking) for patch in patches]
+        return overlay
 
     def record(self, step: int, audience_id: str, *, adds: bool, members: BitMap) -> None:
         """Remembers a patch at its place; an applied removal feed counts at the step that opened it."""

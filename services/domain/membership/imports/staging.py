@@ -5,11 +5,14 @@ takes nothing more (engine.md §3).
 """
 
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from pyroaring import BitMap
 
 from contracts.messages.steps import ImportOpenStep, Seal
+from services.domain.membership.checkpoint.packing import Packing, Unpacking
+from services.domain.membership.checkpoint.shape import OpenImportSaved, ReadingSaved
 from services.domain.membership.identities.bitmaps import bitmap_of_sorted
 from services.domain.membership.identities.table import Ordinals
 from services.domain.membership.imports.order import ImportOrder
@@ -25,6 +28,20 @@ class Reading:
     _sets: dict[tuple[str, str], BitMap] = field(default_factory=dict)  # by id type and audience
     _ended: bool = False
     whole: bool = False
+
+    def saved(self, packing: Packing) -> ReadingSaved:
+        return ReadingSaved(
+            next_sequence=self._next_sequence,
+            rows=self._rows,
+            sets=[(*key, packing.bitmap(members)) for key, members in sorted(self._sets.items())],
+            ended=self._ended,
+            whole=self.whole,
+        )
+
+    @classmethod
+    def restored(cls, saved: ReadingSaved, unpacking: Unpacking) -> Self:
+        sets = {(id_type, audience_id): unpacking.bitmap(members) for id_type, audience_id, members in saved.sets}
+        return cls(saved.next_sequence, saved.rows, sets, saved.ended, saved.whole)
 
     def expects(self, sequence: int) -> bool:
         """Whether this batch is still to be staged: a repeated one, or one after the end, is not."""
@@ -86,6 +103,15 @@ class OpenImport:
     step: ImportOpenStep
     order: ImportOrder
     readings: dict[str, Reading] = field(default_factory=dict)
+
+    def saved(self, packing: Packing) -> OpenImportSaved:
+        readings = {reading_id: reading.saved(packing) for reading_id, reading in sorted(self.readings.items())}
+        return OpenImportSaved(self.step, self.order, readings)
+
+    @classmethod
+    def restored(cls, saved: OpenImportSaved, unpacking: Unpacking) -> Self:
+        readings = {name: Reading.restored(reading, unpacking) for name, reading in saved.readings.items()}
+        return cls(saved.step, saved.order, readings)
 
 
 _NOBODY = BitMap()

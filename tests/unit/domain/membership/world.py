@@ -94,7 +94,7 @@ class World:
         self.results: list[Result] = []
         self.now_ms = day_ms(1)
         self.step = 0
-        self._folds = [self.fold(partition) for partition in range(partitions)]
+        self.folds = [self.fold(partition) for partition in range(partitions)]
         self._sizes: dict[tuple[str, int], int] = {}
         self._ids: set[str] = set()
 
@@ -308,7 +308,7 @@ class World:
         record = Record(INPUT, partition, len(self.log[partition]), 0, SPACE.encode(), value, headers)
         self.log[partition].append(record)
         results = []
-        for out in self._folds[partition].handle([record], 0):
+        for out in self.folds[partition].handle([record], 0):
             self.outs[partition].append(out)
             result = self._consume(partition, out)
             if result is not None:

@@ -1,0 +1,63 @@
+"""Takes a copy of a partition between two folds, and cuts it into blobs whenever that suits."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+import msgspec
+
+from services.domain.membership.checkpoint.manifest import Blob, checksum_of
+from services.domain.membership.checkpoint.packing import Packing, Section, Sink
+from services.domain.membership.checkpoint.shape import MembershipPartitionSaved
+from services.domain.membership.partition import MembershipPartition
+
+BLOB_BYTES: Final = 16 << 20  # a few are under way at once: large enough for a store's throughput, small enough to hold
+
+
+class Index(msgspec.Struct, frozen=True):
+    """The first blob: the state, whose sets and arrays are numbers of sections, and the sections."""
+
+    sections: list[Section]
+    state: MembershipPartitionSaved
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Copy:
+    """The state at one offset, together with what its sink was given. Folding on does not change it."""
+
+    index: bytes
+    views: list[memoryview]
+
+    def blobs(self, sunk: Iterable[bytes]) -> Iterator[tuple[Blob, bytes]]:
+        """All blobs, the index first; `sunk` is what the sink was given, in any pieces."""
+        yield _blob("index.json", self.index)
+        for number, body in enumerate(_cut(sunk, self.views)):
+            yield _blob(f"data-{number:05d}", body)
+
+
+def take(partition: MembershipPartition, sink: Sink) -> Copy:
+    """Copies the state: what may change goes to `sink` now, the rest is looked at later."""
+    packing = Packing(sink)
+    state = partition.saved(packing)
+    return Copy(msgspec.json.encode(Index(packing.sections, state)), packing.views())
+
+
+def _blob(name: str, body: bytes) -> tuple[Blob, bytes]:
+    return Blob(name, len(body), checksum_of(body)), body
+
+
+def _cut(sunk: Iterable[bytes], views: list[memoryview]) -> Iterator[bytes]:
+    """The run in pieces of `BLOB_BYTES`; only one piece is held at a time."""
+    held = bytearray()
+    for piece in chain(map(memoryview, sunk), views):
+        rest = piece
+        while rest:
+            part = rest[: BLOB_BYTES - len(held)]
+            held += part
+            rest = rest[len(part) :]
+            if len(held) == BLOB_BYTES:
+                yield bytes(held)
+                held.clear()
+    if held:
+        yield bytes(held)
