@@ -16,17 +16,14 @@ import pyarrow as pa
 from contracts import codes
 from contracts.codes import Code
 from contracts.ids import DEVICE_ID_TYPES, HASH_HEX_DIGITS, IDENTIFIER_BYTES_MAX, canonical
+from services.domain.rows.hexadecimal import UUID_CHARACTERS, unhex, uuid_digits
 from services.domain.rows.identities import Bytes, Form, Identities, Indices, Spans
 
-_NOT_HEX: Final = 0xFF
-_UPPER_HEX: Final = 0x10
-_DIGIT_VALUES: Final[Bytes] = np.full(256, _NOT_HEX, dtype=np.uint8)  # digit value; upper-case letters carry a flag
-_DIGIT_VALUES[np.frombuffer(b"0123456789abcdef", dtype=np.uint8)] = np.arange(16)
-_DIGIT_VALUES[np.frombuffer(b"ABCDEF", dtype=np.uint8)] = np.arange(10, 16) | _UPPER_HEX
-_PRINTABLE_ASCII: Final = np.array([0x20 <= byte < 0x7F for byte in range(256)])
-_HYPHENS: Final = (8, 13, 18, 23)
-_UUID_RUNS: Final = ((0, 8), (9, 13), (14, 18), (19, 23), (24, 36))
+_PRINTABLE_FIRST: Final = np.uint8(0x20)
+_PRINTABLE_COUNT: Final = np.uint8(0x7F - 0x20)
+_SPACE: Final = 0x20
 _HEX_FORMS: Final = {32: Form.HEX16, 40: Form.HEX20, 64: Form.HEX32}
+_WIDTHS: Final = (UUID_CHARACTERS, *_HEX_FORMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +47,45 @@ def canonicalise(id_type: str, values: Any) -> Canonical:
 
     Every position stands in exactly one group or one refusal.
     """
-    array = _as_binary(values)
-    column = Spans.of(array)
+    column = Spans.of(_as_binary(values))
+    return canonicalise_spans(id_type, column, np.flatnonzero(odd_bytes(column.data)))
+
+
+def canonicalise_spans(id_type: str, column: Spans, odd: Indices) -> Canonical:
+    """`canonicalise` of values that are rising and apart in `column.data`.
+
+    `odd` are the positions, rising, of at least those `odd_bytes` that lie in a value.
+    """
     pending = np.ones(len(column.lengths), dtype=bool)
     groups: list[tuple[Identities, Indices]] = []
     for identities, rows in _fixed_forms(id_type, column):
-        pending[rows] = False
         groups.append((identities, rows))
+        if len(rows) == len(pending):
+            return Canonical(groups, [])
+        pending[rows] = False
     if id_type not in HASH_HEX_DIGITS:
-        rows = _plain_text(column, pending)
+        rows = np.flatnonzero(pending & _plain_text(column, odd))
         pending[rows] = False
         if len(rows):
-            groups.append((Identities.of_text(array.take(pa.array(rows))), rows))
+            groups.append((Identities.of_text(column.chosen(rows).gathered()), rows))
     rest, rejected = _one_by_one(id_type, column, np.flatnonzero(pending))
     return Canonical(_merged(groups + rest), rejected)
+
+
+def canonical_column(id_type: str, column: Spans) -> Identities | None:
+    """All values as identities of one fixed form, or None where any of them is of another or of none."""
+    if not len(column.lengths):
+        return None
+    width = int(column.lengths[0])
+    if width not in _WIDTHS or not (column.lengths == width).all():
+        return None
+    found = _spelled(id_type, column.matrix(np.arange(len(column.lengths)), width))
+    return found[0] if found is not None and found[1].all() else None
+
+
+def odd_bytes(data: Bytes) -> npt.NDArray[np.bool_]:
+    """Which bytes are not printable ASCII."""
+    return (data - _PRINTABLE_FIRST) >= _PRINTABLE_COUNT
 
 
 def group_texts(texts: Sequence[str]) -> list[tuple[Identities, Indices]]:
@@ -79,52 +101,44 @@ def _as_binary(values: Any) -> Any:
 
 
 def _fixed_forms(id_type: str, column: Spans) -> Iterator[tuple[Identities, Indices]]:
+    for width in _WIDTHS:
+        rows = np.flatnonzero(column.lengths == width)
+        found = _spelled(id_type, column.matrix(rows, width)) if len(rows) else None
+        if found is None:
+            continue
+        identities, good = found
+        if good.all():
+            yield identities, rows
+        elif good.any():
+            yield identities.take(np.flatnonzero(good)), rows[good]
+
+
+def _spelled(id_type: str, characters: Bytes) -> tuple[Identities, npt.NDArray[np.bool_]] | None:
+    """What (n, width) characters spell, and which of them do; None where none of that width can, for this id type."""
+    width = characters.shape[1]
     hash_digits = HASH_HEX_DIGITS.get(id_type)
-    if hash_digits is None:
-        yield from _uuids(column)
-    for digits, form in _HEX_FORMS.items():
-        if hash_digits is not None and digits != hash_digits:
-            continue
-        rows = np.flatnonzero(column.lengths == digits)
-        if not len(rows):
-            continue
-        values = _DIGIT_VALUES[column.matrix(rows, digits)]
-        device = id_type in DEVICE_ID_TYPES and digits == 32
-        any_case = hash_digits is not None or device
-        good = ((values != _NOT_HEX) if any_case else (values < 16)).all(axis=1)
-        if good.any():
-            yield Identities.of_bytes(Form.UUID if device else form, _packed(values[good])), rows[good]
+    if width == UUID_CHARACTERS:
+        if hash_digits is not None:
+            return None
+        digits, hyphenated = uuid_digits(characters)
+        values, good = unhex(digits, any_case=True)
+        return Identities.of_bytes(Form.UUID, values), good & hyphenated
+    if hash_digits is not None and width != hash_digits:
+        return None
+    device = id_type in DEVICE_ID_TYPES and width == 32
+    values, good = unhex(characters, any_case=hash_digits is not None or device)
+    return Identities.of_bytes(Form.UUID if device else _HEX_FORMS[width], values), good
 
 
-def _uuids(column: Spans) -> Iterator[tuple[Identities, Indices]]:
-    rows = np.flatnonzero(column.lengths == 36)
-    if not len(rows):
-        return
-    characters = column.matrix(rows, 36)
-    values = np.concatenate([_DIGIT_VALUES[characters[:, first:last]] for first, last in _UUID_RUNS], axis=1)
-    good = (values != _NOT_HEX).all(axis=1)
-    for at in _HYPHENS:
-        good &= characters[:, at] == ord("-")
-    if good.any():
-        yield Identities.of_bytes(Form.UUID, _packed(values[good])), rows[good]
-
-
-def _packed(values: Bytes) -> Bytes:
-    """(n, 2w) digit values to (n, w) bytes."""
-    low = values & np.uint8(0x0F)
-    return (low[:, 0::2] << np.uint8(4)) | low[:, 1::2]
-
-
-def _plain_text(column: Spans, pending: npt.NDArray[np.bool_]) -> Indices:
-    """Rows that are canonical as they stand: printable ASCII of a good length, no space at either end."""
-    rows = np.flatnonzero(pending & (column.lengths > 0) & (column.lengths <= IDENTIFIER_BYTES_MAX))
-    if not len(rows):
-        return rows
-    starts, ends = column.starts[rows], column.starts[rows] + column.lengths[rows]
-    odd_before = np.concatenate(([0], np.cumsum(~_PRINTABLE_ASCII[column.data])))
-    good = odd_before[ends] == odd_before[starts]
-    good &= (column.data[starts] != 0x20) & (column.data[ends - 1] != 0x20)
-    plain: Indices = rows[good]
+def _plain_text(column: Spans, odd: Indices) -> npt.NDArray[np.bool_]:
+    """Values that are canonical as they stand: printable ASCII of a good length, no space at either end."""
+    plain = (column.lengths > 0) & (column.lengths <= IDENTIFIER_BYTES_MAX)
+    plain &= ~column.holding(odd)
+    if not len(column.data):
+        return plain
+    last = len(column.data) - 1
+    firsts = np.minimum(column.starts, last)  # an empty value may stand behind the last byte
+    plain &= (column.data[firsts] != _SPACE) & (column.data[column.starts + column.lengths - 1] != _SPACE)
     return plain
 
 

@@ -1,10 +1,11 @@
-"""The headers of a `rows` record of `usher.membership.input.v1`: written by intake, read by membership."""
+"""The headers of rows and stream rows on `usher.membership.input.v1`: written by intake, read by membership."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from contracts.codec import Headers, header
-from contracts.messages.steps import RowsHeader
+from contracts.instants import instant_text, parse_instant
+from contracts.messages.steps import RowsHeader, StreamRowsHeader
 
 _FIELDS: Final = {
     "space_id": "ce_spaceid",
@@ -13,25 +14,74 @@ _FIELDS: Final = {
     "sequence": "usher-sequence",
     "id_type": "usher-id-type",
 }
+_STREAM_FIELDS: Final = {
+    "space_id": "ce_spaceid",
+    "feed_id": "usher-feed",
+    "topic": "usher-topic",
+    "partition": "usher-partition",
+    "first_offset": "usher-first-offset",
+    "last_offset": "usher-last-offset",
+    "id_type": "usher-id-type",
+}
 
 
 def write_rows_header(said: RowsHeader) -> Headers:
     """The headers of a record whose value is `encode_rows` of a batch."""
-    written = ((name, str(getattr(said, field)).encode()) for field, name in _FIELDS.items())
-    return (("ce_type", b"rows"), *written)
+    return _written("rows", said, _FIELDS)
 
 
 def read_rows_header(headers: Sequence[tuple[str, bytes]]) -> RowsHeader:
     """What the headers say; raises ValueError where one is missing or makes no sense."""
-    found = {field: header(headers, name) for field, name in _FIELDS.items()}
-    missing = [_FIELDS[field] for field, value in found.items() if not value]
-    sequence = found["sequence"] or ""
-    if missing or not (sequence.isascii() and sequence.isdigit() and len(sequence) < 19):
-        raise ValueError(f"rows without {', '.join(missing)}" if missing else "usher-sequence is not a number")
+    found = _read(headers, _FIELDS)
     return RowsHeader(
-        space_id=found["space_id"] or "",
-        import_id=found["import_id"] or "",
-        reading_id=found["reading_id"] or "",
-        sequence=int(sequence),
-        id_type=found["id_type"] or "",
+        space_id=found["space_id"],
+        import_id=found["import_id"],
+        reading_id=found["reading_id"],
+        sequence=_number(found, "sequence", _FIELDS),
+        id_type=found["id_type"],
     )
+
+
+def write_stream_header(said: StreamRowsHeader) -> Headers:
+    """The headers of a record whose value is `encode_events` of a batch."""
+    time = () if said.at_ms is None else (("ce_time", instant_text(said.at_ms).encode()),)
+    return _written("stream-rows", said, _STREAM_FIELDS) + time
+
+
+def read_stream_header(headers: Sequence[tuple[str, bytes]]) -> StreamRowsHeader:
+    """What the headers say; raises ValueError where one is missing or makes no sense."""
+    found = _read(headers, _STREAM_FIELDS)
+    time = header(headers, "ce_time")
+    at_ms = None if time is None else parse_instant(time)
+    if time is not None and at_ms is None:
+        raise ValueError("ce_time is no instant")
+    return StreamRowsHeader(
+        space_id=found["space_id"],
+        feed_id=found["feed_id"],
+        topic=found["topic"],
+        partition=_number(found, "partition", _STREAM_FIELDS),
+        first_offset=_number(found, "first_offset", _STREAM_FIELDS),
+        last_offset=_number(found, "last_offset", _STREAM_FIELDS),
+        id_type=found["id_type"],
+        at_ms=at_ms,
+    )
+
+
+def _written(kind: str, said: RowsHeader | StreamRowsHeader, fields: Mapping[str, str]) -> Headers:
+    written = ((name, str(getattr(said, field)).encode()) for field, name in fields.items())
+    return (("ce_type", kind.encode()), *written)
+
+
+def _read(headers: Sequence[tuple[str, bytes]], fields: Mapping[str, str]) -> dict[str, str]:
+    found = {field: header(headers, name) or "" for field, name in fields.items()}
+    missing = [fields[field] for field, value in found.items() if not value]
+    if missing:
+        raise ValueError(f"rows without {', '.join(missing)}")
+    return found
+
+
+def _number(found: Mapping[str, str], field: str, fields: Mapping[str, str]) -> int:
+    text = found[field]
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValueError(f"{fields[field]} is not a number")
+    return int(text)
