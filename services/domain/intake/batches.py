@@ -1,57 +1,69 @@
-"""From the columns of a block to the row batches of each partition, small enough for a record. Called by `Reading`."""
+"""From the columns of a block to row batches: which audience each row names, and which rows name none.
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+Called by `Reading`.
+"""
+
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from contracts import codes
 from services.domain.intake.audiences import Resolve
-from services.domain.intake.columns import Columns
+from services.domain.intake.columns import Columns, Texts
 from services.domain.intake.refused import RefusedRows
-from services.domain.rows import Form, RowBatch, canonicalise, scatter
+from services.domain.rows import RowBatch
 
-WIRE_BYTES_MAX: Final = 900_000  # headers, Arrow's own and the broker's overhead fit beside it in 1 MiB
 _UNKNOWN: Final = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """The audience of each row: an index into `ids`, -1 where the row names none that it may."""
+class NamedAudiences:
+    """The audiences that the rows of one object name, each by its place in `ids`.
 
-    index: npt.NDArray[np.int64]
-    ids: list[str]
+    `fixed` is the audience (id) of all rows where the rows name none. What names nobody is not remembered: an object
+    may hold any number of such texts.
+    """
+
+    def __init__(self, resolve: Resolve, fixed: str | None) -> None:
+        self._resolve = resolve
+        self._fixed = _UNKNOWN if fixed is None else 0
+        self._places: dict[str, int] = {}  # by text
+        self._by_id: dict[str, int] = {}
+        self.ids: list[str] = [] if fixed is None else [fixed]
+
+    def places(self, texts: Texts | None, rows: int) -> npt.NDArray[np.int64]:
+        """For each row a place in `ids`, -1 where the row names none that it may."""
+        if texts is None:
+            return np.full(rows, self._fixed, dtype=np.int64)
+        of_text = np.array([self._place(text) for text in texts.distinct], dtype=np.int64)
+        return of_text[texts.of_row] if rows else np.empty(0, dtype=np.int64)
+
+    def _place(self, sent: bytes) -> int:
+        text = sent.decode().strip()
+        place = self._places.get(text)
+        if place is None:
+            audience_id = self._resolve(text)
+            if audience_id is None:
+                return _UNKNOWN
+            place = self._by_id.setdefault(audience_id, len(self.ids))
+            if place == len(self.ids):
+                self.ids.append(audience_id)
+            self._places[text] = place
+        return place
 
 
-def named_audiences(columns: Columns, resolve: Resolve, fixed: str | None) -> Named:
-    """Resolves each distinct text once; `fixed` is the audience (id) of all rows where the rows name none."""
-    if columns.audiences is None:
-        ids = [] if fixed is None else [fixed]
-        return Named(np.full(len(columns.numbers), len(ids) - 1, dtype=np.int64), ids)
-    encoded = columns.audiences.dictionary_encode()
-    positions: dict[str, int] = {}
-    of_text = np.full(len(encoded.dictionary) + 1, _UNKNOWN, dtype=np.int64)
-    for at, text in enumerate(encoded.dictionary.to_pylist()):
-        audience_id = resolve(text.decode().strip())
-        if audience_id is not None:
-            of_text[at] = positions.setdefault(audience_id, len(positions))
-    return Named(of_text[encoded.indices.to_numpy()], list(positions))
-
-
-def row_batches(columns: Columns, named: Named, id_type: str) -> tuple[list[RowBatch], list[RefusedRows]]:
+def row_batches(columns: Columns, named: NamedAudiences) -> tuple[list[RowBatch], list[RefusedRows]]:
     """The valid rows, one batch for each form of identifier, and the others.
 
     An identifier that is no good is refused for that, whatever the audience.
     """
-    canonical = canonicalise(id_type, columns.identifiers)
-    refused = [RefusedRows(refusal.code, columns.numbers[refusal.positions]) for refusal in canonical.rejected]
+    identifiers = columns.identifiers
+    refused = [RefusedRows(refusal.code, columns.numbers[refusal.positions]) for refusal in identifiers.rejected]
+    places = named.places(columns.audiences, len(columns.numbers))
     unknown: list[npt.NDArray[np.int64]] = []
     batches: list[RowBatch] = []
-    for identities, positions in canonical.groups:
-        index = named.index[positions]
+    for identities, positions in identifiers.groups:
+        index = places[positions]
         known = np.flatnonzero(index != _UNKNOWN)
         if len(known) < len(index):
             unknown.append(positions[index == _UNKNOWN])
@@ -62,41 +74,3 @@ def row_batches(columns: Columns, named: Named, id_type: str) -> tuple[list[RowB
         numbers = columns.numbers[np.sort(np.concatenate(unknown))]
         refused.append(RefusedRows(codes.ROW_AUDIENCE_UNKNOWN, numbers))
     return batches, refused
-
-
-def scattered(
-    batch: RowBatch, partitions: int, *, wire_bytes_max: int = WIRE_BYTES_MAX
-) -> Iterator[tuple[int, RowBatch]]:
-    """The batch in pieces of one partition each, none larger than `wire_bytes_max` on the wire."""
-    for partition, part in enumerate(scatter(batch, partitions)):
-        if part is not None:
-            for piece in _pieces(part, wire_bytes_max):
-                yield partition, piece
-
-
-def _pieces(batch: RowBatch, wire_bytes_max: int) -> Iterator[RowBatch]:
-    """Halves and halves of halves. Each lists only the audiences that its rows name."""
-    compact = _compact(batch)
-    if len(compact) == 1 or _wire_bytes(compact) <= wire_bytes_max:
-        yield compact
-        return
-    half = len(batch) // 2
-    for rows in (np.arange(half), np.arange(half, len(batch))):
-        yield from _pieces(RowBatch(batch.identities.take(rows), batch.audience[rows], batch.audiences), wire_bytes_max)
-
-
-def _compact(batch: RowBatch) -> RowBatch:
-    used = np.bincount(batch.audience, minlength=len(batch.audiences)) > 0
-    if used.all():
-        return batch
-    place = (np.cumsum(used) - 1).astype(np.uint32)
-    ids = [batch.audiences[at] for at in np.flatnonzero(used).tolist()]
-    return RowBatch(batch.identities, place[batch.audience], ids)
-
-
-def _wire_bytes(batch: RowBatch) -> int:
-    """About the size of `encode_rows`, without making it."""
-    width = batch.identities.form.width_bytes
-    text: Any = batch.identities.text
-    identities = len(batch) * width if batch.identities.form is not Form.TEXT else text.nbytes
-    return int(identities) + 4 * len(batch) + len(json.dumps(batch.audiences)) + 2_000

@@ -1,6 +1,6 @@
 """Lines of fields as columns, by array operations: where every line's fields are, and which lines are no rows.
 
-One pass finds all bytes that mean something; all else is over the few thousand positions found. Quotes mean nothing
+Two passes find all bytes that mean something; all else is over the few thousand positions found. Quotes mean nothing
 here. Called by the parsers.
 """
 
@@ -9,30 +9,44 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from contracts import codes
 from contracts.codes import Code
 from services.domain.intake.refused import Numbers, RefusedRows
+from services.domain.rows import Canonical, Spans, canonicalise_spans, odd_bytes
 
 _TAB: Final = 9
 _NEWLINE: Final = 10
 _CARRIAGE_RETURN: Final = 13
-_DELETE: Final = 0x7F
+_NOT_ASCII: Final = 0x80
 
 _Mask = npt.NDArray[np.bool_]
 _Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Texts:
+    """What the rows say, as sent: row i says `distinct[of_row[i]]`."""
+
+    distinct: list[bytes]
+    of_row: npt.NDArray[np.integer[Any]]
+
+    @classmethod
+    def of(cls, values: Any) -> "Texts":
+        """Those of an Arrow LargeBinaryArray."""
+        encoded = values.dictionary_encode()
+        return cls(encoded.dictionary.to_pylist(), encoded.indices.to_numpy())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """Rows of the right form. `identifiers` and `audiences` are large binary, as sent; `numbers` are rising.
+    """Rows of the right form: `numbers` are rising, and `identifiers` counts its positions by them.
 
     `audiences` is None where the rows name none.
     """
 
-    identifiers: Any
-    audiences: Any
+    identifiers: Canonical
+    audiences: Texts | None
     numbers: Numbers
 
 
@@ -45,13 +59,33 @@ class Shape:
     identifier: int
     audience: int | None
     row_bytes_max: int
+    id_type: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """Where the rows of a block have the fields that are read.
+
+    `odd` are the positions of bytes that aren't printable ASCII, newlines and some delimiters left out; `count` are all
+    lines, refused and blank ones too.
+    """
+
+    identifiers: Spans
+    audiences: Spans | None
+    numbers: Numbers
+    odd: Numbers
+    refused: list[RefusedRows]
+    count: int
+
+
+NO_ROWS: Final = Columns(Canonical([], []), None, np.empty(0, dtype=np.int64))
 
 
 class _Refusals:
     """Each line is refused once, for what is found first."""
 
-    def __init__(self, lines: int, first_number: int) -> None:
-        self.good: _Mask = np.ones(lines, dtype=bool)
+    def __init__(self, good: _Mask, first_number: int) -> None:
+        self.good = good
         self.rows: list[RefusedRows] = []
         self._first_number = first_number
 
@@ -63,39 +97,86 @@ class _Refusals:
 
 
 def split_lines(block: bytes, shape: Shape, first_number: int) -> tuple[Columns, list[RefusedRows], int]:
-    """The rows of a block of whole lines, the refused ones, and how many lines there were.
+    """The rows of a block of whole lines, the refused ones, and how many lines there were."""
+    lines = lines_of(block, shape, first_number)
+    audiences = None
+    if lines.audiences is not None:
+        audiences = Texts.of(lines.audiences.gathered())
+    identifiers = canonicalise_spans(shape.id_type, lines.identifiers, lines.odd)
+    return Columns(identifiers, audiences, lines.numbers), lines.refused, lines.count
+
+
+def lines_of(block: bytes, shape: Shape, first_number: int) -> Lines:
+    """Where the fields are.
 
     Refused, in this order: row-too-long, row-encoding (not UTF-8, or a control character other than tab and the end
     of the line), row-columns. A blank line is no row.
     """
     data: _Bytes = np.frombuffer(block, dtype=np.uint8)
-    marks = np.flatnonzero((data < 0x20) | (data == _DELETE) | (data == shape.delimiter))
-    kinds = data[marks]
-    ends = marks[kinds == _NEWLINE]
-    starts = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else ends
-    stops = ends - ((data[ends - 1] == _CARRIAGE_RETURN) & (ends > starts))
-    refusals = _Refusals(len(ends), first_number)
-    refusals.good &= stops > starts
+    odd = np.flatnonzero(odd_bytes(data))
+    kinds = data[odd]
+    is_end = kinds == _NEWLINE
+    ends = odd[is_end]
+    odd, kinds = odd[~is_end], kinds[~is_end]
+    separators = np.flatnonzero(data == shape.delimiter)
+    starts = np.empty_like(ends)
+    starts[:1] = 0
+    starts[1:] = ends[:-1] + 1
+    stops = ends
+    if len(odd):
+        stops = ends - ((data[ends - 1] == _CARRIAGE_RETURN) & (ends > starts))
+    refusals = _Refusals(stops > starts, first_number)
     refusals.refuse(codes.ROW_TOO_LONG, stops - starts > shape.row_bytes_max)
-    controls = marks[(kinds != _NEWLINE) & (kinds != shape.delimiter) & (kinds != _TAB)]
+    if len(odd):
+        _refuse_encoding(refusals, block, (starts, stops, ends), (odd, kinds), shape.delimiter)
+    inner = _separators_of_rows(refusals, separators, starts, ends, shape.fields - 1)
+    good = refusals.good
+    numbers = np.arange(first_number, first_number + len(ends))
+    if not good.all():
+        starts, stops, numbers = starts[good], stops[good], numbers[good]
+
+    def field(at: int) -> Spans:
+        firsts = starts if at == 0 else inner[:, at - 1] + 1
+        lasts = stops if at == shape.fields - 1 else inner[:, at]
+        return Spans(data, firsts, lasts - firsts)
+
+    audiences = None if shape.audience is None else field(shape.audience)
+    return Lines(field(shape.identifier), audiences, numbers, odd, refusals.rows, len(ends))
+
+
+def _refuse_encoding(
+    refusals: _Refusals,
+    block: bytes,
+    lines: tuple[Numbers, Numbers, Numbers],
+    odd: tuple[Numbers, _Bytes],
+    delimiter: int,
+) -> None:
+    """`lines` are where they start, stop, and end (with the carriage return); `odd` positions and their bytes."""
+    starts, stops, ends = lines
+    positions, kinds = odd
+    controls = positions[(kinds < _NOT_ASCII) & (kinds != delimiter) & (kinds != _TAB)]
     if len(controls):
         line = np.searchsorted(ends, controls)
         refusals.refuse(codes.ROW_ENCODING, _at_lines(line[controls < stops[line]], len(ends)))
-    if data.max(initial=0) >= 0x80:
-        refusals.refuse(codes.ROW_ENCODING, _not_utf8(block, data, starts, ends))
-    separators = marks[kinds == shape.delimiter]
+    if not _is_utf8(block):
+        wrong = np.zeros(len(ends), dtype=bool)
+        for line in np.unique(np.searchsorted(ends, positions[kinds >= _NOT_ASCII])).tolist():
+            wrong[line] = not _is_utf8(block[starts[line] : ends[line]])
+        refusals.refuse(codes.ROW_ENCODING, wrong)
+
+
+def _separators_of_rows(
+    refusals: _Refusals, separators: Numbers, starts: Numbers, ends: Numbers, wanted: int
+) -> npt.NDArray[np.int64]:
+    """The separators of the good rows, (rows, wanted); lines with another number of them are refused."""
+    if len(separators) == len(ends) * wanted:
+        inner = separators.reshape(len(ends), wanted)
+        if not wanted or ((inner[:, 0] >= starts) & (inner[:, -1] < ends)).all():
+            return inner if refusals.good.all() else inner[refusals.good]
     line = np.searchsorted(ends, separators)
-    refusals.refuse(codes.ROW_COLUMNS, np.bincount(line, minlength=len(ends)) != shape.fields - 1)
+    refusals.refuse(codes.ROW_COLUMNS, np.bincount(line, minlength=len(ends)) != wanted)
     good = refusals.good
-    inner = separators[good[line]].reshape(int(good.sum()), shape.fields - 1)
-    firsts = np.column_stack((starts[good], inner + 1))
-    lasts = np.column_stack((inner, stops[good]))
-    columns = Columns(
-        _gathered(data, firsts[:, shape.identifier], lasts[:, shape.identifier]),
-        None if shape.audience is None else _gathered(data, firsts[:, shape.audience], lasts[:, shape.audience]),
-        np.flatnonzero(good) + first_number,
-    )
-    return columns, refusals.rows, len(ends)
+    return separators[good[line]].reshape(int(good.sum()), wanted)
 
 
 def _at_lines(lines: npt.NDArray[np.int64], count: int) -> _Mask:
@@ -104,33 +185,9 @@ def _at_lines(lines: npt.NDArray[np.int64], count: int) -> _Mask:
     return mask
 
 
-def _not_utf8(block: bytes, data: _Bytes, starts: Numbers, ends: Numbers) -> _Mask:
-    """The lines that are not UTF-8; each is looked at only where the block as a whole is not."""
-    wrong = np.zeros(len(ends), dtype=bool)
-    if _is_utf8(block):
-        return wrong
-    for line in np.unique(np.searchsorted(ends, np.flatnonzero(data >= 0x80))).tolist():
-        wrong[line] = not _is_utf8(block[starts[line] : ends[line]])
-    return wrong
-
-
 def _is_utf8(text: bytes) -> bool:
     try:
         text.decode()
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _gathered(data: _Bytes, firsts: Numbers, lasts: Numbers) -> Any:
-    """The values `data[firsts[i]:lasts[i]]`, which are in order and apart, as one large binary array."""
-    lengths = lasts - firsts
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    within = np.zeros(len(data) + 1, dtype=np.int8)
-    within[firsts] += 1
-    within[lasts] -= 1
-    values = data[np.cumsum(within[:-1], dtype=np.int8).view(bool)]
-    return pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), len(lengths), [None, pa.py_buffer(offsets), pa.py_buffer(values)]
-    )

@@ -9,12 +9,12 @@ from typing import Final, Protocol
 
 from contracts import codes
 from contracts.messages.entities import Column
-from services.domain.intake.columns import Columns, Shape, split_lines
+from services.domain.intake.alike import alike_lines
+from services.domain.intake.columns import NO_ROWS, Columns, Shape, split_lines
 from services.domain.intake.quoted import CsvRow, QuotedRows, Quotes
 from services.domain.intake.refused import ObjectRefused, RefusedRows
 
 _DELIMITERS: Final = {"caret": b"^", "tab": b"\t"}
-_NO_SHAPE: Final = Shape(delimiter=0, fields=1, identifier=0, audience=None, row_bytes_max=0)
 Parsed = tuple[Columns, list[RefusedRows]]
 
 
@@ -29,23 +29,26 @@ class Parser(Protocol):
         ...
 
 
-def parser_of(kind: str, columns: Sequence[Column] | None, *, audience_in_rows: bool, row_bytes_max: int) -> Parser:
+def parser_of(
+    kind: str, columns: Sequence[Column] | None, *, id_type: str, audience_in_rows: bool, row_bytes_max: int
+) -> Parser:
     """The parser of a feed's `format` (contracts.md §3)."""
     if kind == "csv":
-        return CsvParser(columns or [], audience_in_rows=audience_in_rows, row_bytes_max=row_bytes_max)
-    return DelimitedParser(_DELIMITERS[kind], audience_in_rows=audience_in_rows, row_bytes_max=row_bytes_max)
+        roles = ("identifier", "audience") if audience_in_rows else ("identifier",)
+        return CsvParser(columns or [], roles, id_type=id_type, row_bytes_max=row_bytes_max)
+    fields, audience = (2, 1) if audience_in_rows else (1, None)
+    return DelimitedParser(Shape(_DELIMITERS[kind][0], fields, 0, audience, row_bytes_max, id_type))
 
 
 class DelimitedParser:
     """`caret` and `tab`: every line is a row, quotes mean nothing."""
 
-    def __init__(self, delimiter: bytes, *, audience_in_rows: bool, row_bytes_max: int) -> None:
-        fields, audience = (2, 1) if audience_in_rows else (1, None)
-        self._shape = Shape(delimiter[0], fields, identifier=0, audience=audience, row_bytes_max=row_bytes_max)
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
         self._number = 1
 
     def parse(self, block: bytes, *, last: bool) -> Parsed:  # noqa: ARG002 - no row of these formats waits for more
-        columns, refused, lines = split_lines(block, self._shape, self._number)
+        columns, refused, lines = _rows(block, self._shape, self._number)
         self._number += lines
         return columns, refused
 
@@ -53,9 +56,10 @@ class DelimitedParser:
 class CsvParser:
     """`csv`: by array operations while no quote is in sight, else row by row."""
 
-    def __init__(self, columns: Sequence[Column], *, audience_in_rows: bool, row_bytes_max: int) -> None:
+    def __init__(self, columns: Sequence[Column], roles: Sequence[str], *, id_type: str, row_bytes_max: int) -> None:
         self._columns = columns
-        self._audience_in_rows = audience_in_rows
+        self._roles = roles
+        self._id_type = id_type
         self._row_bytes_max = row_bytes_max
         self._shape: Shape | None = None
         self._number = 1
@@ -67,9 +71,9 @@ class CsvParser:
             self._shape, text = self._read_header(text, last=last)
         if self._shape is None:
             self._waiting = text
-            return split_lines(b"", _NO_SHAPE, 0)[:2]
+            return NO_ROWS, []
         if b'"' not in text:
-            columns, refused, count = split_lines(text, self._shape, self._number)
+            columns, refused, count = _rows(text, self._shape, self._number)
             self._number += count
             return columns, refused
         lines = text.split(b"\n")
@@ -100,9 +104,8 @@ class CsvParser:
             names = [field.decode().strip() for field in fields]
         except UnicodeDecodeError:
             raise ObjectRefused(codes.OBJECT_HEADER_INVALID, "the header is not UTF-8") from None
-        identifier = self._position(names, "identifier")
-        audience = self._position(names, "audience") if self._audience_in_rows else None
-        return Shape(b","[0], len(names), identifier, audience, self._row_bytes_max)
+        at = {role: self._position(names, role) for role in self._roles}
+        return Shape(b","[0], len(names), at["identifier"], at.get("audience"), self._row_bytes_max, self._id_type)
 
     def _position(self, names: list[str], role: str) -> int:
         named = [column.name.strip() for column in self._columns if column.role == role]
@@ -111,3 +114,12 @@ class CsvParser:
             detail = f"{len(positions)} columns of the header are the feed's {role} column, not 1"
             raise ObjectRefused(codes.OBJECT_HEADER_INVALID, detail)
         return positions[0]
+
+
+def _rows(block: bytes, shape: Shape, number: int) -> tuple[Columns, list[RefusedRows], int]:
+    """The rows of a block without quotes, the refused ones, and how many lines there were."""
+    alike = alike_lines(block, shape, number)
+    if alike is not None:
+        columns, count = alike
+        return columns, [], count
+    return split_lines(block, shape, number)

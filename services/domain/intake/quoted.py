@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from contracts import codes
 from contracts.codes import Code
-from services.domain.intake.columns import Columns, Shape
+from services.domain.intake.columns import Columns, Shape, Texts
 from services.domain.intake.refused import RefusedRows
+from services.domain.rows import canonicalise
 
 _TO_CLOSING_QUOTE: Final = re.compile(rb'([^"]*+(?:""[^"]*+)*+)("?)')
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")  # of a row whose ends of lines are newlines
@@ -94,9 +95,11 @@ class QuotedRows:
     def columns(self) -> tuple[Columns, list[RefusedRows]]:
         """What was read so far."""
         refused = [RefusedRows(codes.ALL[code], np.array(numbers)) for code, numbers in self._refused.items()]
-        audiences = None if self.shape.audience is None else pa.array(self._audiences, pa.large_binary())
-        numbers = np.array(self._numbers, dtype=np.int64)
-        return Columns(pa.array(self._identifiers, pa.large_binary()), audiences, numbers), refused
+        identifiers = canonicalise(self.shape.id_type, pa.array(self._identifiers, pa.large_binary()))
+        audiences = None
+        if self.shape.audience is not None:
+            audiences = Texts.of(pa.array(self._audiences, pa.large_binary()))
+        return Columns(identifiers, audiences, np.array(self._numbers, dtype=np.int64)), refused
 
     def _read_row(self, lines: list[bytes], first: int, *, last: bool) -> int:
         """Lines used by the row that begins at `first`; 0 where it needs more than there are."""

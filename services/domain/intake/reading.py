@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from contracts.messages.entities import FixedAudience
 from contracts.messages.intake import ReadRequest, RowCounts
 from services.domain.intake.audiences import Resolve
-from services.domain.intake.batches import named_audiences, row_batches, scattered
+from services.domain.intake.batches import NamedAudiences, row_batches
 from services.domain.intake.blocks import BLOCK_BYTES, ROW_BYTES_MAX, Blocks
 from services.domain.intake.inflate import Inflate
 from services.domain.intake.keys import path_audience
 from services.domain.intake.parsers import Parsed, parser_of
 from services.domain.intake.rejects import Rejects
+from services.domain.intake.scattering import Scattering
 from services.domain.rows import RowBatch, encode_rows
 
 
@@ -43,12 +44,17 @@ class Reading:
         row_bytes_max: int = ROW_BYTES_MAX,
     ) -> None:
         in_rows = request.audience_from == "column"
-        self._id_type = request.id_type
-        self._resolve = resolve
-        self._fixed = None if in_rows else _fixed_audience(request, resolve)
+        self._named = NamedAudiences(resolve, None if in_rows else _fixed_audience(request, resolve))
         self._inflate = inflate or Inflate()
         self._blocks = Blocks(block_bytes=block_bytes, row_bytes_max=row_bytes_max)
-        self._parser = parser_of(request.format, request.columns, audience_in_rows=in_rows, row_bytes_max=row_bytes_max)
+        self._parser = parser_of(
+            request.format,
+            request.columns,
+            id_type=request.id_type,
+            audience_in_rows=in_rows,
+            row_bytes_max=row_bytes_max,
+        )
+        self._scattering = Scattering(partitions)
         self._valid = 0
         self._audiences: set[str] = set()
         self.rejects = Rejects()
@@ -67,7 +73,7 @@ class Reading:
         return sorted(self._audiences)
 
     def feed(self, chunk: bytes) -> Iterator[list[EncodedRows]]:
-        """The batches of each block that is complete with this chunk; raises `ObjectRefused`."""
+        """The records that are full with this chunk; raises `ObjectRefused`."""
         for piece in self._inflate.feed(chunk):
             yield from self._text(piece)
 
@@ -75,18 +81,20 @@ class Reading:
         """The rest; raises `ObjectRefused`."""
         yield from self._text(self._inflate.finish())
         yield self._encoded(self._parser.parse(self._blocks.finish(), last=True))
+        yield [self._record(*full) for full in self._scattering.finish()]
 
     def _text(self, piece: bytes) -> Iterator[list[EncodedRows]]:
         for block in self._blocks.feed(piece):
-            yield self._encoded(self._parser.parse(block, last=False))
+            if records := self._encoded(self._parser.parse(block, last=False)):
+                yield records
 
     def _encoded(self, parsed: Parsed) -> list[EncodedRows]:
         columns, malformed = parsed
-        batches, refused = row_batches(columns, named_audiences(columns, self._resolve, self._fixed), self._id_type)
+        batches, refused = row_batches(columns, self._named)
         self.rejects.add([*malformed, *refused])
         self._valid += sum(len(batch) for batch in batches)
         assert sum(map(len, batches)) + sum(len(rows.numbers) for rows in refused) == len(columns.numbers)
-        return [self._record(*piece) for batch in batches for piece in scattered(batch, len(self.rows))]
+        return [self._record(*full) for batch in batches for full in self._scattering.add(batch)]
 
     def _record(self, partition: int, batch: RowBatch) -> EncodedRows:
         sequence = self.batches[partition]
