@@ -54,8 +54,8 @@ def digests_of(folder: Path) -> str:
 
 def _download(folder: Path, repository: Path, say: Callable[[str], None]) -> None:
     # Half a second of imports that only a first run needs.
-    import requests  # noqa: PLC0415
-    from jgo.maven import MavenContext  # noqa: PLC0415
+    import requests  # noqa: PLC0415 - see above
+    from jgo.maven import MavenContext  # noqa: PLC0415 - see above
 
     say(f"Apache Kafka {KAFKA_VERSION}: resolving its jars (once)")
     folder.mkdir()

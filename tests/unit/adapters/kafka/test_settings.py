@@ -2,23 +2,24 @@
 
 import pytest
 
+from contracts.catalog import COMMANDS
 from contracts.records import TopicPartition
 from services.adapters.kafka.settings import KafkaSettings
 
 
-@pytest.mark.parametrize(("prefix", "full"), [("usher", "usher.commands.v1"), ("", "commands.v1")])
+@pytest.mark.parametrize(("prefix", "full"), [("usher", f"usher.{COMMANDS}"), ("", COMMANDS)])
 def test_a_name_goes_there_and_back(prefix: str, full: str) -> None:
     settings = KafkaSettings(bootstrap_servers="x:1", prefix=prefix)
-    assert settings.full("commands.v1") == full
-    assert settings.name(full) == "commands.v1"
-    partition = TopicPartition("commands.v1", 3)
+    assert settings.full(COMMANDS) == full
+    assert settings.name(full) == COMMANDS
+    partition = TopicPartition(COMMANDS, 3)
     assert settings.ours(settings.theirs(partition)) == partition
 
 
 def test_another_installations_topic_is_not_ours() -> None:
     settings = KafkaSettings(bootstrap_servers="x:1", prefix="usher")
-    assert settings.name("usher2.commands.v1") is None
-    assert settings.name("commands.v1") is None
+    assert settings.name(f"usher2.{COMMANDS}") is None
+    assert settings.name(COMMANDS) is None
 
 
 def test_secrets_do_not_show() -> None:
