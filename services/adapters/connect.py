@@ -19,7 +19,7 @@ from services.runtime.clock import SystemClock
 from services.runtime.failures import Fatal
 from services.runtime.health import Health
 from services.runtime.log import Log
-from services.runtime.objects import NotificationQueue, Objects
+from services.runtime.objects import NotificationQueue, OwnedObjects
 from services.runtime.settings import Settings
 from services.runtime.telemetry import Event
 from services.runtime.web import Web
@@ -59,7 +59,7 @@ async def open_kafka(settings: Settings, *, client_id: str, prefix: str | None =
 
 
 @asynccontextmanager
-async def open_objects(settings: Settings) -> AsyncIterator[Objects]:
+async def open_objects(settings: Settings) -> AsyncIterator[OwnedObjects]:
     """Object storage."""
     async with open_client("s3", endpoint_url=settings.s3_endpoint_url, region=settings.s3_region) as client:
         yield S3Objects(client, clock=SystemClock())

@@ -1,4 +1,4 @@
-"""Objects and a notification queue in memory: implement `Objects` and `NotificationQueue` for tests and simulations.
+"""Objects and a notification queue in memory: implement `OwnedObjects` and `NotificationQueue`, for tests.
 
 A bucket keeps every version that was written (as a versioned bucket does, where `versioned`), so that tests can
 overwrite and delete. Faults are given from outside; nothing happens by itself.
@@ -8,6 +8,8 @@ import hashlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from contracts import codes
 from contracts.messages.intake import ObjectVersion
@@ -84,6 +86,16 @@ class MemoryObjects:
         assert content_type, "an object has a type"
         self.fault("write")
         self.put(bucket, key, body)
+
+    async def list_prefix(self, bucket: str, prefix: str) -> AsyncIterator[ObjectVersion]:
+        self.fault("list")
+        listed = [self._present[bucket, key].version for key in self.keys(bucket) if key.startswith(prefix)]
+        for version in listed:
+            yield msgspec.structs.replace(version, version_id=None)
+
+    async def remove(self, bucket: str, key: str) -> None:
+        self.fault("remove")
+        self.delete(bucket, key)
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -1,4 +1,4 @@
-"""Objects in S3 and its relatives: implements `Objects`.
+"""Objects in S3 and its relatives: implements `OwnedObjects`.
 
 The version that was announced is the only one that is read: by its version id where there is one, and always with
 If-Match of its eTag. A body that breaks is resumed by range under the same conditions.
@@ -109,6 +109,31 @@ class S3Objects:
             raise unavailable(error, f"write to {bucket}") from error
         except NO_ANSWER as error:
             raise unavailable(error, f"write to {bucket}") from error
+
+    async def list_prefix(self, bucket: str, prefix: str) -> AsyncIterator[ObjectVersion]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        try:
+            async for page in pages:
+                for found in page.get("Contents", ()):
+                    yield ObjectVersion(
+                        bucket=bucket,
+                        key=found["Key"],
+                        etag=_bare(found["ETag"]),
+                        size_bytes=int(found["Size"]),
+                        last_modified_ms=int(found["LastModified"].timestamp() * 1000),
+                    )
+        except ClientError as error:
+            raise failure(error, bucket) from error
+        except NO_ANSWER as error:
+            raise unavailable(error, f"list in {bucket}") from error
+
+    async def remove(self, bucket: str, key: str) -> None:
+        try:
+            await self._client.delete_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            raise failure(error, bucket) from error
+        except NO_ANSWER as error:
+            raise unavailable(error, f"remove in {bucket}") from error
 
     async def close(self) -> None:
         """The client is closed by whoever opened it."""

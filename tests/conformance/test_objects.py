@@ -15,14 +15,14 @@ from services.adapters.memory_objects import MemoryObjects
 from services.adapters.s3 import S3Objects
 from services.runtime.clock import SystemClock
 from services.runtime.failures import Rejected
-from services.runtime.objects import Objects
+from services.runtime.objects import OwnedObjects
 
 
 class Store:
     """A bucket, plain or versioned, as another than us sees it."""
 
     def __init__(
-        self, objects: Objects, put: Callable[[str, bytes], None], delete: Callable[[str], None], bucket: str
+        self, objects: OwnedObjects, put: Callable[[str, bytes], None], delete: Callable[[str], None], bucket: str
     ) -> None:
         self.objects = objects
         self.put = put
@@ -136,3 +136,34 @@ async def test_an_overwritten_object_is_not_mistaken_for_its_successor(store: St
 async def test_what_we_write_is_there(store: Store) -> None:
     await store.objects.write(store.bucket, "rejects/key.jsonl", b"{}\n", content_type="application/jsonl")
     assert await content(store, await store.stat("rejects/key.jsonl")) == [b"{}\n"]
+
+
+async def listed(store: Store, prefix: str) -> list[ObjectVersion]:
+    return [version async for version in store.objects.list_prefix(store.bucket, prefix)]
+
+
+async def test_a_prefix_lists_its_present_objects_by_key(store: Store) -> None:
+    for key in ("state/7/b", "state/10/ü +.json", "state/7/a", "other"):
+        store.put(key, key.encode())
+    store.put("state/7/gone", b"")
+    store.delete("state/7/gone")
+    found = await listed(store, "state/7")
+    assert [version.key for version in found] == ["state/7/a", "state/7/b"]
+    assert [version.key for version in await listed(store, "state/")] == [
+        "state/10/ü +.json",
+        "state/7/a",
+        "state/7/b",
+    ]
+    assert await listed(store, "nothing") == []
+    (first, _) = found
+    assert (first.size_bytes, first.version_id) == (len("state/7/a"), None)
+    assert first.etag == (await store.stat("state/7/a")).etag
+    assert await content(store, first) == [b"state/7/a"]
+
+
+async def test_what_is_removed_is_gone_and_may_have_been_gone_before(store: Store) -> None:
+    store.put("key", b"body")
+    for _ in range(2):
+        await store.objects.remove(store.bucket, "key")
+        assert await refusal(store.stat("key")) is codes.OBJECT_GONE
+        assert await listed(store, "") == []
