@@ -1,0 +1,49 @@
+"""One running system for all end-to-end tests; each has a space of its own in it, and ends with an audit of all."""
+
+import itertools
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from deploy.local.state import StackState
+from services.tools.receiver import Receiver, serving
+
+pytest.register_assert_rewrite("tests.broker.space")  # before it is imported: its assertions explain themselves too
+
+from tests.broker.space import Space, own_space  # noqa: E402 - see above
+from tests.broker.system import SECRET, System, running_system  # noqa: E402 - see above
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def system(stack: StackState, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """The four services; tests kill them as they like and leave them running."""
+    if not stack.sqs_endpoint_url:
+        pytest.skip("no stack: the given S3 came without SQS, and so without notifications")
+    async with running_system(stack, tmp_path_factory.mktemp("services")) as running:
+        yield running
+
+
+@pytest.fixture
+def space_name(request: pytest.FixtureRequest) -> str:
+    """A name that no other test has, and that says whose it is."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))
+    return f"{words[:40].strip('-')}-{next(_NUMBERS)}"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def space(system: System, space_name: str) -> AsyncIterator[Space]:
+    """An empty space with system time; every promise is audited at the end."""
+    async with own_space(system, space_name) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def receiver() -> AsyncIterator[tuple[Receiver, str]]:
+    """A webhook receiver of one's own, and the URL to send to."""
+    made = Receiver(secrets=[SECRET])
+    async with serving(made) as url:
+        yield made, f"{url}/hook"
