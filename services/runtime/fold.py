@@ -6,7 +6,7 @@ assigned to us. What a shard does, step by step and why, stands in `loops.shard`
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 from contracts.catalog import TopicSpec
 from contracts.records import Out, Record, TopicPartition
@@ -54,6 +54,21 @@ class FoldService(Protocol):
         ...
 
 
+@runtime_checkable
+class Watching(Protocol):
+    """What a `FoldService` may offer besides: it is shown committed state, to make checkpoints of it."""
+
+    async def committed(self, shard: int, fold: Fold, offsets: Mapping[str, int], *, stopping: bool) -> None:
+        """The fold stands exactly at these offsets (topic → next offset), and they are committed.
+
+        Awaited after each commit, and once more with `stopping` when the shard ends because the service was asked to
+        stop. Nothing folds until it returns, so be short, unless `stopping`; look at the fold in an `Offload`; keep no
+        reference to it, because a shard that is lost must be freed. What fails is this method's business: it raises
+        nothing but bugs.
+        """
+        ...
+
+
 class Offload(Protocol):
     """Runs a function where it does not hold up the loop: `asyncio.to_thread`, or in place for simulations."""
 
@@ -81,12 +96,15 @@ async def run_folds(
         return Backoff(base_seconds=0.1, cap_seconds=30.0, random=random)
 
     def shard(number: int) -> Shard:
-        return Shard(number, service, log, clock=clock, health=health, backoff=backoff(), offload=offload)
+        return Shard(
+            number, service, log, clock=clock, health=health, backoff=backoff(), offload=offload, watching=watching
+        )
 
     async def join() -> GroupMember:
         await _check_partitions(log, service)
         return await log.join(service.group, listener=folds, topics=service.topics, instance_id=instance_id)
 
+    watching = service if isinstance(service, Watching) else None
     folds = _Folds(service, shard, clock, health.gate(service.group))
     await stay_in_group(join, folds, stopping=stopping, clock=clock, backoff=backoff())
 
@@ -134,7 +152,7 @@ class _Folds(Worker):
 
     async def finish(self) -> None:
         for shard, _ in self._running.values():
-            shard.finish.set()
+            shard.stop()
         if tasks := [task for _, task in self._running.values()]:
             await asyncio.wait(tasks)
 

@@ -27,7 +27,7 @@ from services.runtime.loops.events import (
 from services.runtime.waiting import unless
 
 if TYPE_CHECKING:
-    from services.runtime.fold import Fold, FoldService, Offload
+    from services.runtime.fold import Fold, FoldService, Offload, Watching
 
 T = TypeVar("T")
 
@@ -56,12 +56,15 @@ class Shard:
         health: Health,
         backoff: Backoff,
         offload: "Offload",
+        watching: "Watching | None" = None,
     ) -> None:
         self.number = number
         self.finish = asyncio.Event()
         self.abandon = asyncio.Event()
         self.folding: asyncio.Future[Chunk] | None = None  # outlives a cancelled task: threads can't be ended
         self._service = service
+        self._watching = watching
+        self._stopping = False
         self._log = log
         self._clock = clock
         self._backoff = backoff
@@ -71,6 +74,11 @@ class Shard:
         self._partitions = [TopicPartition(topic, number) for topic in service.topics]
         self._next: dict[TopicPartition, int] = {}
         self._due_ms: int | None = None
+
+    def stop(self) -> None:
+        """As `finish`, because the service was asked to stop: nobody is waiting for this shard."""
+        self._stopping = True
+        self.finish.set()
 
     async def run(self, member: GroupMember, restored: Callable[[], None]) -> None:
         """Folds until `finish` or `abandon`. Raises `Fenced`, `Fatal`, and whatever a bug raises.
@@ -121,6 +129,8 @@ class Shard:
                 await self._turn(member, producer, fold)
                 self._backoff.reset()
                 self._pulse.beat()
+            if self._stopping:
+                await self._show(fold, stopping=True)
         finally:
             with suppress(Fenced, Unavailable):
                 await producer.close()
@@ -130,8 +140,16 @@ class Shard:
         records = await unless(self.finish, self._poll(member))
         if records:
             await self._transact(producer, Drain(fold, records, self._clock.now_ms()), records)
+            await self._show(fold, stopping=False)
         if self._until_due_seconds() <= 0 and not self.finish.is_set():
             await self._transact(producer, Drain(fold, (), self._clock.now_ms()), ())
+            await self._show(fold, stopping=False)
+
+    async def _show(self, fold: "Fold", *, stopping: bool) -> None:
+        """Here, between two folds, the state is exactly what the committed offsets say."""
+        if self._watching is not None:
+            offsets = {partition.topic: offset for partition, offset in self._next.items()}
+            await self._watching.committed(self.number, fold, offsets, stopping=stopping)
 
     async def _poll(self, member: GroupMember) -> list[Record]:
         """The next batch. That nothing can be read just now says nothing about the state: it is kept."""
