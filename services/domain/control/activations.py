@@ -7,7 +7,7 @@ import msgspec
 from contracts.instants import instant_text
 from contracts.messages.control_state import Delivering
 from contracts.messages.entities import Activation
-from contracts.messages.published import ActivationStatus
+from contracts.messages.published import ActivationStatus, Reason
 from contracts.messages.steps import ActivationStep
 from services.domain.control.schedule import period_ms, runs_at
 from services.domain.control.space_state import SpaceState
@@ -48,12 +48,15 @@ def take_away(turn: Turn, activation: Activation) -> None:
         forget(turn, after)
 
 
-def lanes_changed(turn: Turn, destination_id: str) -> None:
-    """The activations of a destination show how its lanes are."""
+def lanes_changed(turn: Turn, destination_id: str, error: Reason | None) -> None:
+    """The activations of a destination show how its lanes are, and why."""
     for activation_id in turn.state.catalogue.activations.holders(destination_id):
         activation = turn.state.catalogue.activations.get(activation_id)
         assert activation is not None
         delivering = _delivering(turn, activation)
+        if error is not None:
+            status = msgspec.structs.replace(delivering.status, last_error=error, updated_at=turn.at)
+            delivering = msgspec.structs.replace(delivering, status=status)
         state = _state(turn.state, activation, turn.at_ms, running=delivering.running)
         show(turn, delivering, state, turn.at_ms)
 

@@ -69,7 +69,8 @@ def lane_changed(turn: Turn, outcome: LaneState) -> None:
         turn.state.lanes.put(lanes.id, lanes)
     else:
         turn.state.lanes.drop(outcome.destination_id)
-    lanes_changed(turn, outcome.destination_id)
+    error = None if outcome.code is None else Reason(code=outcome.code, detail=(outcome.detail or "")[:500])
+    lanes_changed(turn, outcome.destination_id, error)
 
 
 def changed_statuses(state: SpaceState) -> Iterator[ActivationStatus]:

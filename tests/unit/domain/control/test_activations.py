@@ -79,14 +79,16 @@ def delivered(through: int, *, count: int = 0, merged: int = 0, dead: int = 0, c
     )
 
 
-def lane(state: str, partition: int = 0) -> LaneState:
-    """A lane of the destination."""
+def lane(state: str, partition: int = 0, code: str | None = None) -> LaneState:
+    """A lane of the destination; `code` is why it does not deliver."""
     return LaneState(
         space_id=SPACE,
         destination_id="dest_d",
         queue=QUEUE,
         partition=partition,
         state=state,
+        code=code,
+        detail=None if code is None else "said so",
         at=instant_text(START_MS),
     )
 
@@ -265,6 +267,16 @@ def test_a_lane_that_does_not_deliver_shows(bench: Bench) -> None:
     assert after(lane("delivering")) == "parked"
     assert after(lane("delivering", partition=1)) == "running"
     assert not [key for key in bench.state if "/lanes/" in key]
+
+
+def test_a_lane_that_does_not_deliver_says_why(bench: Bench) -> None:
+    activate(bench)
+
+    say(bench, lane("parked", code=codes.DELIVERY_AUTHENTICATION.code))
+
+    error = status(bench).last_error
+    assert error is not None
+    assert (error.code, error.detail) == (codes.DELIVERY_AUTHENTICATION.code, "said so")
 
 
 def test_what_is_on_its_way_when_an_activation_is_deleted_is_still_counted(bench: Bench) -> None:
