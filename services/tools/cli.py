@@ -16,6 +16,7 @@ from services.tools import (
     play_command,
     put_command,
     send_command,
+    settings_command,
     stack_command,
     tail_command,
     topics_command,
@@ -141,6 +142,12 @@ def tail(
 ) -> int:
     """Follows a topic in readable form until Ctrl-C."""
     return _run(tail_command.main(what, from_beginning=from_beginning, seconds=for_, as_json=json))
+
+
+@app.command
+def settings(*, json: Json = False) -> int:
+    """Lists every setting: the environment variable, its default and what it is for."""
+    return settings_command.main(as_json=json)
 
 
 @app.command
