@@ -104,8 +104,12 @@ RECORD_UNREADABLE = _declare("record-unreadable", "malformed", "A record between
 DAY_INVALID = _declare("day-invalid", "validation", "The folder names a date that does not exist", SENDER)
 IMPORT_EXPIRED = _declare("import-expired", "validation", "What it adds would already have expired", SENDER)
 IMPORT_HOLD_LAPSED = _declare("import-hold-lapsed", "conflict", "Held, and nobody decided in time", SENDER)
+IMPORT_MARKER_TIMEOUT = _declare(
+    "import-marker-timeout", "validation", "The folder's marker, or all else, did not come", SENDER
+)
 IMPORT_REJECTED = _declare("import-rejected", "conflict", "Held, and then rejected by a command", NOBODY)
 IMPORT_SUPERSEDED = _declare("import-superseded", "conflict", "A newer full refresh stands in its place", NOBODY)
+IMPORT_TOO_MANY_OBJECTS = _declare("import-too-many-objects", "limit", "More objects than one import takes", SENDER)
 OBJECT_ACCESS_DENIED = _declare("object-access-denied", "authorization", "usher may not read the object", OPERATOR)
 OBJECT_DUPLICATE = _declare("object-duplicate", "conflict", "This object version was announced before", NOBODY)
 OBJECT_GONE = _declare("object-gone", "not-found", "The object was deleted before it was read", SENDER)

@@ -27,6 +27,7 @@ Instant = Annotated[
     str, Meta(min_length=10, max_length=40, description="a date or an RFC 3339 instant, UTC by default")
 ]
 Version = Annotated[int, Meta(ge=1)]
+Hour = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):00$(?!\n)")]
 Share = Annotated[float, Meta(ge=0, le=1)]
 LookbackDays = Annotated[int, Meta(ge=1, le=36_500)]
 Prefix = Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -137,7 +138,7 @@ class FeedFields(NamedFields, frozen=True, kw_only=True):
     columns: Annotated[list[Column], Meta(max_length=1000)] | UnsetType | None = UNSET
     audience_from: str | FixedAudience | UnsetType = UNSET
     complete_on: str | Marker | UnsetType = UNSET
-    process_at: str | UnsetType | None = UNSET
+    process_at: Hour | UnsetType | None = UNSET
     remove_share_max: Share | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
 

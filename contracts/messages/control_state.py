@@ -6,7 +6,7 @@ since 1970.
 
 import msgspec
 
-from contracts.messages.intake import ReadingFinished, ReadRequest
+from contracts.messages.intake import ObjectVersion, ReadingFinished, ReadRequest
 from contracts.messages.published import ActivationStatus, Import, Removal, Reply
 from contracts.messages.steps import ImportOpenStep
 
@@ -35,6 +35,34 @@ class SpaceCounters(StateEntry, frozen=True, kw_only=True, tag="counters"):
 
 class Tombstone(StateEntry, frozen=True, kw_only=True, tag="gone"):
     """An id that was in use: `id` is `kind.id`."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """An announced object of a folder that waits for its marker, or the marker. `code`: why it can't be read."""
+
+    object: ObjectVersion
+    event_time_ms: int
+    sequencer: str | None = None
+    code: str | None = None
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """An import that is not opened yet, for the `hour` of its feed, or for the objects and the marker of its `folder`.
+
+    It is opened at `opens_ms` of the space's time or at `settles_ms` of the machine's, or has waited too long at
+    `lapses_ms` of the space's. `size_bytes` is that of all parts; `overfull`: there were more than one import takes.
+    """
+
+    hour: int | None = None
+    folder: str | None = None
+    timeout_ms: int = 0
+    marker: Part | None = None
+    parts: list[Part] = []
+    size_bytes: int = 0
+    overfull: bool = False
+    opens_ms: int | None = None
+    settles_ms: int | None = None
+    lapses_ms: int | None = None
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,15 +107,16 @@ class Applying(msgspec.Struct, frozen=True, kw_only=True):
 class InFlight(StateEntry, frozen=True, kw_only=True, tag="import"):
     """An import that has not ended. `request` is absent for a members item.
 
-    Exactly one of `retry_ms` (the next attempt is asked for then), `deadline_ms` (of the present attempt), `ready` and
-    `applying` is set.
+    Exactly one of `waiting`, `retry_ms` (the next attempt is asked for then), `deadline_ms` (of the present attempt),
+    `ready` and `applying` is set. `opened` is its opening, of step 0 while it waits.
     """
 
     record: Import
     request: ReadRequest | None = None
-    object_id: str | None = None
+    object_ids: list[str] = []
     opened: ImportOpenStep | None = None
     remove_share_max: float | None = None
+    waiting: Waiting | None = None
     retry_ms: int | None = None
     deadline_ms: int | None = None
     readings: dict[str, Reading] = {}

@@ -1,8 +1,9 @@
 """What the catalogue publishes: the full present form of each entity, key `space/kind/id`, null value = removed."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 
 class Expression(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,10 +80,10 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Marker(msgspec.Struct, frozen=True):
-    """`complete_on` with a marker object."""
+    """`complete_on` with a marker object: its name, and how long its folder waits for it, by the space's time."""
 
-    marker: str
-    timeout_seconds: int = 86_400
+    marker: Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^/\x00-\x1f\x7f]*$(?!\n)")]
+    timeout_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
 
 
 class FixedAudience(msgspec.Struct, frozen=True):

@@ -67,6 +67,7 @@ IntakeEvent = ObjectAnnounced | ReadingFinished | ReadingFailed
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """control → read on `usher.intake.requests.v1`: read this version, its feed's form included.
 
+    `objects`, where there are any, are to be read in their order as one; `object` is the first of them then.
     Audiences created after `open_step` are unknown to this object (engine.md §1 rule 7).
     """
 
@@ -82,3 +83,4 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
     columns: list[Column] | None
     audience_from: str | FixedAudience
     open_step: int
+    objects: list[ObjectVersion] = []

@@ -69,7 +69,9 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     """The life of one import (contracts.md §5), key `space/import`.
 
     `removals`: the audiences for which it is held, since more of them would go than `remove_share_max` of its feed.
-    `waits_for`: the import that must be decided before this one, which is staged.
+    `waits_for`: the import that must be decided before this one, which is staged. `waits_until`: the hour of its feed,
+    or when its folder will have waited long enough for the marker. Of `objects` that a marker has made one, `object` is
+    the marker.
     """
 
     space_id: str
@@ -78,6 +80,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     command_id: str | None = None
     audience_id: str | None = None
     object: ObjectVersion | None = None
+    objects: int = 1
     day: str | None = None
     mode: str
     state: str
@@ -88,6 +91,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     error: Reason | None = None
     removals: dict[str, Removal] = {}
     waits_for: str | None = None
+    waits_until: str | None = None
     step: int | None = None
     announced_at: str
     updated_at: str

@@ -16,7 +16,7 @@ from contracts.messages.entities import Feed
 from contracts.messages.intake import ObjectAnnounced, ObjectVersion
 from contracts.object_events import Ignored, Notification, ObjectCreated, Unreadable, read_notification
 from contracts.records import Out
-from services.domain.intake.keys import is_never_rows
+from services.domain.intake.keys import is_marker, is_never_rows
 from services.intake import events
 from services.intake.telemetry import NOTIFICATIONS, NotificationsRefused
 from services.runtime.catalogue_view import CatalogueView
@@ -86,12 +86,11 @@ class Announcer:
 
     async def _created(self, created: ObjectCreated, message: Message) -> _Outcome:
         keys = [key for key in (created.key, created.key_alternative) if key is not None]
-        never = [is_never_rows(key) for key in keys]
+        by_key = [(key, self._feeds(created.bucket, key)) for key in keys]
+        never = [is_never_rows(key) and not feeds for key, feeds in by_key]
         if never[0]:
             return _Outcome("never-rows")
-        readings = [
-            (key, feeds) for key in keys if not is_never_rows(key) and (feeds := self._feeds(created.bucket, key))
-        ]
+        readings = [(key, feeds) for key, feeds in by_key if feeds]
         found = await self._version(created, readings) if readings else None
         if any(never) and (found is None or found[1] is not None):
             return _Outcome("never-rows")  # the other reading of the key says so, and this one is not there
@@ -144,7 +143,9 @@ class Announcer:
         return failures[0]
 
     def _feeds(self, bucket: str, key: str) -> list[Feed]:
-        return self._catalogue.feeds_for(bucket, key, default_bucket=self._default_bucket)
+        """Whose rows the object may hold; of what is never rows: whose folder it marks as complete."""
+        feeds = self._catalogue.feeds_for(bucket, key, default_bucket=self._default_bucket)
+        return [feed for feed in feeds if is_marker(key, feed)] if is_never_rows(key) else feeds
 
 
 def _or_raise(outcome: _Outcome | BaseException) -> _Outcome:

@@ -1,4 +1,4 @@
-"""Read: one exact object version becomes sealed rows on the membership input, and a word to control.
+"""Read: exact object versions become sealed rows on the membership input, and a word to control.
 
 Owns the I/O of a reading: the object in, batches, seals and reject file out, in bounded memory. What the bytes mean is
 `services.domain.intake`'s. Every attempt has a reading id of its own, so a reading that dies half-way leaves only rows
@@ -15,7 +15,7 @@ from contracts.codes import Code
 from contracts.messages.entities import Audience
 from contracts.messages.intake import ObjectVersion, ReadingFailed, ReadingFinished, ReadRequest
 from contracts.messages.steps import Seal
-from contracts.records import Out, Record, TopicPartition
+from contracts.records import Record, TopicPartition
 from services.domain.intake.audiences import audience_resolver
 from services.domain.intake.inflate import SIZE_BYTES_MAX, Inflate
 from services.domain.intake.keys import rejects_key
@@ -116,21 +116,25 @@ class Readings:
     async def _read(self, request: ReadRequest, reading_id: str) -> ReadingFinished:
         audiences = self._catalogue.all(Audience, request.space_id)
         resolve = audience_resolver(audiences, id_type=request.id_type, open_step=request.open_step)
-        inflate = Inflate(size_bytes_max=self._object_bytes_max)
-        reading = Reading(request, resolve, self._membership_partitions, inflate=inflate)
+        reading = Reading(request, resolve, self._membership_partitions, inflate=self._inflate())
+        async with Ahead(self._producer) as ahead:
 
-        def record(batch: EncodedRows) -> Out:
-            return events.rows(request, reading_id, batch)
+            async def pass_on(made: Iterator[list[EncodedRows]]) -> None:
+                async for batches in _in_thread(made):
+                    await ahead.send([events.rows(request, reading_id, batch) for batch in batches])
 
-        try:
-            async with Ahead(self._producer) as ahead, aclosing(self._chunks(request.object)) as chunks:
-                async for chunk in chunks:
-                    async for batches in _in_thread(reading.feed(chunk)):
-                        await ahead.send([record(batch) for batch in batches])
-                async for batches in _in_thread(reading.finish()):
-                    await ahead.send([record(batch) for batch in batches])
-        except (ObjectRefused, Rejected) as refused:
-            raise _Failed(refused.code, refused.detail) from None
+            *others, last = request.objects or [request.object]
+            for version in (*others, last):
+                if request.objects:
+                    reading.begin(version.key, self._inflate())
+                try:
+                    async with aclosing(self._chunks(version)) as chunks:
+                        async for chunk in chunks:
+                            await pass_on(reading.feed(chunk))
+                    await pass_on(reading.finish() if version is last else reading.end_object())
+                except (ObjectRefused, Rejected) as refused:
+                    where = f"{version.key}: " if request.objects else ""
+                    raise _Failed(refused.code, f"{where}{refused.detail}") from None
         await self._seal(request, reading_id, reading)
         return ReadingFinished(
             space_id=request.space_id,
@@ -142,6 +146,9 @@ class Readings:
             rejected_by_code=reading.rejects.by_code,
             rejects=await self._write_rejects(request, reading),
         )
+
+    def _inflate(self) -> Inflate:
+        return Inflate(size_bytes_max=self._object_bytes_max)
 
     async def _chunks(self, version: ObjectVersion) -> AsyncGenerator[bytes, None]:
         """The object's bytes; where the store does not answer the attempt has failed, and control asks again."""

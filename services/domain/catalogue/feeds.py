@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from contracts import codes
 from contracts.messages.commands import FeedCreate, FeedFields, FeedReference, FeedUpdate
@@ -31,7 +31,7 @@ def create_feed(item: FeedCreate, catalogue: Catalogue, origin: Origin) -> Feed:
     feed_id = new_id(catalogue.feeds, (item.id, item.feed_id), origin, "feed")
     external_ids = filled(item.external_ids, {}, {})
     check_naming(catalogue.feeds, name, external_ids, feed_id)
-    _check_built(item)
+    _check_words(item)
     feed = Feed(
         space_id=origin.space_id,
         feed_id=feed_id,
@@ -46,6 +46,8 @@ def create_feed(item: FeedCreate, catalogue: Catalogue, origin: Origin) -> Feed:
         format=given(item.format, "caret"),
         columns=given(item.columns, None),
         audience_from=_audience_from(item, catalogue, "column"),
+        complete_on="object" if isinstance(item.complete_on, UnsetType) else item.complete_on,
+        process_at=given(item.process_at, None),
         remove_share_max=given(item.remove_share_max, None),
         enabled=given(item.enabled, True),
     )
@@ -59,7 +61,7 @@ def update_feed(item: FeedUpdate, catalogue: Catalogue, origin: Origin) -> Feed:
     check_version(item, before)
     name, external_ids = naming(item, before)
     check_naming(catalogue.feeds, name, external_ids, before.feed_id)
-    _check_built(item)
+    _check_words(item)
     feed = changed(
         before,
         origin,
@@ -72,6 +74,8 @@ def update_feed(item: FeedUpdate, catalogue: Catalogue, origin: Origin) -> Feed:
         format=given(item.format, before.format),
         columns=given(item.columns, before.columns),
         audience_from=_audience_from(item, catalogue, before.audience_from),
+        complete_on=given(item.complete_on, before.complete_on),
+        process_at=given(item.process_at, before.process_at),
         remove_share_max=given(item.remove_share_max, before.remove_share_max),
         enabled=given(item.enabled, before.enabled),
     )
@@ -87,11 +91,9 @@ def deletable_feed(item: FeedReference, catalogue: Catalogue) -> Feed:
     return feed
 
 
-def _check_built(item: FeedFields) -> None:
-    if item.complete_on is not UNSET and item.complete_on != "object":
-        fail(codes.NOT_SUPPORTED_YET, "complete_on other than object")
-    if item.process_at is not UNSET and item.process_at is not None:
-        fail(codes.NOT_SUPPORTED_YET, "process_at")
+def _check_words(item: FeedFields) -> None:
+    if isinstance(item.complete_on, str) and item.complete_on != "object":
+        fail(codes.FIELD_INVALID, f"complete_on {quoted(item.complete_on)} is neither object nor a marker")
 
 
 def _source(source: Source) -> Source:

@@ -9,7 +9,9 @@ from services.domain.catalogue.failed import fail
 from services.domain.catalogue.item import Origin, changed
 from services.domain.control.activations import start_and_end
 from services.domain.control.guard import lapse
+from services.domain.control.sets import give_up_late
 from services.domain.control.turn import Turn
+from services.domain.control.waiting import open_due
 
 
 def settle(turn: Turn, until_ms: int) -> None:
@@ -47,7 +49,10 @@ def advance(turn: Turn, to_ms: int, origin: Origin) -> int | None:
 
 def _do_at(turn: Turn, at_ms: int) -> None:
     """What is due at that instant, but for expiry, which comes first."""
-    lapse(replace(turn, instant_ms=at_ms))
+    then = replace(turn, instant_ms=at_ms)
+    lapse(then)
+    give_up_late(then)
+    open_due(then)
     start_and_end(turn, at_ms)
 
 

@@ -30,6 +30,8 @@ class ShardConfig:
     reply_bytes_max: int = 15 << 20  # a record of the replies takes 16 MiB
     patch_bytes_max: int = 15 << 20  # and so does one of the membership input
     reply_packed_bytes_max: int = 700_000  # a record of control.state takes 1 MiB, base64 adds a third
+    marker_grace_ms: int = 2_000  # after a marker: stores announce in any order
+    parts_bytes_max: int = 700_000  # some 2,000 objects: a record of the requests takes 1 MiB
     hold_keep_ms: int = 72 * 3_600_000  # by the time of the space: long enough for a weekend
     behind_max: int = 100  # imports that wait behind a held one; membership keeps their rows
     objects_keep_ms: int = 30 * 86_400_000  # twice what SQS keeps an unread notification

@@ -19,9 +19,8 @@ from contracts.messages.steps import ImportApplyStep, ImportWeighStep
 from services.domain.catalogue.failed import ItemFailed, fail, quoted
 from services.domain.catalogue.item import given
 from services.domain.control.answer import ItemAnswer
-from services.domain.control.imports import abort, keep
+from services.domain.control.imports import abort, import_order, keep
 from services.domain.control.turn import Turn
-from services.domain.membership.imports.order import ImportOrder
 
 
 def take(turn: Turn, flight: InFlight, event: ReadingFinished, reading: Reading) -> None:
@@ -96,7 +95,7 @@ def _held(turn: Turn, item: ImportReference) -> tuple[InFlight, Ready]:
 
 def _go_on(turn: Turn) -> None:
     """Whatever nothing stands in the way of is weighed or applied, the oldest first, until all others wait."""
-    while any(_step_on(turn, one) for one in sorted(_ready(turn), key=_order)):
+    while any(_step_on(turn, one) for one in sorted(_ready(turn), key=import_order)):
         pass
     _bound(turn)
 
@@ -129,7 +128,7 @@ def _waits_for(turn: Turn, flight: InFlight, ready: Ready) -> str | None:
         if other.ready is None or other.id == flight.id or set(other.ready.audiences).isdisjoint(ready.audiences):
             continue
         stage = other.ready.stage
-        appends_later = flight.record.mode == "append" and _order(other) < _order(flight)
+        appends_later = flight.record.mode == "append" and import_order(other) < import_order(flight)
         if stage == "weighing" or (stage == "held" and appends_later):
             return other.id
     return None
@@ -176,7 +175,7 @@ def _decide(turn: Turn, flight: InFlight, ready: Ready) -> None:
     ready = msgspec.structs.replace(ready, stage="held", removals=removals, lapses_ms=lapses_ms)
     flight = _show(turn, flight, ready, "held")
     for other in turn.state.imports:
-        if other.ready is not None and other.ready.stage == "held" and _order(other) > _order(flight):
+        if other.ready is not None and other.ready.stage == "held" and import_order(other) > import_order(flight):
             _outdate(turn, flight, by=other)
     if flight.id in turn.state.imports:
         _outdate_older(turn, flight)
@@ -185,7 +184,7 @@ def _decide(turn: Turn, flight: InFlight, ready: Ready) -> None:
 def _outdate_older(turn: Turn, newer: InFlight) -> None:
     """What is held of the same audiences and older has lost its point: at most one is held for an audience."""
     for other in turn.state.imports:
-        if other.ready is not None and other.ready.stage == "held" and _order(other) < _order(newer):
+        if other.ready is not None and other.ready.stage == "held" and import_order(other) < import_order(newer):
             _outdate(turn, other, by=newer)
 
 
@@ -260,11 +259,6 @@ def _note_expiry(turn: Turn, flight: InFlight) -> None:
 
 def _present(turn: Turn, ready: Ready) -> list[str]:
     return [one for one in ready.audiences if turn.state.catalogue.audiences.get(one) is not None]
-
-
-def _order(flight: InFlight) -> ImportOrder:
-    assert flight.opened is not None
-    return ImportOrder.of(flight.opened)
 
 
 def _sum(one: dict[str, Removal], other: dict[str, Removal]) -> dict[str, Removal]:

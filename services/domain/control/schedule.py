@@ -1,9 +1,11 @@
-"""When an activation runs: its start and end by date."""
+"""When things happen by the time of a space: starts and ends of activations, hours of the day."""
 
 from collections.abc import Iterable
 
-from contracts.instants import parse_instant
+from contracts.instants import DAY_MS, parse_instant
 from contracts.messages.entities import Activation
+
+_HOUR_MS = 3_600_000
 
 
 def runs_at(activation: Activation, at_ms: int) -> bool:
@@ -20,6 +22,17 @@ def period_ms(activation: Activation) -> tuple[int | None, int | None]:
 def activation_instants(activations: Iterable[Activation]) -> list[int]:
     """Every start and end, in order, each once."""
     return sorted({at for one in activations for at in period_ms(one) if at is not None})
+
+
+def hour_of(process_at: str) -> int:
+    """The hour that a feed's `process_at` names."""
+    return int(process_at[:2])
+
+
+def next_hour_ms(at_ms: int, hour: int) -> int:
+    """When that hour of the day (UTC) next begins, after `at_ms`."""
+    begins_ms = at_ms // DAY_MS * DAY_MS + hour * _HOUR_MS
+    return begins_ms if begins_ms > at_ms else begins_ms + DAY_MS
 
 
 def _at(text: str | None) -> int | None:

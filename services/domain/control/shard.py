@@ -18,7 +18,7 @@ from contracts.messages.intake import IntakeEvent, ObjectAnnounced, ReadingFaile
 from contracts.messages.results import Applied, ReadingBroken, Result, Staged, Ticked, Weighed
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
-from services.domain.control import guard, imports, outcomes, readings
+from services.domain.control import announcements, guard, imports, outcomes, readings, sets
 from services.domain.control.answer import rejected
 from services.domain.control.approval import approve, reached
 from services.domain.control.clock import settle
@@ -136,7 +136,7 @@ class ControlShard:
                     detail = f"feed {event.feed_id[:64]} is {'disabled' if feed else 'gone'}"
                     effects.put(self._config.dead_letter(record, codes.NO_FEED_FOR_OBJECT, detail))
                 else:
-                    imports.announced(turn, event, feed)
+                    announcements.announced(turn, event, feed)
             case ReadingFinished():
                 readings.finished(turn, event)
             case ReadingFailed():
@@ -193,6 +193,7 @@ class ControlShard:
         if turn.state.catalogue.space is not None and not turn.state.is_manual:
             settle(turn, turn.now_ms)
         imports.overdue(turn)
+        sets.settle(turn)
 
     def _write_changes(self, state: SpaceState, effects: Effects, now_ms: int) -> None:
         at = instant_text(state.time_ms(now_ms))

@@ -117,16 +117,12 @@ class SpaceState:
         left = self.counters.time_ms
         at = bisect_right(self._instants, left)
         due = self.counters.expiries_ms[:1] + self._instants[at : at + 1]
-        due += [
-            one.ready.lapses_ms
-            for one in self.imports.unordered()
-            if one.ready is not None and one.ready.lapses_ms is not None
-        ]
+        due += [instant for one in self.imports.unordered() for instant in _instants(one)]
         return min(due, default=None)
 
     def due_ms(self) -> int | None:
         """When something is due next by the machine's clock."""
-        due = [at for one in self.imports.unordered() for at in (one.retry_ms, one.deadline_ms) if at is not None]
+        due = [at for one in self.imports.unordered() for at in _deadlines(one)]
         instant = None if self.is_manual or self.catalogue.space is None else self.next_instant_ms()
         if instant is not None:
             due.append(instant)
@@ -186,6 +182,20 @@ class SpaceState:
     def _expiries(self, more: list[int]) -> list[int]:
         left = self.counters.time_ms
         return sorted({*self.counters.expiries_ms, *(at for at in more if at > left)})
+
+
+def _instants(flight: InFlight) -> Iterator[int]:
+    """When something is due for an import by the time of the space."""
+    if flight.ready is not None and flight.ready.lapses_ms is not None:
+        yield flight.ready.lapses_ms
+    if flight.waiting is not None:
+        yield from (at for at in (flight.waiting.opens_ms, flight.waiting.lapses_ms) if at is not None)
+
+
+def _deadlines(flight: InFlight) -> Iterator[int]:
+    """When something is due for an import by the machine's clock."""
+    settles_ms = None if flight.waiting is None else flight.waiting.settles_ms
+    yield from (at for at in (flight.retry_ms, flight.deadline_ms, settles_ms) if at is not None)
 
 
 def _tagged(kind: type[S], table: Table[S]) -> Iterator[tuple[str, str, S | None]]:

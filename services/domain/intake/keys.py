@@ -6,6 +6,8 @@ Which feed reads it is the catalogue view's to say. Called by watch, which annou
 import re
 from typing import Final
 
+from contracts.messages.entities import Feed, Marker
+
 REJECTS_FOLDER: Final = "rejects"
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
@@ -14,6 +16,12 @@ def is_never_rows(key: str) -> bool:
     """Under a `rejects/` folder, ending in `/`, or a last part that begins with `_` or `.` (contracts.md §3)."""
     *folders, name = key.split("/")
     return REJECTS_FOLDER in folders or name == "" or name[0] in "_."
+
+
+def is_marker(key: str, feed: Feed) -> bool:
+    """Whether it marks its folder as complete for the feed; then it is no rows, whatever its name."""
+    *folders, name = key.split("/")
+    return isinstance(feed.complete_on, Marker) and name == feed.complete_on.marker and REJECTS_FOLDER not in folders
 
 
 def path_audience(prefix: str, key: str) -> str | None:

@@ -1,4 +1,4 @@
-"""One reading of one object: bytes in, encoded row batches out, everything counted on the way.
+"""One reading of an import's object, or objects: bytes in, encoded row batches out, everything counted on the way.
 
 inflate → blocks of lines → columns → audiences and canonical identifiers → partitions → wire. Pure and synchronous:
 `services.intake.read` drives it in a thread, an item at a time, so that memory stays at a few blocks.
@@ -6,6 +6,7 @@ inflate → blocks of lines → columns → audiences and canonical identifiers 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from contracts.messages.entities import FixedAudience
 from contracts.messages.intake import ReadRequest, RowCounts
@@ -31,7 +32,10 @@ class EncodedRows:
 
 
 class Reading:
-    """`feed` the object's chunks in order, drain each result, then drain `finish`; then the counts are whole."""
+    """`feed` the object's chunks in order, drain each result, then drain `finish`; then the counts are whole.
+
+    Of several objects `begin` each, and drain `end_object` after each but the last.
+    """
 
     def __init__(
         self,
@@ -46,14 +50,16 @@ class Reading:
         in_rows = request.audience_from == "column"
         self._named = NamedAudiences(resolve, None if in_rows else _fixed_audience(request, resolve))
         self._inflate = inflate or Inflate()
-        self._blocks = Blocks(block_bytes=block_bytes, row_bytes_max=row_bytes_max)
-        self._parser = parser_of(
+        self._new_blocks = partial(Blocks, block_bytes=block_bytes, row_bytes_max=row_bytes_max)
+        self._new_parser = partial(
+            parser_of,
             request.format,
             request.columns,
             id_type=request.id_type,
             audience_in_rows=in_rows,
             row_bytes_max=row_bytes_max,
         )
+        self._blocks, self._parser = self._new_blocks(), self._new_parser()
         self._scattering = Scattering(partitions)
         self._valid = 0
         self._audiences: set[str] = set()
@@ -72,15 +78,24 @@ class Reading:
         """The ids that at least one valid row names, sorted."""
         return sorted(self._audiences)
 
+    def begin(self, key: str, inflate: Inflate) -> None:
+        """What is fed next is of that object, from its beginning."""
+        self._inflate, self._blocks, self._parser = inflate, self._new_blocks(), self._new_parser()
+        self.rejects.begin(key)
+
     def feed(self, chunk: bytes) -> Iterator[list[EncodedRows]]:
         """The records that are full with this chunk; raises `ObjectRefused`."""
         for piece in self._inflate.feed(chunk):
             yield from self._text(piece)
 
-    def finish(self) -> Iterator[list[EncodedRows]]:
-        """The rest; raises `ObjectRefused`."""
+    def end_object(self) -> Iterator[list[EncodedRows]]:
+        """The rest of the object; raises `ObjectRefused`."""
         yield from self._text(self._inflate.finish())
         yield self._encoded(self._parser.parse(self._blocks.finish(), last=True))
+
+    def finish(self) -> Iterator[list[EncodedRows]]:
+        """The rest; raises `ObjectRefused`."""
+        yield from self.end_object()
         yield [self._record(*full) for full in self._scattering.finish()]
 
     def _text(self, piece: bytes) -> Iterator[list[EncodedRows]]:

@@ -1,9 +1,12 @@
 """The reject file of an import: one JSON object a line, `{"row": 17, "code": "row-columns"}`, by rising row number.
 
+Of an import of several objects each line names its `object` besides: the last part of its key.
+
 Kept are the first hundred thousand; counted are all. What a row's number counts is said in `refused`. The file never
 holds anything of a row's content.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,12 +23,17 @@ class Rejects:
     def __init__(self, *, kept_max: int = KEPT_MAX) -> None:
         self._room = kept_max
         self._lines: list[str] = []
+        self._object = ""
         self.by_code: dict[str, int] = {}
 
     @property
     def count(self) -> int:
         """All refused rows, kept or not."""
         return sum(self.by_code.values())
+
+    def begin(self, key: str) -> None:
+        """What follows is of this object, whose rows are counted from the first again."""
+        self._object = f',"object":{json.dumps(key.rpartition("/")[2])}'
 
     def add(self, refused: Sequence[RefusedRows]) -> None:
         """The refused rows of the next block."""
@@ -38,7 +46,7 @@ class Rejects:
         first = np.argsort(numbers, kind="stable")[: self._room]
         self._room -= len(first)
         self._lines += [
-            f'{{"row":{number},"code":"{refused[kind].code.code}"}}\n'
+            f'{{"row":{number},"code":"{refused[kind].code.code}"{self._object}}}\n'
             for number, kind in zip(numbers[first].tolist(), kinds[first].tolist(), strict=True)
         ]
 

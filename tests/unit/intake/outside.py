@@ -13,7 +13,7 @@ import msgspec
 
 from contracts import catalog, codec, codes
 from contracts.codes import Code
-from contracts.messages.entities import Audience, Feed, Source, catalogue_key
+from contracts.messages.entities import Audience, Feed, Marker, Source, catalogue_key
 from contracts.messages.intake import IntakeEvent, ObjectVersion
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record, TopicPartition
@@ -203,7 +203,15 @@ async def all_records(log: Log, topic: str) -> list[Record]:
     return sorted(records, key=lambda record: (record.partition, record.offset))
 
 
-def feed(feed_id: str, prefix: str, *, space_id: str = "acme", bucket: str | None = None, enabled: bool = True) -> Feed:
+def feed(
+    feed_id: str,
+    prefix: str,
+    *,
+    space_id: str = "acme",
+    bucket: str | None = None,
+    enabled: bool = True,
+    marker: str | None = None,
+) -> Feed:
     return Feed(
         space_id=space_id,
         feed_id=feed_id,
@@ -214,6 +222,7 @@ def feed(feed_id: str, prefix: str, *, space_id: str = "acme", bucket: str | Non
         mode="append",
         id_type="kuid",
         lookback_days=10,
+        complete_on="object" if marker is None else Marker(marker=marker),
         enabled=enabled,
     )
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from itertools import count
 
 import pytest
+from msgspec import structs
 
 from contracts import catalog, codec, codes
 from contracts.codes import Code
+from contracts.messages.entities import Column
 from contracts.messages.intake import IntakeEvent, ReadingFailed, ReadingFinished, ReadRequest, RowCounts
 from contracts.messages.steps import Seal
 from contracts.partitioning import member_partition
@@ -247,6 +249,54 @@ async def test_a_request_again_is_a_reading_of_its_own() -> None:
         assert await sent(outside, "reading-1") != ([], [])
         rows, seals = await sent(outside, "reading-2")
         assert (rows, len(seals)) == ([("u1", "aud_a")], PARTITIONS)
+
+
+def asked_for_set(outside: World, *bodies: bytes, format: str = "caret", columns: list[Column] | None = None) -> Record:
+    versions = [outside.objects.put(f"in/2026-01-01/part-{number}", body) for number, body in enumerate(bodies)]
+    request = codec.decode(asked(outside, b"").value or b"", ReadRequest)
+    request = structs.replace(request, object=versions[0], objects=versions, format=format, columns=columns)
+    return Record(catalog.INTAKE_REQUESTS, 0, 17, 0, b"acme", codec.encode(request), ())
+
+
+async def test_several_objects_are_one_reading() -> None:
+    """Each by itself: packed or not, its last line whole, its rows counted from the first."""
+    async with world() as outside:
+        await outside.publish(audience("a"))
+        bodies = b"u1^a\n?\nu2^a", gzip.compress(b"u3^a\n"), b"", b"?\nu1^a\n"
+        await readings(outside).handle(REQUESTS, [asked_for_set(outside, *bodies)])
+        (said,) = await outside.said()
+        assert isinstance(said, ReadingFinished)
+        assert said.counts == RowCounts(rows=6, valid=4, rejected=2)
+        rows, seals = await sent(outside, "reading-1")
+        assert rows == [(value, "aud_a") for value in ("u1", "u1", "u2", "u3")]
+        assert len(seals) == PARTITIONS
+        lines = [json.loads(line) for line in outside.objects.present[REJECTS_KEY][1].splitlines()]
+        assert lines == [
+            {"row": 2, "code": "row-columns", "object": "part-0"},
+            {"row": 1, "code": "row-columns", "object": "part-3"},
+        ]
+
+
+async def test_each_csv_of_several_has_its_own_header() -> None:
+    async with world() as outside:
+        await outside.publish(audience("a"))
+        columns = [Column(name="id", role="identifier"), Column(name="s", role="audience")]
+        request = asked_for_set(outside, b"id,s\nu1,a\n", b"s,id\na,u2\n", format="csv", columns=columns)
+        await readings(outside).handle(REQUESTS, [request])
+        rows, _ = await sent(outside, "reading-1")
+        assert rows == [("u1", "aud_a"), ("u2", "aud_a")]
+
+
+async def test_one_of_several_that_is_gone_fails_them_all() -> None:
+    async with world() as outside:
+        await outside.publish(audience("a"))
+        request = asked_for_set(outside, b"u1^a\n", b"u2^a\n")
+        del outside.objects.present["in/2026-01-01/part-1"]
+        await readings(outside).handle(REQUESTS, [request])
+        (said,) = await outside.said()
+        assert isinstance(said, ReadingFailed)
+        assert (said.code, said.detail.partition(":")[0]) == (codes.OBJECT_GONE.code, "in/2026-01-01/part-1")
+        assert (await sent(outside, "reading-1"))[1] == []
 
 
 async def test_an_audience_that_was_just_created_is_known() -> None:

@@ -103,6 +103,24 @@ async def test_what_is_never_rows_is_ignored(key: str, source: str, prefix: str)
 
 
 @pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("in/2026-01-01/_SUCCESS", ["f"]),
+        ("in/2026-01-01/part", ["f", "g"]),
+        ("in/rejects/_SUCCESS", []),
+        ("in/2026-01-01/_STARTED", []),
+        ("in/2026-01-01/_SUCCESS/part", ["f", "g"]),
+    ],
+)
+async def test_a_marker_is_announced_to_the_feeds_that_wait_for_it(key: str, expected: list[str]) -> None:
+    async with world() as outside:
+        await outside.publish(feed("f", "in/", marker="_SUCCESS"), feed("g", "in/", space_id="other"))
+        said = await watched(outside, notification(aws_record(outside.objects.put(key, b""))))
+        assert [one.feed_id for one in said] == expected
+        assert await outside.dead_letters() == []
+
+
+@pytest.mark.parametrize(
     "body",
     [
         TEST_EVENT,

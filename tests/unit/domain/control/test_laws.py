@@ -28,8 +28,10 @@ COMMANDS: tuple[Draw, ...] = (
     lambda r: ("audiences.update", {"audience": r.choice(NAMES), "expression": {"audience": r.choice(NAMES)}}),
     lambda r: ("audiences.delete", {"audience": r.choice(NAMES)}),
     lambda r: ("audiences.snapshot", {"audience": r.choice(NAMES)}),
-    lambda r: ("feeds.create", {"id": f"f{r.randrange(3)}", "name": r.choice(NAMES), "mode": "replace", "id_type": "kuid", "source": {"kind": "s3", "prefix": f"p{r.randrange(3)}/"}, "remove_share_max": r.choice((None, 0.1, 0.1))}),
+    lambda r: ("feeds.create", {"id": f"f{r.randrange(3)}", "name": r.choice(NAMES), "mode": "replace", "id_type": "kuid", "source": {"kind": "s3", "prefix": f"p{r.randrange(3)}/"}, "remove_share_max": r.choice((None, 0.1, 0.1, 0.1))}),
     lambda r: ("feeds.create", {"id": f"f{r.randrange(3)}", "name": r.choice(NAMES), "mode": "append", "lookback_days": r.randrange(1, 9), "id_type": "kuid", "source": {"kind": "s3", "prefix": f"p{r.randrange(3)}/"}}),
+    lambda r: ("feeds.update", {"feed": r.choice(NAMES), "process_at": r.choice(("07:00", "19:00"))}),
+    lambda r: ("feeds.update", {"feed": r.choice(NAMES), "process_at": None, "complete_on": r.choice(("object", {"marker": "_OK", "timeout_seconds": r.choice((60, 86_400))}))}),
     lambda r: ("feeds.delete", {"feed": r.choice(NAMES)}),
     lambda r: ("members.add", {"audience": r.choice(NAMES), "identifiers": [f"u{r.randrange(9)}", "\x00"]}),
     lambda r: ("members.replace", {"audience": r.choice(NAMES), "identifiers": ["u1"]}),
@@ -92,9 +94,9 @@ class World:
         if self.pending and self.random.random() < 0.6:
             at = self.random.randrange(len(self.pending))
             return self.pending[at] if self.random.random() < 0.1 else self.pending.pop(at)
-        if self.random.random() < 0.2:
+        if self.random.random() < 0.3:
             return self._announced()
-        if self.random.random() < 0.05:
+        if self.random.random() < 0.1:
             return self._decision()
         drawn = [self.random.choice(COMMANDS)(self.random) for _ in range(self.random.randrange(1, 3))]
         type_ = drawn[0][0]
@@ -104,9 +106,14 @@ class World:
         )
 
     def _announced(self) -> Record:
-        key = f"p{self.random.randrange(3)}/2026-01-0{self.random.randrange(1, 9)}/a"
+        name = self.random.choice(("a", "b", "_OK"))
+        key = f"p{self.random.randrange(3)}/2026-01-0{self.random.randrange(1, 4)}/{name}"
         event = ObjectAnnounced(
-            space_id=SPACE, feed_id=f"f{self.random.randrange(3)}", object=version(key), event_time_ms=self.bench.now_ms
+            space_id=SPACE,
+            feed_id=f"f{self.random.randrange(3)}",
+            object=version(key, etag=self.random.choice("ef")),
+            event_time_ms=self.bench.now_ms - self.random.randrange(3),
+            code=self.random.choice((*[None] * 14, "object-gone", "object-overwritten")),
         )
         return self.bench.record(catalog.INTAKE_EVENTS, codec.encode(event), key=SPACE.encode())
 
@@ -178,7 +185,7 @@ def lived(seed: int, turns: int = 60) -> World:
         bench.command("audiences.create", *({"name": name, "id_type": "kuid"} for name in "ab"), id_="begin-a")
     )
     begin += [
-        bench.command(*COMMANDS[n](world.random), id_=f"begin-{n}-{times}") for n in (6, 7, 12) for times in (1, 2)
+        bench.command(*COMMANDS[n](world.random), id_=f"begin-{n}-{times}") for n in (6, 7, 14) for times in (1, 2)
     ]
     world.take(begin)
     for _ in range(turns):
@@ -278,5 +285,5 @@ def test_the_histories_are_worth_it() -> None:
     kinds = {key.split("/")[1] for world in worlds for outs in world.outs for key in (str(out.key) for out in outs if out.topic == catalog.CONTROL_STATE)}  # fmt: skip
 
     assert written >= {"DefinitionStep", "PatchStep", "ImportOpenStep", "ImportWeighStep", "ImportApplyStep", "ImportAbortStep", "TickStep", "ActivationStep", "SnapshotStep"}  # fmt: skip
-    assert states >= {"applied", "duplicate", "staged", "reading", "failed", "held", "aborted"}
+    assert states >= {"applied", "duplicate", "staged", "reading", "failed", "held", "aborted", "waiting"}
     assert kinds >= {"counters", "gone", "import", "object", "reply", "advance", "delivering", "lanes"}
