@@ -1,18 +1,22 @@
 """Membership as a service that is folded: its group, its topic, and the folds that the loop asks for.
 
-A partition's state is made by replaying its log (`restore`). What the log can't be folded by stops the worker with
-what to do.
+A partition's state is loaded from its newest checkpoint (`loading`) and its log is replayed from there (`restore`);
+without a place for checkpoints it is replayed from the beginning, and never trimmed.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from contracts.catalog import CHANGES, INPUT, RESULTS, SIZES
-from contracts.records import Out, Record, TopicPartition
-from services.domain.membership.broken_log import BrokenLog
-from services.domain.membership.partition import MembershipPartition
+from contracts.records import TopicPartition
+from services.membership.checkpoint_store import CheckpointStore
+from services.membership.checkpointing import Checkpointing, Pace
+from services.membership.fold import PartitionFold
+from services.membership.loading import CheckpointLoader
 from services.membership.restore import replay
+from services.runtime.clock import Clock
 from services.runtime.failures import Fatal
 from services.runtime.fold import Fold, Offload
 from services.runtime.log import Log
@@ -20,25 +24,59 @@ from services.runtime.log import Log
 GROUP: Final = "membership"
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """Where checkpoints lie, how often one is written, and by which time."""
+
+    store: CheckpointStore
+    pace: Pace
+    clock: Clock
+
+
 class MembershipService:
-    """A `FoldService` by structure."""
+    """A `FoldService` by structure, which watches where there is a place for checkpoints."""
 
     group = GROUP
     topics: Sequence[str] = (INPUT,)
     transaction_timeout_seconds = 900.0  # a step is one transaction, however large
     records_max = 1_000
 
-    def __init__(self, log: Log, *, offload: Offload = asyncio.to_thread) -> None:
+    def __init__(
+        self, log: Log, *, checkpoints: Checkpoints | None = None, offload: Offload = asyncio.to_thread
+    ) -> None:
         self._log = log
         self._offload = offload
+        self._loader: CheckpointLoader | None = None
+        self._checkpointing: Checkpointing | None = None
+        if checkpoints is not None:
+            store, pace, clock = checkpoints.store, checkpoints.pace, checkpoints.clock
+            self._loader = CheckpointLoader(log, store, clock=clock, offload=offload)
+            self._checkpointing = Checkpointing(log, store, pace, clock=clock, offload=offload)
         self._partitions: int | None = None  # as the first shard found them
 
     async def restore(self, shard: int, offsets: Mapping[str, int]) -> Fold:
         """The partition as it stood at its committed offset."""
         partitions, results_partitions = await self._counts()
-        fold = _Loud(MembershipPartition(shard, partitions=partitions, results_partitions=results_partitions))
-        await replay(self._log, TopicPartition(INPUT, shard), offsets.get(INPUT, 0), fold, offload=self._offload)
+        place, committed = TopicPartition(INPUT, shard), offsets.get(INPUT, 0)
+        fold = PartitionFold(shard, partitions=partitions, results_partitions=results_partitions)
+        start = 0 if self._loader is None else await self._loader.load(fold, place, committed)
+        await replay(self._log, place, start, committed, fold, offload=self._offload)
         return fold
+
+    async def committed(self, shard: int, fold: Fold, offsets: Mapping[str, int], *, stopping: bool) -> None:  # noqa: ARG002 - the fold knows its number
+        """Writes a checkpoint where one is due, and at the end."""
+        if self._checkpointing is None:
+            return
+        assert isinstance(fold, PartitionFold)
+        if stopping:
+            await self._checkpointing.last(fold, offsets[INPUT])
+        else:
+            await self._checkpointing.committed(fold, offsets[INPUT])
+
+    async def close(self) -> None:
+        """Gives up what is still being written."""
+        if self._checkpointing is not None:
+            await self._checkpointing.close()
 
     async def _counts(self) -> tuple[int, int]:
         """How many partitions the input and the results have; raises `Fatal` where they can't be right."""
@@ -56,22 +94,3 @@ class MembershipService:
             )
         self._partitions = wanted
         return wanted, counts[RESULTS]
-
-
-class _Loud:
-    """A partition whose broken log stops the worker: going on would make partitions disagree."""
-
-    def __init__(self, partition: MembershipPartition) -> None:
-        self._partition = partition
-
-    def handle(self, records: Sequence[Record], now_ms: int) -> Iterator[Out]:
-        try:
-            yield from self._partition.handle(records, now_ms)
-        except BrokenLog as error:
-            raise Fatal(
-                f"{error}. Nothing of it was committed. If a newer usher wrote it, run that version here; else the "
-                "log is damaged: start anew under another USHER_TOPIC_PREFIX and upload the present files"
-            ) from None
-
-    def due_ms(self) -> int | None:
-        return self._partition.due_ms()

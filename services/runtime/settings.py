@@ -83,6 +83,18 @@ class Settings(BaseModel):
     state_url: str | None = Field(
         default=None, pattern=r"^s3://[^/\s]+(/\S*)?$", description="s3://bucket/prefix for checkpoints"
     )
+    checkpoint_input_bytes: int = Field(
+        default=128 << 20,
+        ge=1,
+        description="a checkpoint is written after so much input of a partition: 6 M rows, which a restart would "
+        "otherwise replay in 3 s; large partitions wait for as much input as their checkpoint is large",
+    )
+    checkpoint_seconds: float = Field(
+        default=600.0,
+        gt=0,
+        description="a checkpoint is written at the latest after this long, if there was any input: steps that are "
+        "dear and small are replayed too",
+    )
 
     allow_private_destinations: bool = Field(default=False, description="deliver to private and loopback addresses too")
     delivery_budget_seconds: float = Field(

@@ -10,7 +10,8 @@ import pytest
 from contracts.catalog import CHANGES, INPUT, RESULTS, SIZES, TopicSpec
 from contracts.records import Out, Record, TopicPartition
 from services.adapters.memory import Faults, MemoryBroker
-from services.membership.service import GROUP, MembershipService
+from services.membership.service import GROUP, Checkpoints, MembershipService
+from services.runtime.clock import Clock
 from services.runtime.failures import Fatal
 from services.runtime.fold import run_folds
 from services.runtime.health import Health
@@ -87,22 +88,27 @@ async def comes_to_stand(log: Log, world: World) -> None:
 class Running:
     """One process of membership."""
 
-    def __init__(self, broker: MemoryBroker, name: str, clock: FastClock) -> None:
+    def __init__(
+        self, broker: MemoryBroker, name: str, clock: Clock, *, checkpoints: Checkpoints | None = None
+    ) -> None:
         self._broker, self._name = broker, name
         self._stopping = asyncio.Event()
         log = broker.connect(name)
+        self.service = MembershipService(log, checkpoints=checkpoints)
         self.task = asyncio.create_task(
-            run_folds(log, MembershipService(log), clock=clock, health=Health(clock), stopping=self._stopping)
+            run_folds(log, self.service, clock=clock, health=Health(clock), stopping=self._stopping)
         )
 
     async def stop(self) -> None:
         self._stopping.set()
         await self.task
+        await self.service.close()
 
     async def kill(self) -> None:
         self._broker.kill(self._name)
         self.task.cancel()
         await asyncio.wait((self.task,))
+        await self.service.close()
         self._broker.expire(self._name)
 
 

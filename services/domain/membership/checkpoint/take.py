@@ -12,7 +12,7 @@ from services.domain.membership.checkpoint.packing import Packing, Section, Sink
 from services.domain.membership.checkpoint.shape import MembershipPartitionSaved
 from services.domain.membership.partition import MembershipPartition
 
-BLOB_BYTES: Final = 16 << 20  # a few are under way at once: large enough for a store's throughput, small enough to hold
+BLOB_BYTES: Final = 8 << 20  # a few are under way at once: enough for a store's throughput, little enough to hold
 
 
 class Index(msgspec.Struct, frozen=True):

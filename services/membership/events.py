@@ -1,0 +1,69 @@
+"""What membership tells of its checkpoints: typed events and metrics."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.runtime.telemetry import Event, Gauge, Histogram
+
+TAKE_SECONDS: Final = Histogram("usher_checkpoint_take_seconds", "How long folding waited for a copy of the state")
+WRITE_SECONDS: Final = Histogram("usher_checkpoint_write_seconds", "From the copy to the manifest in object storage")
+WRITTEN_AT_SECONDS: Final = Gauge(
+    "usher_checkpoint_written_at_seconds",
+    "When the newest was taken, since 1970; the max over workers",
+    "partition",
+)
+WRITTEN_BYTES: Final = Gauge("usher_checkpoint_bytes", "Size of the newest, by partition", "partition")
+
+
+@dataclass(frozen=True)
+class CheckpointWritten(Event, counter="usher_checkpoints_written_total"):
+    """The state of a partition at an offset is complete in object storage."""
+
+    partition: int
+    offset: int
+    size_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CheckpointFailed(Event, counter="usher_checkpoints_failed_total", level="warning"):
+    """A checkpoint could not be written; tried again at the next occasion, folding goes on."""
+
+    partition: int
+    offset: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class CheckpointTidyingFailed(Event, counter="usher_checkpoint_tidyings_failed_total", level="warning"):
+    """A checkpoint is written, but what it makes superfluous could not be removed; tried again after the next."""
+
+    partition: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class CheckpointUnusable(Event, counter="usher_checkpoints_unusable_total", level="error"):
+    """A checkpoint is missing parts or was damaged: the one before it is used. Find out what touches the bucket."""
+
+    partition: int
+    offset: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class CheckpointRestored(Event, counter="usher_checkpoints_restored_total"):
+    """The state of a partition was loaded; what was committed after it is replayed from the log."""
+
+    partition: int
+    offset: int
+    committed: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class InputTrimmed(Event, counter="usher_inputs_trimmed_total"):
+    """The log before the oldest checkpoint kept was given up."""
+
+    partition: int
+    before_offset: int

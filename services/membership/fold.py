@@ -1,0 +1,69 @@
+"""A partition as the fold loop runs it: broken logs stop the worker, and what a checkpoint needs is remembered."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from contracts.records import Out, Record
+from services.domain.membership.broken_log import BrokenLog
+from services.domain.membership.checkpoint.manifest import Anchor, Manifest, anchor_of
+from services.domain.membership.partition import MembershipPartition
+from services.runtime.failures import Fatal
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the checkpoints of one partition are behind its state. Outlives the state: a write may end after it."""
+
+    saved_offset: int = 0
+    saved_bytes: int = 0  # the size of that checkpoint
+    taken_at_seconds: float = 0.0  # of the latest copy, written or not, or of the loading; of the monotonic clock
+    failed: bool = False  # the latest copy could not be written
+    unusable: set[int] = field(default_factory=set)  # offsets of checkpoints that could not be loaded
+
+
+class PartitionFold:
+    """A `Fold` by structure. `unsaved_bytes` of input were folded since the latest copy was taken."""
+
+    def __init__(self, number: int, *, partitions: int, results_partitions: int) -> None:
+        self.number = number
+        self.partitions = partitions
+        self._results_partitions = results_partitions
+        self.partition = self.fresh()
+        self.progress = Progress()
+        self.unsaved_bytes = 0
+        self._last: Record | None = None
+        self._restored: Anchor | None = None
+
+    def handle(self, records: Sequence[Record], now_ms: int) -> Iterator[Out]:
+        """Raises `Fatal` where the log can't be folded: going on would make partitions disagree."""
+        if records:
+            self._last = records[-1]
+            self.unsaved_bytes += sum(len(record.value or b"") for record in records)
+        try:
+            yield from self.partition.handle(records, now_ms)
+        except BrokenLog as error:
+            raise Fatal(
+                f"{error}. Nothing of it was committed. If a newer usher wrote it, run that version here; else the "
+                "log is damaged: start anew under another USHER_TOPIC_PREFIX and upload the present files"
+            ) from None
+
+    def due_ms(self) -> int | None:
+        return self.partition.due_ms()
+
+    def fresh(self) -> MembershipPartition:
+        """One without any past."""
+        return MembershipPartition(self.number, partitions=self.partitions, results_partitions=self._results_partitions)
+
+    def restored(self, partition: MembershipPartition, manifest: Manifest) -> None:
+        """The state is that of a checkpoint; nothing has been folded here yet."""
+        assert self._last is None
+        self.partition = partition
+        self._restored = manifest.anchor
+        self.progress.saved_offset = manifest.offset
+        self.progress.saved_bytes = sum(blob.size_bytes for blob in manifest.blobs)
+
+    def anchor(self) -> Anchor:
+        """Of the last record folded; there must be one."""
+        anchor = self._restored if self._last is None else anchor_of(self._last)
+        assert anchor is not None
+        return anchor
