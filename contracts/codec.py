@@ -58,6 +58,7 @@ class _Structured(msgspec.Struct, frozen=True):
 
 
 _structured = msgspec.json.Decoder(_Structured)
+_decoders: Final[dict[Any, msgspec.json.Decoder[Any]]] = {}  # of a union, making one costs more than decoding a message
 
 
 def encode(message: msgspec.Struct | dict[str, object] | list[str]) -> bytes:
@@ -67,10 +68,12 @@ def encode(message: msgspec.Struct | dict[str, object] | list[str]) -> bytes:
 
 def decode(data: bytes, kind: type[T]) -> T:
     """`kind` from JSON bytes; raises `Unreadable`(command-invalid)."""
+    decoder = _decoders.get(kind) or _decoders.setdefault(kind, msgspec.json.Decoder(kind))
     try:
-        return msgspec.json.decode(data, type=kind)
+        decoded: T = decoder.decode(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise Unreadable(codes.COMMAND_INVALID, str(error)[:500]) from None
+    return decoded
 
 
 def event_headers(

@@ -102,4 +102,4 @@ class MembershipPartition:
         return self._writer(space, about.space_id).result(result, event_id)
 
     def _writer(self, space: Space, space_id: str) -> StepWriter:
-        return StepWriter(self._place, space_id, space.step, space.at_ms, space.directory.texts)
+        return StepWriter(self._place, space_id, space.step, space.at_ms, space.directory.spelled)

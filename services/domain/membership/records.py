@@ -5,6 +5,7 @@ at a time. A record stays under 1 MiB by construction: 1,000 identifiers of at m
 """
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import count
 from typing import Final, NamedTuple
 
@@ -19,13 +20,16 @@ from contracts.messages.results import Result
 from contracts.messages.steps import ActivationStep
 from contracts.partitioning import space_partition
 from contracts.records import Out
-from services.domain.membership.audiences.members import Membership
 from services.domain.membership.effects import Addressed, AudienceChange, Direction, Effects, Snapshot
 from services.domain.membership.identities.bitmaps import ordinals_of
 from services.domain.membership.identities.table import Ordinals
 
 SOURCE: Final = "/usher/membership"
 MEMBERS_MAX: Final = 1_000
+_home = lru_cache(space_partition)
+_LIST: Final = b'"members":['
+_NOBODY: Final = _LIST + b"]"
+_Listing = Change | SnapshotMessage | ActivationDifference
 
 
 class Place(NamedTuple):
@@ -36,19 +40,19 @@ class Place(NamedTuple):
     results_partitions: int
 
 
-Texts = Callable[[str, Ordinals], list[str]]
-"""The identifiers of sorted ordinals of an id type."""
+Spelled = Callable[[str, Ordinals], bytes]
+"""The identifiers of sorted ordinals of an id type as JSON texts with commas between them."""
 
 
 class StepWriter:
     """Writes what one step of one space did on this partition."""
 
-    def __init__(self, place: Place, space_id: str, step: int, at_ms: int, texts: Texts) -> None:
+    def __init__(self, place: Place, space_id: str, step: int, at_ms: int, spelled: Spelled) -> None:
         self._place = place
         self._space_id = space_id
         self._step = step
         self._at = instant_text(at_ms)
-        self._texts = texts
+        self._spelled = spelled
         self._id = f"{space_id}.{step}.{place.partition}"
 
     def stream(self, effects: Effects) -> Iterator[Out]:
@@ -75,7 +79,7 @@ class StepWriter:
     def result(self, result: Result, event_id: str) -> Out:
         """One record of the results topic."""
         headers = self._headers(str(type(result).__struct_config__.tag), event_id, None)
-        home = space_partition(self._space_id, self._place.results_partitions)
+        home = _home(self._space_id, self._place.results_partitions)
         return Out(RESULTS, self._space_id.encode(), encode(result), headers, home)
 
     def _size(self, audience_id: str, size: int | None) -> Out:
@@ -94,19 +98,21 @@ class StepWriter:
             ("entered", difference.entered),
         )
         for direction, members in directions:
-            for texts in self._batches(audience, members):
-                message = Change(
-                    space_id=self._space_id,
-                    audience_id=audience.audience_id,
-                    change=direction,
-                    member_type=audience.member_type,
-                    id_type=audience.id_type,
-                    at=self._at,
-                    members=texts,
-                    step=self._step,
-                    cause=cause,
-                )
-                yield self._listed(f"audience.{direction}", f"{self._id}.{next(numbers)}", message)
+            if not members:
+                continue
+            message = Change(
+                space_id=self._space_id,
+                audience_id=audience.audience_id,
+                change=direction,
+                member_type=audience.member_type,
+                id_type=audience.id_type,
+                at=self._at,
+                members=[],
+                step=self._step,
+                cause=cause,
+            )
+            for value in self._listed(message, members):
+                yield self._said(f"audience.{direction}", f"{self._id}.{next(numbers)}", message, value)
 
     def _marker(self, said: ActivationStep) -> Out:
         marker = ActivationMarker(
@@ -122,44 +128,47 @@ class StepWriter:
 
     def _snapshot(self, snapshot: Snapshot) -> Iterator[Out]:
         audience = snapshot.audience
-        for number, texts in enumerate(self._batches(audience, snapshot.members)):
-            message = SnapshotMessage(
-                space_id=self._space_id,
-                audience_id=audience.audience_id,
-                snapshot_id=snapshot.snapshot_id,
-                activation_id=snapshot.activation_id,
-                member_type=audience.member_type,
-                id_type=audience.id_type,
-                at=self._at,
-                members=texts,
-                step=self._step,
-            )
-            yield self._listed("audience.snapshot", f"{snapshot.snapshot_id}.{self._place.partition}.{number}", message)
+        message = SnapshotMessage(
+            space_id=self._space_id,
+            audience_id=audience.audience_id,
+            snapshot_id=snapshot.snapshot_id,
+            activation_id=snapshot.activation_id,
+            member_type=audience.member_type,
+            id_type=audience.id_type,
+            at=self._at,
+            members=[],
+            step=self._step,
+        )
+        for number, value in enumerate(self._listed(message, snapshot.members)):
+            event_id = f"{snapshot.snapshot_id}.{self._place.partition}.{number}"
+            yield self._said("audience.snapshot", event_id, message, value)
 
     def _addressed(self, addressed: Addressed) -> Iterator[Out]:
         audience = addressed.audience
-        for number, texts in enumerate(self._batches(audience, addressed.members)):
-            message = ActivationDifference(
-                space_id=self._space_id,
-                activation_id=addressed.activation_id,
-                audience_id=audience.audience_id,
-                change=addressed.change,
-                member_type=audience.member_type,
-                id_type=audience.id_type,
-                at=self._at,
-                members=texts,
-                step=self._step,
-            )
-            yield self._listed("audience.difference", f"{self._id}.{addressed.change}.{number}", message)
+        message = ActivationDifference(
+            space_id=self._space_id,
+            activation_id=addressed.activation_id,
+            audience_id=audience.audience_id,
+            change=addressed.change,
+            member_type=audience.member_type,
+            id_type=audience.id_type,
+            at=self._at,
+            members=[],
+            step=self._step,
+        )
+        for number, value in enumerate(self._listed(message, addressed.members)):
+            yield self._said("audience.difference", f"{self._id}.{addressed.change}.{number}", message, value)
 
-    def _batches(self, audience: Membership, members: BitMap) -> Iterator[list[str]]:
+    def _listed(self, message: _Listing, members: BitMap) -> Iterator[bytes]:
+        """The JSON of a message whose list is still empty, for each batch of members, spelled straight into it."""
         ordinals = ordinals_of(members)
+        before, _, after = encode(message).partition(_NOBODY)  # in no text before it: quotes are escaped there
         for start in range(0, len(ordinals), MEMBERS_MAX):
-            yield self._texts(audience.id_type, ordinals[start : start + MEMBERS_MAX])
+            spelled = self._spelled(message.id_type, ordinals[start : start + MEMBERS_MAX])
+            yield b"".join((before, _LIST, spelled, b"]", after))
 
-    def _listed(self, kind: str, event_id: str, message: Change | SnapshotMessage | ActivationDifference) -> Out:
-        headers = self._headers(kind, event_id, message.audience_id)
-        return Out(CHANGES, None, encode(message), headers, self._place.partition)
+    def _said(self, kind: str, event_id: str, message: _Listing, value: bytes) -> Out:
+        return Out(CHANGES, None, value, self._headers(kind, event_id, message.audience_id), self._place.partition)
 
     def _headers(self, kind: str, event_id: str, subject: str | None) -> Headers:
         return event_headers(

@@ -16,6 +16,7 @@ import pyarrow as pa
 from contracts import codes
 from contracts.codes import Code
 from contracts.ids import DEVICE_ID_TYPES, HASH_HEX_DIGITS, IDENTIFIER_BYTES_MAX, canonical
+from services.domain.rows.few import FEW, group_few
 from services.domain.rows.hexadecimal import UUID_CHARACTERS, unhex, uuid_digits
 from services.domain.rows.identities import Bytes, Form, Identities, Indices, Spans
 
@@ -90,6 +91,8 @@ def odd_bytes(data: Bytes) -> npt.NDArray[np.bool_]:
 
 def group_texts(texts: Sequence[str]) -> list[tuple[Identities, Indices]]:
     """Identifiers that are canonical already, by form, with their positions."""
+    if len(texts) <= FEW:
+        return group_few(texts)
     found = canonicalise("", pa.array(texts, type=pa.large_utf8()))
     assert not found.rejected, "not canonical"
     return found.groups

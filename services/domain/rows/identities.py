@@ -14,13 +14,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from contracts.partitioning import GOLDEN
+from contracts.partitioning import GOLDEN, key_partition
 
 Bytes = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
 
 _HEX_PAIRS: Final = np.frombuffer(bytes(range(256)).hex().encode(), dtype=np.uint16)  # two characters at once
 _UUID_RUNS: Final = ((0, 8, 0), (8, 12, 9), (12, 16, 14), (16, 20, 19), (20, 32, 24))  # digits from, to; stand at
+
+
+_FEW: Final = 8  # up to here one by one is faster
 
 
 class Form(StrEnum):
@@ -186,6 +189,9 @@ class Identities:
     def partitions(self, count: int) -> npt.NDArray[np.uint32]:
         """`contracts.partitioning.member_partition` of each."""
         keys = self.keys()
+        if len(keys) <= _FEW:
+            each = (keys[row].tobytes() for row in range(len(keys)))
+            return np.array([key_partition(key, count) for key in each], dtype=np.uint32)
         mixed = keys[:, 0] ^ (keys[:, 1] * np.uint64(GOLDEN))
         mixed *= np.uint64(0xFF51AFD7ED558CCD)
         mixed ^= mixed >> np.uint64(33)

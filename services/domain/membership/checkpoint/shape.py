@@ -108,7 +108,6 @@ class FixedArenaSaved(Saved, frozen=True, tag="fixed"):
 class TextArenaSaved(Saved, frozen=True, tag="text"):
     data: Packed
     ends: Packed
-    hashes: Packed
 
 
 class FormTableSaved(Saved, frozen=True):

@@ -1,6 +1,7 @@
 """Append-only stores of identities of one form: position → bytes, exactly.
 
-They grow by doubling, never shrink and never move a position. `forms.FormTable` finds values in them.
+They grow by factors, never shrink and never move a position. `forms.FormTable` gives them the slots by which they
+find what they hold; the loops over identities stand in `loops`.
 """
 
 from typing import Any, Final, Protocol, Self
@@ -8,21 +9,20 @@ from typing import Any, Final, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import xxhash
 
+from contracts.codec import encode
 from services.domain.membership.checkpoint.packing import Packing, Unpacking
 from services.domain.membership.checkpoint.shape import FixedArenaSaved, TextArenaSaved
-from services.domain.rows import Form, Identities, Spans
-
-Positions = npt.NDArray[np.uint32]
-Hashes = npt.NDArray[np.uint64]
-Matches = npt.NDArray[np.bool_]
+from services.domain.membership.identities import loops
+from services.domain.membership.identities.loops import Hashes, Positions, Slots
+from services.domain.rows import Form, Identities
 
 _FIRST_CAPACITY: Final = 64
-# Not the constants of contracts.partitioning: the hash that chooses the slot must not follow the partition's.
-_WORD_MIX: Final = np.uint64(0x9FB21C651E98DF25)
-_END_MIX: Final = np.uint64(0xD6E8FEB86659FD93)
-_TEXT_SEED: Final = 0x75736865725F736C
+_SMALL_BYTES: Final = 128 << 20
+_WORDS: Final[dict[Form, type[np.unsignedinteger[Any]]]] = {
+    Form.UUID: np.uint64, Form.HEX16: np.uint64, Form.HEX20: np.uint32, Form.HEX32: np.uint64
+}  # fmt: skip
+_HYPHENS_BEFORE: Final = (4, 6, 8, 10)  # bytes of a UUID
 
 
 class Arena(Protocol):
@@ -32,18 +32,16 @@ class Arena(Protocol):
 
     def saved(self, packing: Packing) -> FixedArenaSaved | TextArenaSaved: ...
 
-    def append(self, identities: Identities) -> None: ...
+    def intern(self, identities: Identities, hashes: Hashes, slots: Slots) -> Positions:
+        """The position of each; what is unknown is appended in order. `slots` must have room for all."""
+        ...
 
     def take(self, positions: Positions) -> Identities:
         """The values at these positions, in their order."""
         ...
 
-    def hashes(self) -> Hashes:
-        """`hash_identities` of all values."""
-        ...
-
-    def same(self, positions: Positions, identities: Identities, rows: Positions) -> Matches:
-        """Whether the stored values are, byte for byte, those of these rows."""
+    def spelled(self, positions: Positions) -> bytes:
+        """The canonical values as JSON texts, in their order, with commas between them."""
         ...
 
 
@@ -61,19 +59,13 @@ def restored_arena(form: Form, saved: FixedArenaSaved | TextArenaSaved, unpackin
 
 def hash_identities(identities: Identities) -> Hashes:
     """64 bits of every byte of each value."""
-    if identities.form is Form.TEXT:
-        hashed = [xxhash.xxh3_64_intdigest(value, seed=_TEXT_SEED) for value in identities.text.to_pylist()]
-        return np.array(hashed, dtype=np.uint64)
-    return _hash_fixed(identities.fixed)
-
-
-def same_rows(identities: Identities, left: Positions, right: Positions) -> Matches:
-    """Whether two rows of one column are equal, pair by pair."""
+    hashes = np.empty(len(identities), dtype=np.uint64)
     if identities.form is Form.TEXT:
         spans = identities.spans()
-        return _same_text(_chosen(spans, left), _chosen(spans, right))
-    matches: Matches = (identities.fixed[left] == identities.fixed[right]).all(axis=1)
-    return matches
+        loops.hash_spans(spans.data, spans.starts, spans.lengths, hashes)
+    else:
+        loops.hash_words(_words(identities), hashes)
+    return hashes
 
 
 class FixedArena:
@@ -97,121 +89,94 @@ class FixedArena:
     def __len__(self) -> int:
         return self._count
 
-    def append(self, identities: Identities) -> None:
-        end = self._count + len(identities)
-        self._values = _with_room(self._values, self._count, end)
-        self._values[self._count : end] = identities.fixed
-        self._count = end
+    def intern(self, identities: Identities, hashes: Hashes, slots: Slots) -> Positions:
+        self._values = _with_room(self._values, self._count, self._count + len(identities))
+        found = np.empty(len(identities), dtype=np.uint32)
+        words, values = _words(identities), self._values.view(_WORDS[self._form])
+        self._count = loops.intern_words(words, hashes, values, self._count, slots, found)
+        return found
 
     def take(self, positions: Positions) -> Identities:
         return Identities.of_bytes(self._form, self._values[positions])
 
-    def hashes(self) -> Hashes:
-        return _hash_fixed(self._values[: self._count])
-
-    def same(self, positions: Positions, identities: Identities, rows: Positions) -> Matches:
-        matches: Matches = (self._values[positions] == identities.fixed[rows]).all(axis=1)
-        return matches
+    def spelled(self, positions: Positions) -> bytes:
+        stands, blank = _SPELLING[self._form]
+        characters = np.empty((len(positions), len(blank)), dtype=np.uint8)
+        loops.spell_bytes(self._values, positions, stands, blank, characters)
+        return characters.reshape(-1)[:-1].tobytes()
 
 
 class TextArena:
-    """Values of any length: their bytes end to end, where each begins, and their hashes (dear to make again)."""
+    """Values of any length: their bytes end to end, and where each begins."""
 
     def __init__(self) -> None:
         self._data = np.empty(_FIRST_CAPACITY, dtype=np.uint8)
         self._ends = np.zeros(_FIRST_CAPACITY, dtype=np.int64)  # value i is [ends[i], ends[i + 1])
-        self._hashes = np.empty(_FIRST_CAPACITY, dtype=np.uint64)
         self._count = 0
 
     def saved(self, packing: Packing) -> TextArenaSaved:
         return TextArenaSaved(
             data=packing.lasting(self._data[: self._ends[self._count]]),
             ends=packing.lasting(self._ends[: self._count + 1]),
-            hashes=packing.lasting(self._hashes[: self._count]),
         )
 
     @classmethod
     def restored(cls, saved: TextArenaSaved, unpacking: Unpacking) -> Self:
         arena = cls()
         arena._data, arena._ends = unpacking.array(saved.data), unpacking.array(saved.ends)
-        arena._hashes = unpacking.array(saved.hashes)
-        arena._count = len(arena._hashes)
+        arena._count = len(arena._ends) - 1
         return arena
 
     def __len__(self) -> int:
         return self._count
 
-    def append(self, identities: Identities) -> None:
-        added = identities.spans()
-        end, start_byte = self._count + len(identities), int(self._ends[self._count])
-        self._ends = _with_room(self._ends, self._count + 1, end + 1)
-        self._ends[self._count + 1 : end + 1] = start_byte + np.cumsum(added.lengths)
-        self._data = _with_room(self._data, start_byte, int(self._ends[end]))
-        self._data[start_byte : self._ends[end]] = _bytes_of(added)
-        self._hashes = _with_room(self._hashes, self._count, end)
-        self._hashes[self._count : end] = hash_identities(identities)
-        self._count = end
+    def intern(self, identities: Identities, hashes: Hashes, slots: Slots) -> Positions:
+        spans = identities.spans()
+        end = int(self._ends[self._count])
+        self._data = _with_room(self._data, end, end + int(spans.lengths.sum()))
+        self._ends = _with_room(self._ends, self._count + 1, self._count + 1 + len(identities))
+        found = np.empty(len(identities), dtype=np.uint32)
+        batch = (spans.data, spans.starts, spans.lengths, hashes)
+        self._count = loops.intern_spans(*batch, self._data, self._ends, self._count, slots, found)
+        return found
 
     def take(self, positions: Positions) -> Identities:
-        spans = self._spans(positions)
-        offsets = np.concatenate(([0], np.cumsum(spans.lengths)))
-        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(_bytes_of(spans))]
-        return Identities.of_text(pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(positions), buffers))
+        size = int(self._ends[self._count])
+        buffers = [None, pa.py_buffer(self._ends[: self._count + 1]), pa.py_buffer(self._data[:size])]
+        values = pa.LargeBinaryArray.from_buffers(pa.large_binary(), self._count, buffers)
+        return Identities.of_text(values.take(pa.array(positions)))
 
-    def hashes(self) -> Hashes:
-        return self._hashes[: self._count]
-
-    def same(self, positions: Positions, identities: Identities, rows: Positions) -> Matches:
-        return _same_text(self._spans(positions), _chosen(identities.spans(), rows))
-
-    def _spans(self, positions: Positions) -> Spans:
-        starts = self._ends[positions]
-        return Spans(self._data, starts, self._ends[positions + np.uint32(1)] - starts)
+    def spelled(self, positions: Positions) -> bytes:
+        lengths = self._ends[positions + np.uint32(1)] - self._ends[positions]
+        characters = np.empty(int(lengths.sum()) + 3 * len(positions), dtype=np.uint8)
+        size = loops.spell_spans(self._data, self._ends, positions, characters)
+        if size < 0:
+            return encode(self.take(positions).texts())[1:-1]
+        return characters[: size - 1].tobytes()
 
 
-def _hash_fixed(values: npt.NDArray[np.uint8]) -> Hashes:
-    count, width = values.shape
-    padding = -width % 8
-    if padding:
-        values = np.concatenate([values, np.zeros((count, padding), dtype=np.uint8)], axis=1)
-    words = np.ascontiguousarray(values).view("<u8").astype(np.uint64, copy=False)
-    mixed = words[:, 0] * _WORD_MIX
-    for column in range(1, words.shape[1]):
-        mixed ^= mixed >> np.uint64(32)
-        mixed = (mixed ^ words[:, column]) * _WORD_MIX
-    mixed ^= mixed >> np.uint64(29)
-    mixed *= _END_MIX
-    hashed: Hashes = mixed ^ (mixed >> np.uint64(32))
-    return hashed
-
-
-def _chosen(spans: Spans, rows: Positions) -> Spans:
-    return Spans(spans.data, spans.starts[rows], spans.lengths[rows])
-
-
-def _same_text(left: Spans, right: Spans) -> Matches:
-    matches: Matches = left.lengths == right.lengths
-    alike = np.flatnonzero(matches & (left.lengths > 0))
-    if not len(alike):
-        return matches
-    ours, theirs = (Spans(spans.data, spans.starts[alike], spans.lengths[alike]) for spans in (left, right))
-    firsts = np.cumsum(ours.lengths) - ours.lengths
-    matches[alike] = np.add.reduceat(_bytes_of(ours) != _bytes_of(theirs), firsts) == 0
-    return matches
-
-
-def _bytes_of(spans: Spans) -> npt.NDArray[np.uint8]:
-    """The bytes of all values, end to end."""
-    before = np.cumsum(spans.lengths) - spans.lengths
-    total = int(spans.lengths.sum())
-    at = np.arange(total, dtype=np.int64) + np.repeat(spans.starts - before, spans.lengths)
-    gathered: npt.NDArray[np.uint8] = spans.data[at]
-    return gathered
+def _words(identities: Identities) -> loops.Words:
+    """(n, words) of a fixed form, aligned."""
+    words = identities.fixed.view(_WORDS[identities.form])
+    return words if words.flags.aligned else words.copy()
 
 
 def _with_room(array: npt.NDArray[Any], used: int, needed: int) -> npt.NDArray[Any]:
     if needed <= len(array):
         return array
-    grown = np.empty((max(needed, 2 * len(array)), *array.shape[1:]), dtype=array.dtype)
+    factor = 8 if array.nbytes < _SMALL_BYTES else 2  # what is never touched takes no memory
+    grown = np.empty((max(needed, factor * len(array)), *array.shape[1:]), dtype=array.dtype)
     grown[:used] = array[:used]
     return grown
+
+
+def _spelling(form: Form) -> tuple[loops.Indices, loops.Bytes]:
+    """Where the digits of each byte stand in a JSON text with its comma, and the rest of it."""
+    hyphens = _HYPHENS_BEFORE if form is Form.UUID else ()
+    stands = [1 + 2 * byte + sum(byte >= before for before in hyphens) for byte in range(form.width_bytes)]
+    blank = np.full(2 * form.width_bytes + len(hyphens) + 3, ord("-"), dtype=np.uint8)
+    blank[[0, -2]], blank[-1] = ord('"'), ord(",")
+    return np.array(stands, dtype=np.int64), blank
+
+
+_SPELLING: Final = {form: _spelling(form) for form in _WORDS}

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Final, Self
 
-import numpy as np
 from pyroaring import BitMap
 
 from services.domain.membership.broken_log import BrokenLog
@@ -40,7 +39,7 @@ class Directory:
         Raises `BrokenLog` where their home is another partition. Some of each batch are looked at: enough to find out
         that the number of partitions was changed, which would split every member's history.
         """
-        homes = identities.take(np.arange(min(len(identities), _LOOKED_AT))).partitions(self._partitions)
+        homes = identities.part(0, min(len(identities), _LOOKED_AT)).partitions(self._partitions)
         if (homes != self._partition).any():
             raise BrokenLog(
                 f"identities of other partitions of {self._partitions}: the number of partitions was changed, or "
@@ -53,6 +52,6 @@ class Directory:
         groups = group_texts(texts)
         return BitMap.union(BitMap(), *(bitmap_of(self.intern(id_type, identities)) for identities, _ in groups))
 
-    def texts(self, id_type: str, ordinals: Ordinals) -> list[str]:
-        """The canonical identifiers of sorted ordinals, in order."""
-        return self._tables[id_type].texts(ordinals)
+    def spelled(self, id_type: str, ordinals: Ordinals) -> bytes:
+        """The canonical identifiers of sorted ordinals as JSON texts with commas between them, in order."""
+        return self._tables[id_type].spelled(ordinals)

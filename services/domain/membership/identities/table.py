@@ -47,12 +47,18 @@ class IdentityTable:
             table = self._tables[identities.form] = FormTable(identities.form)
         return table.intern(identities) + np.uint32(_FORM_BASE[identities.form])
 
-    def texts(self, ordinals: Ordinals) -> list[str]:
-        """The canonical values of sorted ordinals, in order. All must have come from `intern`."""
-        found: list[str] = []
+    def spelled(self, ordinals: Ordinals) -> bytes:
+        """The canonical values of sorted ordinals, at least one, as JSON texts with commas between them, in order.
+
+        All must have come from `intern`.
+        """
+        first, last = (int(ordinal) // POSITIONS_MAX for ordinal in (ordinals[0], ordinals[-1]))
+        if first == last:
+            return self._tables[_FORMS[first]].arena.spelled(ordinals - np.uint32(first * POSITIONS_MAX))
+        found = []
         cuts = np.searchsorted(ordinals, [*_FORM_BASE.values(), len(_FORMS) * POSITIONS_MAX]).tolist()
         for form, start, end in zip(_FORMS, cuts, cuts[1:], strict=False):
             if start < end:
                 positions = ordinals[start:end] - np.uint32(_FORM_BASE[form])
-                found += self._tables[form].arena.take(positions).texts()
-        return found
+                found.append(self._tables[form].arena.spelled(positions))
+        return b",".join(found)

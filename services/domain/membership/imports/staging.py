@@ -5,7 +5,7 @@ takes nothing more (engine.md §3).
 """
 
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from pyroaring import BitMap
@@ -17,6 +17,7 @@ from services.domain.membership.identities.bitmaps import bitmap_of_sorted
 from services.domain.membership.identities.table import Ordinals
 from services.domain.membership.imports.order import ImportOrder
 from services.domain.rows import RowBatch
+from services.domain.rows.batch import Audiences
 
 
 @dataclass(slots=True)
@@ -115,15 +116,23 @@ class OpenImport:
 
 
 _NOBODY = BitMap()
+_RADIX_MAX: Final = (1 << 16) - 1
 
 
-def _by_audience(audience: np.ndarray[tuple[int], np.dtype[np.uint32]], ordinals: Ordinals) -> list[tuple[int, BitMap]]:
-    """One sort of `audience << 32 | ordinal`, then cut."""
+def _by_audience(audience: Audiences, ordinals: Ordinals) -> list[tuple[int, BitMap]]:
+    """One sort of `audience << 32 | ordinal`, then cut; less where the rows say less."""
     if not len(ordinals):
         return []
-    keys = np.sort((audience.astype(np.uint64) << np.uint64(32)) | ordinals)
-    indices = keys >> np.uint64(32)
-    cuts = np.flatnonzero(np.diff(indices)) + 1
+    rising = bool((ordinals[1:] >= ordinals[:-1]).all())  # as new identities are, and a file that comes again
+    if (audience == audience[0]).all():
+        return [(int(audience[0]), bitmap_of_sorted(ordinals if rising else np.sort(ordinals)))]
+    if rising and audience.max() <= _RADIX_MAX:
+        order = np.argsort(audience.astype(np.uint16), kind="stable")  # by radix
+        indices, ordinals = audience[order], ordinals[order]
+    else:
+        keys = np.sort((audience.astype(np.uint64) << np.uint64(32)) | ordinals)
+        indices, ordinals = (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
+    cuts = np.flatnonzero(indices[1:] != indices[:-1]) + 1
     starts = [0, *cuts.tolist()]
-    parts = np.split(keys.astype(np.uint32), cuts)
+    parts = np.split(ordinals, cuts)
     return [(int(indices[start]), bitmap_of_sorted(part)) for start, part in zip(starts, parts, strict=True)]

@@ -1,11 +1,13 @@
 """Identity tables: one ordinal for each identity, exactly, whatever the hashes, the batches and the forms."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.domain.membership.identities import arenas
+from services.domain.membership.identities import forms
+from services.domain.membership.identities.arenas import hash_identities
 from services.domain.membership.identities.table import IdentityTable
 from services.domain.rows import Form, Identities, group_texts
 
@@ -23,6 +25,14 @@ def intern_all(table: IdentityTable, texts: list[str]) -> list[int]:
     return found
 
 
+def spelled(table: IdentityTable, ordinals: list[int]) -> list[str]:
+    """What the table spells, byte for byte as the encoder of every other message would."""
+    said = b"[" + table.spelled(np.array(ordinals, dtype=np.uint32)) + b"]" if ordinals else b"[]"
+    texts = msgspec.json.decode(said, type=list[str])
+    assert said == msgspec.json.encode(texts)
+    return texts
+
+
 def check(batches: list[list[str]]) -> None:
     table = IdentityTable()
     known: dict[str, int] = {}
@@ -31,7 +41,7 @@ def check(batches: list[list[str]]) -> None:
             assert known.setdefault(text, ordinal) == ordinal
     assert len(set(known.values())) == len(known) == len(table)
     ordered = sorted(known.items(), key=lambda pair: pair[1])
-    assert table.texts(np.array([ordinal for _, ordinal in ordered], dtype=np.uint32)) == [text for text, _ in ordered]
+    assert spelled(table, [ordinal for _, ordinal in ordered]) == [text for text, _ in ordered]
 
 
 @settings(deadline=None)
@@ -44,13 +54,10 @@ def test_one_ordinal_for_each_identity(batches: list[list[str]]) -> None:
 @given(pools)
 def test_even_if_all_hashes_collide(batches: list[list[str]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("arenas", "forms"):
-            patch.setattr(
-                f"services.domain.membership.identities.{module}.hash_identities",
-                lambda identities: np.full(len(identities), 0xFFFF_FFFF_FFFF_FFFF, dtype=np.uint64),
-            )
         patch.setattr(
-            arenas, "_hash_fixed", lambda values: np.full(len(values), 0xFFFF_FFFF_FFFF_FFFF, dtype=np.uint64)
+            forms,
+            "hash_identities",
+            lambda identities: np.full(len(identities), 0xFFFF_FFFF_FFFF_FFFF, dtype=np.uint64),
         )
         check(batches)
 
@@ -73,9 +80,7 @@ def test_text_grows_too() -> None:
     table = IdentityTable()
     first = intern_all(table, texts)
     assert intern_all(table, texts[::-1]) == first[::-1]
-    assert table.texts(np.array(sorted(first), dtype=np.uint32)) == [
-        text for _, text in sorted(zip(first, texts, strict=True))
-    ]
+    assert spelled(table, sorted(first)) == [text for _, text in sorted(zip(first, texts, strict=True))]
 
 
 def test_slots_do_not_follow_the_partition() -> None:
@@ -83,6 +88,6 @@ def test_slots_do_not_follow_the_partition() -> None:
     values = np.random.default_rng(2).integers(0, 256, (160_000, 16), dtype=np.uint8)
     identities = Identities.of_bytes(Form.UUID, values)
     home = identities.take(np.flatnonzero(identities.partitions(16) == 3))
-    slots = arenas.hash_identities(home) & np.uint64(0xFF)
+    slots = hash_identities(home) >> np.uint64(56)
     share = np.bincount(slots.astype(np.int64), minlength=256) / len(home)
     assert share.max() < 2 / 256
