@@ -56,7 +56,7 @@ class Reading:
         """Takes the next batch; `ordinals` are those of its identities."""
         self._next_sequence += 1
         self._rows += len(batch)
-        for index, members in _by_audience(batch.audience, ordinals):
+        for index, members in by_audience(batch.audience, ordinals):
             key = (id_type, batch.audiences[index])
             known = self._sets.get(key)
             if known is None:
@@ -119,7 +119,7 @@ _NOBODY = BitMap()
 _RADIX_MAX: Final = (1 << 16) - 1
 
 
-def _by_audience(audience: Audiences, ordinals: Ordinals) -> list[tuple[int, BitMap]]:
+def by_audience(audience: Audiences, ordinals: Ordinals) -> list[tuple[int, BitMap]]:
     """One sort of `audience << 32 | ordinal`, then cut; less where the rows say less."""
     if not len(ordinals):
         return []
