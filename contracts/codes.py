@@ -122,7 +122,8 @@ OBJECT_UNREADABLE = _declare(
 )
 READING_LATE = _declare("reading-late", "transient", "The reading passed its deadline", NOBODY, retryable=True)
 
-# Rows of an object: the row is rejected, the object continues.
+# Rows of an object, and events of a topic feed: the row is rejected, the object or topic continues.
+EVENT_INVALID = _declare("event-invalid", "malformed", "The event is not an object of id, audience and op", SENDER)
 ROW_AUDIENCE_UNKNOWN = _declare("row-audience-unknown", "not-found", "No such list audience", SENDER)
 ROW_COLUMNS = _declare("row-columns", "malformed", "The row has a wrong number of columns", SENDER)
 ROW_ENCODING = _declare("row-encoding", "malformed", "The row is not UTF-8 or holds control characters", SENDER)

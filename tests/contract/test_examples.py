@@ -15,10 +15,10 @@ from contracts.codes import IN_USE
 from contracts.documents import FOLDER, MESSAGES, schema_of
 from contracts.messages.commands import ITEM_TYPES
 from contracts.messages.envelope import Command
-from contracts.messages.steps import RowsHeader
+from contracts.messages.steps import RowsHeader, StreamRowsHeader
 from contracts.object_events import Unreadable, read_notification
 from contracts.records import Record
-from services.domain.rows.headers import write_rows_header
+from services.domain.rows.headers import write_rows_header, write_stream_header
 from services.runtime.dead_letters import dead_letter, dead_letter_of_message
 
 EXAMPLES = FOLDER / "examples"
@@ -148,10 +148,14 @@ def test_the_headers_that_services_write_are_within_their_schema() -> None:
     letter = dead_letter(record, IN_USE, "detail", service="control")
     other = dead_letter_of_message(b"", IN_USE, "", source="url", message_id="m", service="intake", attempts=5)
     rows = RowsHeader(space_id="acme", import_id="imp_7", reading_id="rd_1", sequence=0, id_type="kuid")
+    events = StreamRowsHeader(
+        space_id="acme", feed_id="fed_1", topic="t", partition=0, first_offset=0, last_offset=9, id_type="kuid", at_ms=0
+    )
     for message, headers in (
         ("dead_letter", letter.headers),
         ("dead_letter", other.headers),
         ("rows", write_rows_header(rows)),
+        ("stream_rows", write_stream_header(events)),
     ):
         assert verdicts(message, {name: text.decode() for name, text in headers}) == (True, True)
 

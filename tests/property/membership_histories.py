@@ -28,7 +28,8 @@ FIRST_DAY = 10
 
 Form = str | dict[str, Any]
 Order = tuple[Mode, int, int, tuple[int, str, str | None]]
-somebody = st.lists(st.sampled_from(UNIVERSE), max_size=5)
+somebody_one = st.sampled_from(UNIVERSE)
+somebody = st.lists(somebody_one, max_size=5)
 index = st.integers(0, 7)
 forms = st.recursive(
     index,
@@ -58,6 +59,9 @@ often = [
     st.tuples(st.just("apply"), index),
     st.tuples(st.just("upload"), orders, rows, st.lists(st.tuples(patches, index, somebody), max_size=3)),
     st.tuples(st.just("patch"), patches, index, somebody),
+    st.tuples(
+        st.just("stream"), index, st.lists(st.tuples(somebody_one, st.sampled_from(["add", "remove"])), max_size=5)
+    ),
     st.tuples(st.just("tick"), st.integers(0, 3)),
 ]
 seldom = [
@@ -104,6 +108,7 @@ class Histories:
         self.imports: dict[str, Opened] = {}
         self.newest: Key = OLDEST
         self.made = 0
+        self.offset = 0  # of the next event of the topic feed
         self.destination: set[str] | None = None  # of the one activation; None while it doesn't run
         self.frozen = False
         self.activated = ""
@@ -195,6 +200,17 @@ class Histories:
         day = self.world.now_ms // DAY_MS * DAY_MS
         self.lists[name].events.append(Patch(self.world.step, known_as, set(told), self.newest, day))
         return [result for result in self.world.results[done:] if isinstance(result, Applied)]
+
+    def stream(self, at: int, events: list[tuple[str, str]]) -> None:
+        """A run of events of a topic feed."""
+        name = self.pick(at)
+        day = self.world.now_ms // DAY_MS * DAY_MS
+        first = self.offset
+        self.offset += len(events)
+        if events:
+            self.world.stream([(offset, one, name, op) for offset, (one, op) in enumerate(events, start=first)])
+        for offset, (one, op) in enumerate(events, start=first):
+            self.lists[name].events.append(Patch(self.world.step + (offset + 1) / 1e6, op, {one}, self.newest, day))
 
     def upload(self, order: Order, named: list[tuple[str, int]], commands: list[tuple[Any, ...]]) -> None:
         """The life of an import, with commands while it is being read."""

@@ -28,9 +28,12 @@ class Import:
 
 @dataclass(eq=False)
 class Patch:
-    """A command; a clear is a replace by nobody. `order` is the newest import opened before it."""
+    """A command; a clear is a replace by nobody. `order` is the newest import opened before it.
 
-    step: int
+    Also an event of a topic feed: its step lies between that of the latest step and the next.
+    """
+
+    step: float
     operation: str
     named: set[str]
     order: Key
@@ -94,7 +97,7 @@ class NaiveList:
             for at, event, place in self._removals(identity)
         )
 
-    def _is_added(self, identity: str, since: int) -> bool:
+    def _is_added(self, identity: str, since: float) -> bool:
         """Whether the latest add or removal of it after `since` is an add."""
         found = [(place, False) for _, _, place in self._removals(identity) if place > since]
         found += [
@@ -104,10 +107,10 @@ class NaiveList:
         ]
         return max(found, default=(0, False))[1]
 
-    def _removals(self, identity: str) -> list[tuple[int, Patch | Import, int]]:
+    def _removals(self, identity: str) -> list[tuple[int, Patch | Import, float]]:
         """(place among the events, event, step that it counts at) of what takes it out."""
-        found: list[tuple[int, Patch | Import, int]] = []
-        cleared = 0
+        found: list[tuple[int, Patch | Import, float]] = []
+        cleared = 0.0
         for at, event in enumerate(self.events):
             if isinstance(event, Patch):
                 cleared = event.step if event.operation == "replace" else cleared

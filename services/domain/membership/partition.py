@@ -2,7 +2,7 @@
 
 Its output is a function of its log alone: not of the clock, not of how records are cut into batches. An unreadable
 batch of rows fails its reading; an unreadable step raises `BrokenLog`, because skipping it would make partitions
-disagree.
+disagree, and so do unreadable events of a topic feed, which nobody would send again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from services.domain.membership.checkpoint.packing import Packing, Unpacking
 from services.domain.membership.checkpoint.shape import MembershipPartitionSaved
 from services.domain.membership.records import Place, StepWriter
 from services.domain.membership.space import Space
-from services.domain.rows import read_rows_header
+from services.domain.rows import decode_events, read_rows_header, read_stream_header
 
 
 class MembershipPartition:
@@ -60,6 +60,8 @@ class MembershipPartition:
                 self._rows(record, closing)
             case "seal":
                 self._seal(record, closing)
+            case "stream-rows":
+                yield from self._events(record, closing)
             case other:
                 raise BrokenLog(f"a record of the unknown type {other!r}")
 
@@ -74,6 +76,24 @@ class MembershipPartition:
             self._spaces[step.space_id] = space
         effects = space.take(step)
         writer = self._writer(space, step.space_id)
+        yield from writer.stream(effects)
+        closing.extend(writer.closing(effects))
+
+    def _events(self, record: Record, closing: list[Out]) -> Iterator[Out]:
+        """Applied where they stand. What they change bears the id of the first event that was not taken before."""
+        try:
+            header = read_stream_header(record.headers)
+            batch = decode_events(record.value or b"", header)
+        except ValueError as error:
+            raise BrokenLog(f"events of a topic feed that can't be read: {error}") from None
+        space = self._spaces.get(header.space_id)
+        fresh = None if space is None else space.fresh(header, batch)
+        if space is None or fresh is None:
+            return
+        effects = space.events(header, fresh)
+        at_ms = max(space.at_ms, header.at_ms or 0)
+        source = f"{header.feed_id}.{header.topic}.{header.partition}.{fresh.offsets[0]}"
+        writer = StepWriter(self._place, header.space_id, space.step, at_ms, space.directory.spelled, source=source)
         yield from writer.stream(effects)
         closing.extend(writer.closing(effects))
 

@@ -1,7 +1,8 @@
 """From the effects of one step to records: changes in batches, markers, snapshots, sizes and results.
 
-Ids are functions of step, partition and count, so a replay writes the same bytes. Lazy: one batch of members is text
-at a time. A record stays under 1 MiB by construction: 1,000 identifiers of at most 256 bytes, doubled by escapes.
+Ids are functions of step, partition and count, or of the source's offset and count, so a replay writes the same bytes.
+Lazy: one batch of members is text at a time. A record stays under 1 MiB by construction: 1,000 identifiers of at most
+256 bytes, doubled by escapes.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,15 +46,17 @@ Spelled = Callable[[str, Ordinals], bytes]
 
 
 class StepWriter:
-    """Writes what one step of one space did on this partition."""
+    """Writes what one step of one space did on this partition; `source` is what did it where that was no step."""
 
-    def __init__(self, place: Place, space_id: str, step: int, at_ms: int, spelled: Spelled) -> None:
+    def __init__(
+        self, place: Place, space_id: str, step: int, at_ms: int, spelled: Spelled, *, source: str | None = None
+    ) -> None:
         self._place = place
         self._space_id = space_id
         self._step = step
         self._at = instant_text(at_ms)
         self._spelled = spelled
-        self._id = f"{space_id}.{step}.{place.partition}"
+        self._id = f"{space_id}.{source or f'{step}.{place.partition}'}"
 
     def stream(self, effects: Effects) -> Iterator[Out]:
         """The records of the changes topic, in order."""

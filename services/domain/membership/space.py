@@ -23,6 +23,7 @@ from contracts.messages.steps import (
     Seal,
     SnapshotStep,
     Step,
+    StreamRowsHeader,
     TickStep,
 )
 from services.domain.membership.activations import Activations
@@ -35,6 +36,8 @@ from services.domain.membership.effects import Effects, Snapshot
 from services.domain.membership.identities.directory import Directory
 from services.domain.membership.imports.application import apply_import, is_expired, is_superseded, removed_by
 from services.domain.membership.imports.desk import Desk
+from services.domain.membership.streams import Streams, patches
+from services.domain.rows import EventBatch
 
 
 class Space:
@@ -50,6 +53,7 @@ class Space:
         self._register = Register()
         self._desk = Desk()
         self._activations = Activations()
+        self._streams = Streams()
 
     def saved(self, packing: Packing) -> SpaceSaved:
         return SpaceSaved(
@@ -60,6 +64,7 @@ class Space:
             register=self._register.saved(packing),
             desk=self._desk.saved(packing),
             activations=self._activations.saved(packing, self._register.find),
+            streams=self._streams.saved(),
         )
 
     @classmethod
@@ -70,6 +75,7 @@ class Space:
         space._register = Register.restored(saved.register, unpacking)
         space._desk = Desk.restored(saved.desk, unpacking)
         space._activations = Activations.restored(saved.activations, unpacking, space._register.find)
+        space._streams = Streams.restored(saved.streams)
         return space
 
     def take(self, step: Step) -> Effects:
@@ -103,6 +109,26 @@ class Space:
                 if audience is None:
                     return Effects()
                 return Effects(snapshots=[Snapshot(step.snapshot_id, None, audience, audience.members)])
+
+    def fresh(self, header: StreamRowsHeader, batch: EventBatch) -> EventBatch | None:
+        """The events of a topic feed that were not taken yet; from here on they are."""
+        return self._streams.fresh(header, batch)
+
+    def events(self, header: StreamRowsHeader, batch: EventBatch) -> Effects:
+        """Takes events as the patches that they are: later than every import that is open, earlier than the next."""
+        ordinals = self.directory.intern(header.id_type, batch.rows.identities)
+        differences: dict[str, Difference] = {}
+        for audience_id, removed, added in patches(batch, ordinals):
+            audience = self._register.find_list(audience_id)
+            if audience is None or audience.id_type != header.id_type:
+                continue  # deleted since
+            for members, adds in ((removed, False), (added, True)):
+                if members:
+                    self._lay(audience, members, adds=adds, step=self.step + 1)
+            difference = audience.settle_layers(removed | added)
+            if difference:
+                differences[audience_id] = difference
+        return self._register.follow(differences, Cause("stream", header.feed_id))
 
     def rows(self, header: RowsHeader, value: bytes) -> Result | None:
         """Stages a batch of rows."""
@@ -139,13 +165,16 @@ class Space:
             day_ms = step.at_ms // DAY_MS * DAY_MS
             audience.layers.replace(named, order=self._desk.newest_opened, day_ms=day_ms, step=step.step)
             return audience.settle_layers()
-        adds = step.operation == "add"
-        self._desk.lay(step.step, step.audience_id, adds=adds, members=named)
-        if adds:
-            audience.layers.add(named)
-        else:
-            audience.layers.remove(named, added_since=BitMap())
+        self._lay(audience, named, adds=step.operation == "add", step=step.step)
         return audience.settle_layers(named)
+
+    def _lay(self, audience: ListAudience, members: BitMap, *, adds: bool, step: int) -> None:
+        """Adds or removes, also on top of the imports that were opened before `step`."""
+        self._desk.lay(step, audience.audience_id, adds=adds, members=members)
+        if adds:
+            audience.layers.add(members)
+        else:
+            audience.layers.remove(members, added_since=BitMap())
 
     def _weigh(self, step: ImportWeighStep) -> Effects:
         opened, reading = self._desk.choose(step)

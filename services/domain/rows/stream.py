@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from contracts.messages.steps import StreamRowsHeader
 from services.domain.rows.batch import RowBatch, decode_columns, encode_columns
 
 Offsets = npt.NDArray[np.int64]
@@ -55,11 +56,13 @@ def encode_events(batch: EventBatch) -> bytes:
     return encode_columns(batch.rows, {"adds": pa.array(batch.adds), "offset": pa.array(batch.offsets)})
 
 
-def decode_events(wire: bytes) -> EventBatch:
-    """The batch of a wire form; raises ValueError where it is malformed in any way, or holds nothing."""
+def decode_events(wire: bytes, header: StreamRowsHeader) -> EventBatch:
+    """The batch of a wire form; raises ValueError where it is malformed in any way, or not what the header says."""
     rows, columns = decode_columns(wire, _COLUMNS)
     offsets = columns["offset"].to_numpy(zero_copy_only=True)
-    if not len(offsets) or (np.diff(offsets) <= 0).any():
+    if offsets[:1].tolist() != [header.first_offset] or offsets[-1:].tolist() != [header.last_offset]:
+        raise ValueError("other offsets than the headers say")
+    if (np.diff(offsets) <= 0).any():
         raise ValueError("offsets do not rise")
     return EventBatch(rows, columns["adds"].to_numpy(zero_copy_only=False), offsets)
 

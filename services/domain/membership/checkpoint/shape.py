@@ -125,6 +125,12 @@ class DirectorySaved(Saved, frozen=True):
     tables: dict[str, IdentityTableSaved]
 
 
+class StreamsSaved(Saved, frozen=True):
+    """`next`: the next offset to take, by feed, topic, source partition and form."""
+
+    next: list[tuple[str, str, int, str, int]]
+
+
 class SpaceSaved(Saved, frozen=True):
     space_id: str
     step: int
@@ -133,6 +139,7 @@ class SpaceSaved(Saved, frozen=True):
     register: RegisterSaved
     desk: DeskSaved
     activations: ActivationsSaved
+    streams: StreamsSaved = StreamsSaved([])
 
 
 class MembershipPartitionSaved(Saved, frozen=True):

@@ -10,7 +10,8 @@ from contracts.messages.results import Ticked
 from contracts.records import Record
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.partition import MembershipPartition
-from tests.unit.domain.membership.world import World, day_ms, headers_of, rows_headers
+from tests.unit.domain.membership.wire import headers_of, rows_headers
+from tests.unit.domain.membership.world import World, day_ms
 
 IDS = [f"u{number:06d}" for number in range(1, 31)]
 

@@ -6,7 +6,8 @@ import pytest
 
 from contracts.messages.results import Applied, ReadingBroken, Staged
 from services.domain.membership.broken_log import BrokenLog
-from tests.unit.domain.membership.world import Rows, World, ids, rows
+from tests.unit.domain.membership.wire import Rows
+from tests.unit.domain.membership.world import World, ids, rows
 
 
 def staged(results: Sequence[object]) -> list[tuple[int, int]]:

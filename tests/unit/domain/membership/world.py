@@ -8,10 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
-import numpy as np
 
 from contracts.catalog import CHANGES, INPUT, RESULTS, SIZES
-from contracts.codec import Headers, encode, event_headers, header
+from contracts.codec import Headers, encode, header
 from contracts.instants import instant_text, parse_instant
 from contracts.messages.entities import Activation, Expression
 from contracts.messages.results import Applied, Result, Staged, Weighed
@@ -23,7 +22,6 @@ from contracts.messages.steps import (
     ImportOpenStep,
     ImportWeighStep,
     PatchStep,
-    RowsHeader,
     Seal,
     SnapshotStep,
     Step,
@@ -32,16 +30,23 @@ from contracts.messages.steps import (
 from contracts.partitioning import member_partition
 from contracts.records import Out, Record
 from services.domain.membership.partition import MembershipPartition
-from services.domain.rows import RowBatch, encode_rows, group_texts, write_rows_header
+from services.domain.rows import encode_rows
+from tests.unit.domain.membership.wire import (
+    ID_TYPE,
+    SPACE,
+    Event,
+    Rows,
+    event_records,
+    headers_of,
+    row_batches,
+    rows_headers,
+    step_headers,
+)
 
-SPACE = "acme"
-ID_TYPE = "kuid"
 DAY_1 = "2026-01-01"
 DAY_MS = 86_400_000
 
 Mode = Literal["append", "replace", "remove"]
-Rows = Sequence[tuple[str, str]]
-"""(identity, audience) pairs."""
 
 
 def day(number: int) -> str:
@@ -259,6 +264,26 @@ class World:
         assert [type(result) for result in staged] == [Staged] * self.partitions
         return self.apply(import_id, f"{import_id}-r", {audience for _, audience in rows})
 
+    def stream(
+        self,
+        events: Sequence[Event],
+        *,
+        feed: str = "feed_t",
+        source: int = 0,
+        topic: str = "t",
+        at_ms: int | None = None,
+        records_max: int | None = None,
+    ) -> set[int]:
+        """Events of one source partition, by rising offset, as intake sends one run of them. Returns the offsets sent:
+        with `records_max` it dies after so many records.
+        """
+        written: set[int] = set()
+        about = {"space_id": SPACE, "feed_id": feed, "topic": topic, "partition": source, "at_ms": at_ms}
+        for home, headers, value, offsets in list(event_records(events, self.partitions, **about))[:records_max]:
+            assert self.put(home, headers, value) == []
+            written |= offsets
+        return written
+
     # What a consumer knows.
 
     def size(self, audience: str) -> int:
@@ -366,27 +391,3 @@ class World:
         said = msgspec.json.decode(out.value)
         assert (said["partition"], said["partitions"]) == (partition, self.partitions)
         self._sizes[audience, partition] = said["size"]
-
-
-def step_headers(step: Step) -> Headers:
-    return headers_of("step", f"{SPACE}.{step.step}")
-
-
-def headers_of(kind: str, id: str) -> Headers:
-    return event_headers(id=id, source="/test", type=kind, space_id=SPACE, time=instant_text(0))
-
-
-def rows_headers(import_id: str, reading_id: str, sequence: int) -> Headers:
-    return write_rows_header(
-        RowsHeader(space_id=SPACE, import_id=import_id, reading_id=reading_id, sequence=sequence, id_type=ID_TYPE)
-    )
-
-
-def row_batches(rows: Rows, batch_rows: int) -> Iterable[RowBatch]:
-    """Batches of one form each, as intake makes them."""
-    for start in range(0, len(rows), batch_rows):
-        part = rows[start : start + batch_rows]
-        audiences = sorted({audience for _, audience in part})
-        for identities, positions in group_texts([identity for identity, _ in part]):
-            index = np.array([audiences.index(part[at][1]) for at in positions.tolist()], dtype=np.uint32)
-            yield RowBatch(identities, index, audiences)

@@ -40,6 +40,7 @@ def eventful(partitions: int = 2) -> World:
     world.read("imp_6", "r3", [(one, "b") for one in IDENTITIES[:12]], rows_more=1)
     world.patch("a", "add", IDENTITIES[40:44])
     world.patch("b", "remove", IDENTITIES[:4])
+    world.stream([(at, one, "ab"[at % 2], "remove" if at % 5 else "add") for at, one in enumerate(IDENTITIES[:30])])
     return world
 
 
@@ -47,6 +48,7 @@ def conclude(world: World) -> None:
     """What reads every corner of it."""
     world.read("imp_6", "r4", [(one, "b") for one in IDENTITIES[:12]])
     world.apply("imp_6", "r4", ["b"])
+    world.stream([(at, one, "b", "add") for at, one in enumerate(IDENTITIES, start=20)])
     world.patch("a", "remove", IDENTITIES[42:43])
     world.apply("imp_5", "r1", ["a"])
     world.activation("resumed", "a", activation_id="act_1")
