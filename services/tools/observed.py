@@ -63,7 +63,7 @@ class Observed:
     def import_of(self, key: str) -> Import | None:
         """The latest import of the object at `key`."""
         found = [one for one in self.imports.values() if one.object is not None and one.object.key == key]
-        return max(found, key=lambda one: one.updated_at, default=None)
+        return max(reversed(found), key=lambda one: one.updated_at, default=None)  # a manual clock may stand still
 
     def _entity(self, record: Record) -> None:
         _, kind, entity_id = (record.key or b"").decode().split("/", 2)

@@ -1,5 +1,6 @@
 """What every call of the `usher` command that talks to a running system begins with: settings, log, error lines."""
 
+import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ async def session() -> AsyncIterator[tuple[Settings, Log]]:
         settings = load_settings()
     except SettingsError as error:
         raise CallFailed(f"{error}\n(`usher stack up` starts a local stack that every call finds)") from None
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it would say, our line says
     try:
         async with open_kafka(settings, client_id="usher-cli") as log:
             yield settings, log
