@@ -23,7 +23,7 @@ async def system(stack: StackState, tmp_path_factory: pytest.TempPathFactory) ->
     """The four services; tests kill them as they like and leave them running."""
     if not stack.sqs_endpoint_url:
         pytest.skip("no stack: the given S3 came without SQS, and so without notifications")
-    async with running_system(stack, tmp_path_factory.mktemp("services")) as running:
+    async with running_system(stack, tmp_path_factory.mktemp("system")) as running:
         yield running
 
 

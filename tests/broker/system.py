@@ -24,7 +24,6 @@ import pytest
 from botocore.config import Config
 from prometheus_client.parser import text_string_to_metric_families
 
-from contracts import catalog
 from contracts.catalog import PartitionSetting
 from deploy.local.processes import free_port
 from deploy.local.state import StackState, settings_of
@@ -34,9 +33,11 @@ from services.runtime.log import Log
 from services.runtime.objects import Objects
 from services.tools.audit_command import audit
 from services.tools.children import Children
+from services.tools.topics import SERVICES, ensure_topics
+from services.tools.topics_command import specs_of
 
-SERVICES: Final = ("control", "intake", "membership", "activation")
 DEADLINE_SECONDS: Final = 60.0
+NOTHING: Final[Mapping[str, str]] = {}
 OBJECT_BYTES_MAX: Final = 24 << 20
 SECRET: Final = "whsec_" + base64.b64encode(b"a secret of tests, of thirty-two").decode()
 SECRET_REFERENCE: Final = "env:TEST_SIGNING_SECRET"
@@ -112,12 +113,14 @@ class System:
         for body in bodies:
             await asyncio.to_thread(self.sqs.send_message, QueueUrl=self.queue_url, MessageBody=body)
 
-    async def usher(self, *arguments: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
-        """Runs the `usher` command as a person would; an empty variable counts as absent."""
+    async def usher(
+        self, *arguments: str, stdin: str = "", folder: Path = Path(), environment: Mapping[str, str] = NOTHING
+    ) -> "subprocess.CompletedProcess[str]":
+        """Runs the `usher` command as a person would, in `folder`; an empty variable counts as absent."""
         return await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "services.tools", *arguments],
-            env={**os.environ, **self.environment, **environment},
+            env={**os.environ, **self.environment, **environment}, cwd=folder,
             input=stdin, capture_output=True, text=True, check=False, timeout=DEADLINE_SECONDS,
         )  # fmt: skip
 
@@ -150,9 +153,9 @@ async def eventually(what: str, condition: Callable[[], Awaitable[bool]]) -> Non
 
 
 @asynccontextmanager
-async def running_system(stack: StackState, logs: Path) -> AsyncIterator[System]:
+async def running_system(stack: StackState, folder: Path) -> AsyncIterator[System]:
     """All four services, ready; they and what they wrote on disk are gone at the end."""
-    environment = _environment(stack)
+    environment = _environment(stack) | _compiled_once(folder)
     async with AsyncExitStack() as opened:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in environment.items():
@@ -160,10 +163,8 @@ async def running_system(stack: StackState, logs: Path) -> AsyncIterator[System]
             settings = load_settings()
             log = await opened.enter_async_context(open_kafka(settings, client_id="tests"))
             objects = await opened.enter_async_context(open_objects(settings))
-        for topic, page in catalog.topic_pages().items():
-            if topic != catalog.DELIVERIES:
-                await log.ensure_topic(catalog.topic_spec(topic, PARTITIONS[page.partitions]))
-        children = await opened.enter_async_context(Children(logs))
+        await ensure_topics(log, specs_of(settings))
+        children = await opened.enter_async_context(Children(folder / "logs"))
         system = System(environment, log, objects, children)
         await asyncio.gather(*(system.start(service) for service in SERVICES))
         await system.ready()
@@ -180,6 +181,13 @@ def client(service: str, environment: Mapping[str, str]) -> Any:
         aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
         config=Config(proxies={}, s3={"addressing_style": "path"}, max_pool_connections=20),
     )
+
+
+def _compiled_once(folder: Path) -> dict[str, str]:
+    """Where this environment forbids caches of compiled modules, one of our own: forty starts make a minute of it."""
+    if not os.environ.get("PYTHONDONTWRITEBYTECODE"):
+        return {}
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
 
 
 def _environment(stack: StackState) -> dict[str, str]:

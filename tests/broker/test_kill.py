@@ -21,7 +21,8 @@ from services.tools.play import play
 from services.tools.playing import DeliverTo, Played
 from services.tools.receiver import Receiver, serving
 from services.tools.scenario import read_scenario
-from tests.broker.system import SECRET, SECRET_REFERENCE, SERVICES, System, eventually
+from services.tools.topics import SERVICES
+from tests.broker.system import SECRET, SECRET_REFERENCE, System, eventually
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="session")]
 
