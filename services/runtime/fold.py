@@ -61,10 +61,10 @@ class Watching(Protocol):
     async def committed(self, shard: int, fold: Fold, offsets: Mapping[str, int], *, stopping: bool) -> None:
         """The fold stands exactly at these offsets (topic → next offset), and they are committed.
 
-        Awaited after each commit, and once more with `stopping` when the shard ends because the service was asked to
-        stop. Nothing folds until it returns, so be short, unless `stopping`; look at the fold in an `Offload`; keep no
-        reference to it, because a shard that is lost must be freed. What fails is this method's business: it raises
-        nothing but bugs.
+        Awaited after each commit, now and then while there is nothing to fold, and once more with `stopping` when the
+        shard ends because the service was asked to stop. Nothing folds until it returns, so be short, unless
+        `stopping`; look at the fold in an `Offload`; keep no reference to it, because a shard that is lost must be
+        freed. What fails is this method's business: it raises nothing but bugs.
         """
         ...
 

@@ -140,9 +140,9 @@ class Shard:
         records = await unless(self.finish, self._poll(member))
         if records:
             await self._transact(producer, Drain(fold, records, self._clock.now_ms()), records)
-            await self._show(fold, stopping=False)
         if self._until_due_seconds() <= 0 and not self.finish.is_set():
             await self._transact(producer, Drain(fold, (), self._clock.now_ms()), ())
+        if not self.finish.is_set():
             await self._show(fold, stopping=False)
 
     async def _show(self, fold: "Fold", *, stopping: bool) -> None:

@@ -147,10 +147,11 @@ async def test_kills_and_failing_stores_lose_nothing_and_double_nothing(seed: in
                 await asyncio.sleep(0)
             await (running.kill() if luck.random() < 0.6 else running.stop())
         faults.share = 0.0
-        running = made.start("last")
-        await comes_to_stand(made.log, world)
-        await running.stop()
-    assert events(told, "checkpoint-restored")
+        for name in ("last", "after"):
+            running = made.start(name)
+            await comes_to_stand(made.log, world)
+            await running.stop()
+    assert {line["partition"] for line in events(told, "checkpoint-restored")} == set(range(PARTITIONS))
     assert events(told, "checkpoint-unusable") == []
 
 

@@ -110,7 +110,7 @@ async def test_where_none_is_good_and_the_log_is_trimmed_the_worker_stops() -> N
 
 async def test_a_log_that_no_longer_reaches_back_stops_the_worker() -> None:
     made, feeding = await stopped_at(0.5)
-    running = made.start()
+    running = made.start(pace=NEVER)
     await eventually_committed(made, feeding)
     await running.kill()
     newest = made.offsets(0)[-1]

@@ -1,4 +1,4 @@
-"""A service that watches is shown exactly committed state, after each commit and once more when asked to stop."""
+"""A service that watches is shown exactly committed state: after each commit, when idle, and when asked to stop."""
 
 import gc
 import weakref
@@ -72,7 +72,9 @@ async def test_it_is_shown_the_state_of_the_committed_offsets_and_the_last_once_
     for shard in (0, 1):
         shown = [one for one in running.watching.shown if one[0] == shard]
         assert shown[-1] == (shard, 20, 20, True)
-        assert [offset for _, offset, _, stopping in shown if not stopping] == [7, 14, 20]
+        offsets = [offset for _, offset, _, stopping in shown if not stopping]
+        assert sorted(set(offsets) - {0, 20}) == [7, 14]  # the last of them may be shown at the stop only
+        assert offsets == sorted(offsets)
         assert all(offset == count for _, offset, count, _ in shown), "nothing is folded while it looks"
 
 
@@ -106,4 +108,5 @@ async def test_a_shard_that_is_lost_is_not_shown_again_and_is_freed() -> None:
     assert not any(stopping for *_, stopping in first.watching.shown)
     assert await second.stopped() is None
     assert await first.stopped() is None
-    assert {(shard, stopping) for shard, _, _, stopping in second.watching.shown} == {(1, True)}
+    assert {shard for shard, *_ in second.watching.shown} == {1}
+    assert [stopping for *_, stopping in second.watching.shown if stopping] == [True]
