@@ -91,9 +91,11 @@ class Layers:
     def within(self, touched: BitMap) -> BitMap:
         """The members among `touched`."""
         found = self.added & touched
-        for members in self._sets():
-            found |= members & touched
-        return found
+        for layer in reversed(self.dated):  # what was just added or appended is found at once
+            if len(found) == len(touched):
+                return found
+            found |= layer.members & touched
+        return found if self.base is None else found | self.base.members & touched
 
     def is_newer(self, order: ImportOrder) -> bool:
         """Whether the base is newer than an import of this order: it is superseded (rules 1, 2)."""
