@@ -21,7 +21,9 @@ async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> N
     async with open_kafka(settings, client_id="control") as log, open_http(settings, health):
         await run_folds(
             log,
-            control_service(log, delivery_partitions=settings.topic_partitions_deliveries),
+            control_service(
+                log, delivery_partitions=settings.topic_partitions_deliveries, topic_prefix=settings.topic_prefix
+            ),
             clock=SystemClock(),
             health=health,
             stopping=stopping,
@@ -29,10 +31,15 @@ async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> N
         )
 
 
-def control_service(log: Log, *, delivery_partitions: int) -> ControlService:
+def control_service(log: Log, *, delivery_partitions: int, topic_prefix: str = "usher") -> ControlService:
     """Control over any log, with every connector's judgement on destinations: for `main` and for simulations."""
     connectors = {slug: partial(_remarks, connector.declaration) for slug, connector in CONNECTORS.items()}
-    return ControlService(log, connectors=connectors, delivery_partitions=delivery_partitions)
+    return ControlService(
+        log,
+        connectors=connectors,
+        delivery_partitions=delivery_partitions,
+        topic_prefix=topic_prefix,
+    )
 
 
 def _remarks(declaration: Declaration, destination: Destination) -> list[Remark]:

@@ -36,17 +36,23 @@ _SHARDED: Final = (
 
 
 class ControlService:
-    """Implements `FoldService`. `delivery_partitions` is how many partitions a new delivery queue is made with."""
+    """Implements `FoldService`. `delivery_partitions` is how many partitions a new delivery queue is made with.
+
+    No feed may read topics with `topic_prefix`.
+    """
 
     group = "control"
     topics: Sequence[str] = TOPICS
     transaction_timeout_seconds = 10.0
     records_max = 50  # of the largest commands: 50,000 identifiers each, 60 ms of work
 
-    def __init__(self, log: Log, *, connectors: Connectors, delivery_partitions: int) -> None:
+    def __init__(
+        self, log: Log, *, connectors: Connectors, delivery_partitions: int, topic_prefix: str = "usher"
+    ) -> None:
         self._log = log
         self._connectors = connectors
         self._delivery_partitions = delivery_partitions
+        self._topic_prefix = topic_prefix
 
     async def restore(
         self,
@@ -62,6 +68,7 @@ class ControlService:
             delivery_partitions=self._delivery_partitions,
             dead_letter=refused_record,
             connectors=self._connectors,
+            topic_prefix=self._topic_prefix,
         )
         state = await self._latest(TopicPartition(catalog.CONTROL_STATE, shard))
         entities = await self._latest(TopicPartition(catalog.CATALOGUE, shard))

@@ -9,11 +9,11 @@ from contracts.messages.entities import (
     Connection,
     Destination,
     Feed,
-    Source,
     Space,
 )
 from services.domain.catalogue.entity_table import EntityTable
 from services.domain.catalogue.expressions import leaves
+from services.domain.catalogue.sources import source_key
 from services.domain.catalogue.table import Table
 
 
@@ -82,11 +82,6 @@ class Catalogue:
         twin.connections = self.connections.copy()
         twin.activations = self.activations.copy()
         return twin
-
-
-def source_key(source: Source) -> str:
-    """What two feeds of one space must not share."""
-    return f"{source.bucket or ''}\n{source.prefix or ''}"
 
 
 def _parts(audience: Audience) -> Iterable[str]:

@@ -6,9 +6,9 @@ from msgspec import UnsetType
 
 from contracts import codes
 from contracts.messages.commands import FeedCreate, FeedFields, FeedReference, FeedUpdate
-from contracts.messages.entities import Column, Feed, FixedAudience, Source
+from contracts.messages.entities import Column, Feed, FixedAudience
 from services.domain.catalogue.audiences import checked_id_type
-from services.domain.catalogue.catalogue import Catalogue, source_key
+from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.failed import ItemFailed, fail, quoted
 from services.domain.catalogue.item import (
     Origin,
@@ -23,6 +23,7 @@ from services.domain.catalogue.item import (
     refer,
     required,
 )
+from services.domain.catalogue.sources import TOPIC_FORMAT, check_topic_feed, checked_source, source_key
 
 
 def create_feed(item: FeedCreate, catalogue: Catalogue, origin: Origin) -> Feed:
@@ -32,6 +33,8 @@ def create_feed(item: FeedCreate, catalogue: Catalogue, origin: Origin) -> Feed:
     external_ids = filled(item.external_ids, {}, {})
     check_naming(catalogue.feeds, name, external_ids, feed_id)
     _check_words(item)
+    source = checked_source(required(item.source, "source"))
+    of_topic = source.kind == "topic"
     feed = Feed(
         space_id=origin.space_id,
         feed_id=feed_id,
@@ -39,11 +42,11 @@ def create_feed(item: FeedCreate, catalogue: Catalogue, origin: Origin) -> Feed:
         external_ids=external_ids,
         created_at=origin.at,
         updated_at=origin.at,
-        source=_source(required(item.source, "source")),
-        mode=_mode(required(item.mode, "mode")),
+        source=source,
+        mode=_mode(given(item.mode, "append") if of_topic else required(item.mode, "mode")),
         id_type=checked_id_type(required(item.id_type, "id_type")),
         lookback_days=given(item.lookback_days, None),
-        format=given(item.format, "caret"),
+        format=given(item.format, TOPIC_FORMAT if of_topic else "caret"),
         columns=given(item.columns, None),
         audience_from=_audience_from(item, catalogue, "column"),
         complete_on="object" if isinstance(item.complete_on, UnsetType) else item.complete_on,
@@ -56,7 +59,7 @@ def create_feed(item: FeedCreate, catalogue: Catalogue, origin: Origin) -> Feed:
 
 
 def update_feed(item: FeedUpdate, catalogue: Catalogue, origin: Origin) -> Feed:
-    """The next form, for objects announced from now on; raises `ItemFailed`."""
+    """The next form, for objects announced and events read from now on; raises `ItemFailed`."""
     before = refer(catalogue.feeds, {"id": item.id, "feed_id": item.feed_id, "feed": item.feed})
     check_version(item, before)
     name, external_ids = naming(item, before)
@@ -67,7 +70,7 @@ def update_feed(item: FeedUpdate, catalogue: Catalogue, origin: Origin) -> Feed:
         origin,
         name=name,
         external_ids=external_ids,
-        source=before.source if isinstance(item.source, UnsetType) else _source(item.source),
+        source=before.source if isinstance(item.source, UnsetType) else checked_source(item.source),
         mode=before.mode if isinstance(item.mode, UnsetType) else _mode(item.mode),
         id_type=before.id_type if isinstance(item.id_type, UnsetType) else checked_id_type(item.id_type),
         lookback_days=given(item.lookback_days, before.lookback_days),
@@ -79,6 +82,10 @@ def update_feed(item: FeedUpdate, catalogue: Catalogue, origin: Origin) -> Feed:
         remove_share_max=given(item.remove_share_max, before.remove_share_max),
         enabled=given(item.enabled, before.enabled),
     )
+    if feed.source.kind != before.source.kind:
+        fail(codes.FIELD_IMMUTABLE, "source.kind can't be changed")
+    if feed.source.kind == "topic" and feed.id_type != before.id_type:  # an event that comes again is the same one
+        fail(codes.FIELD_IMMUTABLE, "id_type can't be changed where the source is a topic")
     _check_whole(feed, catalogue)
     return feed
 
@@ -94,20 +101,6 @@ def deletable_feed(item: FeedReference, catalogue: Catalogue) -> Feed:
 def _check_words(item: FeedFields) -> None:
     if isinstance(item.complete_on, str) and item.complete_on != "object":
         fail(codes.FIELD_INVALID, f"complete_on {quoted(item.complete_on)} is neither object nor a marker")
-
-
-def _source(source: Source) -> Source:
-    if source.kind == "topic":
-        fail(codes.NOT_SUPPORTED_YET, "source kind topic")
-    if source.kind != "s3":
-        fail(codes.FIELD_INVALID, f"source kind {quoted(source.kind)} is neither s3 nor topic")
-    if not source.prefix:
-        fail(codes.FIELD_REQUIRED, "source.prefix is required")
-    if source.prefix.startswith("/") or len(source.prefix.encode()) > 1024:
-        fail(codes.FIELD_INVALID, "source.prefix: at most 1,024 bytes, without a leading /")
-    if source.bucket is not None and not source.bucket.strip():
-        fail(codes.FIELD_INVALID, "source.bucket is blank")
-    return Source(kind="s3", bucket=source.bucket, prefix=source.prefix)
 
 
 def _mode(mode: str) -> Literal["append", "replace", "remove"]:
@@ -133,6 +126,18 @@ def _audience_from(item: FeedFields, catalogue: Catalogue, otherwise: str | Fixe
 
 def _check_whole(feed: Feed, catalogue: Catalogue) -> None:
     """What only the fields together can break."""
+    if feed.source.kind == "topic":
+        check_topic_feed(feed)
+    else:
+        _check_objects_feed(feed)
+    if isinstance(feed.audience_from, FixedAudience):
+        _check_fixed(feed, catalogue, feed.audience_from.audience)
+    if any(other != feed.feed_id for other in catalogue.feeds.holders(source_key(feed.source))):
+        fail(codes.FEED_SOURCE_TAKEN, "another feed of the space reads this source")
+    check_size(feed)
+
+
+def _check_objects_feed(feed: Feed) -> None:
     if feed.mode == "append" and feed.lookback_days is None:
         fail(codes.LOOKBACK_REQUIRED, "mode append needs lookback_days of at least 1")
     if feed.mode != "replace" and feed.remove_share_max is not None:
@@ -143,11 +148,6 @@ def _check_whole(feed: Feed, catalogue: Catalogue) -> None:
         fail(codes.FIELD_INVALID, "columns are for format csv")
     if feed.format == "csv":
         _check_columns(feed.columns, feed.audience_from)
-    if isinstance(feed.audience_from, FixedAudience):
-        _check_fixed(feed, catalogue, feed.audience_from.audience)
-    if any(other != feed.feed_id for other in catalogue.feeds.holders(source_key(feed.source))):
-        fail(codes.FEED_SOURCE_TAKEN, "another feed reads this bucket and prefix")
-    check_size(feed)
 
 
 def _check_columns(columns: list[Column] | None, audience_from: str | FixedAudience) -> None:

@@ -22,6 +22,7 @@ class ShardConfig:
     delivery_partitions: int
     dead_letter: DeadLetter
     connectors: Connectors = field(default_factory=dict)
+    topic_prefix: str = "usher"  # of usher's own topics, before the dot
     attempts_max: int = 3
     reading_deadline_ms: int = 300_000  # from request to staged on all partitions: 50 M rows with room to spare
     retry_delays_ms: tuple[int, ...] = (1_000, 10_000)  # after the first failed attempt, after each later one

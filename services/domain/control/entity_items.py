@@ -15,7 +15,7 @@ from contracts.messages.commands import (
     SpaceDelete,
     SpaceUpdate,
 )
-from contracts.messages.entities import Audience, Space
+from contracts.messages.entities import Audience, Feed, Space
 from contracts.messages.steps import DefinitionStep, SnapshotStep
 from services.domain.catalogue.audiences import (
     create_audience,
@@ -123,8 +123,9 @@ def audience_snapshot(turn: Turn, item: AudienceReference, origin: Origin) -> It
 
 
 def feed_created(turn: Turn, item: FeedCreate, origin: Origin) -> ItemAnswer:
-    """Objects announced from now on may be its own."""
+    """Objects announced from now on may be its own; of a topic it reads all that is there."""
     feed = create_feed(item, turn.state.catalogue, origin)
+    _check_topic(turn, feed)
     turn.state.catalogue.feeds.put(feed)
     return ItemAnswer(entity_data(feed))
 
@@ -132,6 +133,7 @@ def feed_created(turn: Turn, item: FeedCreate, origin: Origin) -> ItemAnswer:
 def feed_updated(turn: Turn, item: FeedUpdate, origin: Origin) -> ItemAnswer:
     """Imports in flight go on in the form that the feed had."""
     feed = update_feed(item, turn.state.catalogue, origin)
+    _check_topic(turn, feed)
     turn.state.catalogue.feeds.put(feed)
     return ItemAnswer(entity_data(feed))
 
@@ -142,6 +144,12 @@ def feed_deleted(turn: Turn, item: FeedReference) -> ItemAnswer:
     turn.state.catalogue.feeds.remove(feed.feed_id)
     turn.state.bury("feed", feed.feed_id)
     return ItemAnswer(entity_data(feed, deleted=True))
+
+
+def _check_topic(turn: Turn, feed: Feed) -> None:
+    """Nothing of usher's own is anybody's event, and what is no event ends in dead letters, which are usher's own."""
+    if (feed.source.topic or "").startswith(f"{turn.config.topic_prefix}."):
+        fail(codes.FIELD_INVALID, f"source.topic {quoted(feed.source.topic or '')} is one of usher's own")
 
 
 def _space(turn: Turn) -> Space:

@@ -8,6 +8,17 @@ from tests.unit.domain.control.bench import PARTITIONS, Bench, codes_of, steps
 
 LIST = {"kind": "list", "id_type": "kuid"}
 FEED = {"mode": "replace", "id_type": "kuid"}
+EVENTS = {"id_type": "kuid"}
+FOR_OBJECTS: list[dict[str, object]] = [
+    {"mode": "remove"},
+    {"lookback_days": 10},
+    {"format": "caret"},
+    {"columns": []},
+    {"audience_from": "path"},
+    {"process_at": "07:00"},
+    {"complete_on": {"marker": "_SUCCESS"}},
+    {"remove_share_max": 0.5},
+]
 
 
 def source(prefix: str = "new/", **fields: object) -> dict[str, object]:
@@ -48,6 +59,8 @@ def world() -> Bench:
         "feeds.create",
         {"id": "feed_x", "name": "x", "audience_from": {"audience": "fixed"}, **FEED, **source("x/")},
     )
+    topic = {"kind": "topic", "topic": "shop.events"}
+    bench.made("feeds.create", {"id": "feed_t", "name": "t", **EVENTS, "source": topic})
     bench.made(
         "destinations.create",
         {"id": "dest_d", "name": "d", "connector": "webhook", "settings": {"url": "https://a.example/"}},
@@ -157,7 +170,22 @@ FEEDS: list[tuple[str, object, Code]] = [
     ("feeds.create", {"name": "n", **FEED, "mode": "append", "lookback_days": 0, **source()}, codes.FIELD_INVALID),
     ("feeds.create", {"name": "n", **FEED, "mode": "shuffle", **source()}, codes.FIELD_INVALID),
     ("feeds.create", {"name": "n", **FEED, "id_type": "shoe", **source()}, codes.ID_TYPE_UNKNOWN),
-    ("feeds.create", {"name": "n", **FEED, "source": {"kind": "topic", "topic": "t"}}, codes.NOT_SUPPORTED_YET),
+    ("feeds.create", {"name": "n", **FEED, "source": {"kind": "topic", "topic": "t"}}, codes.FIELD_INVALID),
+    ("feeds.create", {"name": "n", **EVENTS, "source": {"kind": "topic"}}, codes.FIELD_REQUIRED),
+    ("feeds.create", {"name": "n", **EVENTS, "source": {"kind": "topic", "topic": "a topic"}}, codes.FIELD_INVALID),
+    ("feeds.create", {"name": "n", **EVENTS, "source": {"kind": "topic", "topic": ".."}}, codes.FIELD_INVALID),
+    ("feeds.create", {"name": "n", **EVENTS, "source": {"kind": "topic", "topic": "t" * 250}}, codes.FIELD_INVALID),
+    ("feeds.create", {"name": "n", **EVENTS, "source": {"kind": "topic", "topic": "usher.replies"}}, codes.FIELD_INVALID),
+    ("feeds.create", {"name": "n", **EVENTS, "source": {"kind": "topic", "topic": "t", "prefix": "p/"}}, codes.FIELD_INVALID),
+    ("feeds.create", {"name": "n", **EVENTS, "source": {"kind": "topic", "topic": "t", "bucket": "b"}}, codes.FIELD_INVALID),
+    ("feeds.create", {"name": "n", **FEED, **source(topic="t")}, codes.FIELD_INVALID),
+    ("feeds.create", {"name": "n", **EVENTS, "source": {"kind": "topic", "topic": "shop.events"}}, codes.FEED_SOURCE_TAKEN),
+    *(("feeds.create", {"name": "n", **EVENTS, "source": {"kind": "topic", "topic": "t"}, **one}, codes.FIELD_INVALID) for one in FOR_OBJECTS),
+    ("feeds.create", {"name": "n", **EVENTS, "source": {"kind": "topic", "topic": "t"}, "audience_from": {"audience": "e"}}, codes.ID_TYPE_MISMATCH),
+    ("feeds.update", {"feed": "t", "source": {"kind": "s3", "prefix": "t/"}}, codes.FIELD_IMMUTABLE),
+    ("feeds.update", {"feed": "f", "source": {"kind": "topic", "topic": "t"}}, codes.FIELD_IMMUTABLE),
+    ("feeds.update", {"feed": "t", "id_type": "maid"}, codes.FIELD_IMMUTABLE),
+    ("feeds.update", {"feed": "t", "source": {"kind": "topic", "topic": "usher.x"}}, codes.FIELD_INVALID),
     ("feeds.create", {"name": "n", **FEED, "source": {"kind": "ftp"}}, codes.FIELD_INVALID),
     ("feeds.create", {"name": "n", **FEED, "source": {"kind": "s3"}}, codes.FIELD_REQUIRED),
     ("feeds.create", {"name": "n", **FEED, "source": {"prefix": "p/"}}, codes.FIELD_INVALID),
