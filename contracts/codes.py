@@ -47,6 +47,7 @@ SPACE_UNKNOWN = _declare("space-unknown", "not-found", "No such space", SENDER)
 
 # Items of a command: the item has failed, its neighbours have not.
 AUDIENCE_NOT_LIST = _declare("audience-not-list", "validation", "Only list audiences take members", SENDER)
+AUDIENCE_NOT_SCHEDULED = _declare("audience-not-scheduled", "validation", "Its changes wait for no run", SENDER)
 CLOCK_BACKWARDS = _declare("clock-backwards", "validation", "The clock only moves forward", SENDER)
 CLOCK_NOT_MANUAL = _declare("clock-not-manual", "conflict", "The space keeps system time", SENDER)
 CONNECTION_EXISTS = _declare(

@@ -118,7 +118,7 @@ class AudienceUpdate(AudienceFields, frozen=True, kw_only=True):
 
 
 class AudienceReference(Item, frozen=True, kw_only=True):
-    """For `audiences.delete` and `audiences.snapshot`."""
+    """For `audiences.delete`, `audiences.run` and `audiences.snapshot`."""
 
     id: Reference | UnsetType = UNSET
     audience_id: Reference | UnsetType = UNSET
@@ -299,6 +299,7 @@ ITEM_TYPES: Final[dict[str, type[Item]]] = {
     "audiences.create": AudienceCreate,
     "audiences.update": AudienceUpdate,
     "audiences.delete": AudienceReference,
+    "audiences.run": AudienceReference,
     "audiences.snapshot": AudienceReference,
     "feeds.create": FeedCreate,
     "feeds.update": FeedUpdate,
@@ -322,7 +323,6 @@ ITEM_TYPES: Final[dict[str, type[Item]]] = {
 
 NOT_SUPPORTED_YET: Final = frozenset(
     {
-        "audiences.run",
         "destinations.verify",
         "destinations.supported",
         "activations.resync",

@@ -22,7 +22,8 @@ class SpaceCounters(StateEntry, frozen=True, kw_only=True, tag="counters"):
     """The last step, the time that the last step left, and the UTC days at whose start something may expire.
 
     Outlives the space: a space made again continues the count. `base_days` are the days of full refreshes,
-    `lookbacks_days` the lookbacks of appends: a base with appends on top leaves at base day + lookback.
+    `lookbacks_days` the lookbacks of appends: a base with appends on top leaves at base day + lookback. `run_step` was
+    the latest scheduled run, for the minute `run_minute` of the day.
     """
 
     step: int = 0
@@ -31,6 +32,8 @@ class SpaceCounters(StateEntry, frozen=True, kw_only=True, tag="counters"):
     expiries_ms: list[int] = []
     base_days_ms: list[int] = []
     lookbacks_days: list[int] = []
+    run_step: int = 0
+    run_minute: int | None = None
 
 
 class Tombstone(StateEntry, frozen=True, kw_only=True, tag="gone"):

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)")]
+
 
 class Expression(msgspec.Struct, frozen=True, omit_defaults=True):
     """A node of a composition: exactly one of the four keys (engine.md §2)."""
@@ -16,10 +18,10 @@ class Expression(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True):
-    """When a composed audience is evaluated."""
+    """When an audience changes: at once (`continuous`), or by runs at these times of the day (`scheduled`)."""
 
     mode: str = "continuous"
-    at: list[str] | None = None
+    at: Annotated[list[TimeOfDay], Meta(min_length=1, max_length=24)] | None = None
     timezone: str = "UTC"
 
 

@@ -98,7 +98,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """What made a change: `import`, `members`, `stream`, `expiry`, `definition`, `composition`, `deletion`, …"""
+    """What made a change: `import`, `members`, `stream`, `expiry`, `run`, `definition`, `composition`, `deletion`, …"""
 
     kind: str
     id: str

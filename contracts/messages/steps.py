@@ -21,13 +21,14 @@ class StepBase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DefinitionStep(StepBase, frozen=True, kw_only=True, tag="definition", tag_field="type"):
-    """An audience as it now stands, or its removal. References in `expression` are ids."""
+    """An audience as it now stands, or its removal; `scheduled`: by runs. References in `expression` are ids."""
 
     audience_id: str
     kind: str
     id_type: str
     member_type: str = "identity"
     expression: Expression | None = None
+    scheduled: bool = False
     deleted: bool = False
 
 
@@ -80,6 +81,12 @@ class TickStep(StepBase, frozen=True, kw_only=True, tag="tick", tag_field="type"
     """The space's time reaches `at_ms`: everything due by then happens, in the order of its instants."""
 
 
+class RunStep(StepBase, frozen=True, kw_only=True, tag="run", tag_field="type"):
+    """What has happened to these scheduled audiences since their last run takes effect, in this one step."""
+
+    audiences: list[str]
+
+
 class ActivationStep(StepBase, frozen=True, kw_only=True, tag="activation", tag_field="type"):
     """A marker relayed into the changes; a `started` or `resumed` one with resync is followed by the members."""
 
@@ -104,6 +111,7 @@ Step = (
     | ImportApplyStep
     | ImportAbortStep
     | TickStep
+    | RunStep
     | ActivationStep
     | SnapshotStep
 )

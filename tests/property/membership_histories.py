@@ -1,78 +1,24 @@
 """Random histories, played to membership and to the naive model at once; they are compared after every step.
 
-The histories hold imports of all modes, late, doubled, broken and interleaved readings, commands in between, ticks,
-definitions, compositions and activations.
+What they are made of is drawn by `membership_operations`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-
-from hypothesis import strategies as st
 
 from contracts.messages.entities import Expression
 from contracts.messages.results import Applied, ReadingBroken, Staged
 from contracts.partitioning import member_partition
+from tests.property.membership_operations import UNIVERSE, Order
 from tests.property.naive_membership import OLDEST, Import, Key, NaiveList, Patch, evaluated
 from tests.unit.domain.membership.world import DAY_MS, Mode, World, day_ms, expression
 
-UNIVERSE = [
-    *(f"u{number:06d}" for number in range(6)),
-    *(f"00000000-0000-4000-8000-{number:012x}" for number in range(3)),
-    "0f" * 16,
-    "0f" * 32,
-]
 PARTITIONS = 2
 # Days on which histories happen; imports may be up to four days late.
 FIRST_DAY = 10
 
 Form = str | dict[str, Any]
-Order = tuple[Mode, int, int, tuple[int, str, str | None]]
-somebody_one = st.sampled_from(UNIVERSE)
-somebody = st.lists(somebody_one, max_size=5)
-index = st.integers(0, 7)
-forms = st.recursive(
-    index,
-    lambda parts: (
-        st.lists(parts, min_size=1, max_size=3).map(lambda p: {"and": p})
-        | st.lists(parts, min_size=1, max_size=3).map(lambda p: {"or": p})
-        | parts.map(lambda p: {"not": p})
-    ),
-    max_leaves=4,
-)
-rows = st.lists(st.tuples(st.sampled_from(UNIVERSE), index), max_size=12)
-orders = st.tuples(
-    st.sampled_from(["append", "append", "replace", "replace", "remove"]),
-    st.integers(1, 5),  # lookback
-    st.integers(-4, 1),  # its day, from today
-    st.tuples(  # among those of the day: event time, key, sequencer
-        st.integers(0, 2), st.sampled_from(["k1", "k2"]), st.sampled_from([None, "0A", "0A00", "0a01", "FF"])
-    ),
-)
-flavours = st.sampled_from(["whole", "whole", "whole", "doubled", "unsealed", "lost", "garbled", "miscounted"])
-patches = st.sampled_from(["add", "add", "remove", "remove", "replace", "clear"])
-markers = st.sampled_from(["started", "paused", "resumed", "updated", "ended"])
-often = [
-    st.tuples(st.just("open"), orders),
-    st.tuples(st.just("read"), index, rows, flavours),
-    st.tuples(st.just("read"), index, rows, st.just("whole")),
-    st.tuples(st.just("apply"), index),
-    st.tuples(st.just("upload"), orders, rows, st.lists(st.tuples(patches, index, somebody), max_size=3)),
-    st.tuples(st.just("patch"), patches, index, somebody),
-    st.tuples(
-        st.just("stream"), index, st.lists(st.tuples(somebody_one, st.sampled_from(["add", "remove"])), max_size=5)
-    ),
-    st.tuples(st.just("tick"), st.integers(0, 3)),
-]
-seldom = [
-    st.tuples(st.just("define")),
-    st.tuples(st.just("delete"), index),
-    st.tuples(st.just("compose"), index, forms),
-    st.tuples(st.just("abort"), index),
-    st.tuples(st.just("weigh"), index),
-    st.tuples(st.just("activation"), markers, index),
-]
-histories = st.lists(st.one_of(*often, *often, *seldom), min_size=20, max_size=60)
 
 SPOILT: dict[str, dict[str, Any]] = {
     "doubled": {"doubled": True},
@@ -104,6 +50,8 @@ class Histories:
         self.world.now_ms = day_ms(FIRST_DAY)
         self.lists: dict[str, NaiveList] = {}
         self.composed: dict[str, Expression] = {}
+        self.spelled: dict[str, Form] = {}
+        self.published: dict[str, set[str]] = {}  # members of scheduled audiences as of their latest run
         self.known: set[str] = set()
         self.imports: dict[str, Opened] = {}
         self.newest: Key = OLDEST
@@ -133,12 +81,23 @@ class Histories:
             )
 
     def members(self, name: str) -> set[str]:
+        """Of a list, as published."""
+        return self.published[name] if name in self.published else self.collected(name)
+
+    def collected(self, name: str) -> set[str]:
+        """Of a list, as its layers are."""
         return {one for one in UNIVERSE if self.lists[name].is_member(one, self.world.now_ms)}
 
-    def check_members(self) -> None:
-        lists = {name: self.members(name) for name in self.lists}
+    def all_members(self, *, running: Collection[str] = ()) -> dict[str, set[str]]:
+        """Of all audiences, where the `running` have just run."""
+        lists = {name: self.collected(name) if name in running else self.members(name) for name in self.lists}
         self.known |= {identity for members in lists.values() for identity in members}
-        members = evaluated(lists, self.composed, self.known)
+        still = {name: members for name, members in self.published.items() if name not in {*running, *self.lists}}
+        moving = {name: node for name, node in self.composed.items() if name not in still}
+        return evaluated(lists | still, moving, self.known)
+
+    def check_members(self) -> None:
+        members = self.all_members()
         assert {name: found for name, found in self.world.members.items() if found} == {
             name: found for name, found in members.items() if found
         }
@@ -177,6 +136,7 @@ class Histories:
         name = names[at % len(names)]
         self.lists.pop(name, None)
         self.composed.pop(name, None)
+        self.published.pop(name, None)
         self.world.delete(name)
 
     def compose(self, at: int, form: Any) -> None:
@@ -186,8 +146,34 @@ class Histories:
         self.made += 1
         parts = [*self.lists, *(other for other in names if other < name), "never"]
         spelled = spell(form, parts)
-        self.composed[name] = expression(spelled)
-        self.world.compose(name, spelled)
+        if name not in self.composed and at % 3 == 0:
+            self.published[name] = set()
+        self.composed[name], self.spelled[name] = expression(spelled), spelled
+        self.world.compose(name, spelled, scheduled=name in self.published)
+
+    def reschedule(self, at: int) -> None:
+        """From continuous to scheduled, or back."""
+        names = [*self.lists, *self.composed]
+        name = names[at % len(names)] if names else ""
+        if not name:
+            return
+        if name in self.published:
+            del self.published[name]
+        else:
+            self.published[name] = self.all_members()[name]
+        if name in self.lists:
+            self.world.define(name, scheduled=name in self.published)
+        else:
+            self.world.compose(name, self.spelled[name], scheduled=name in self.published)
+
+    def run(self, which: list[int]) -> None:
+        """Some scheduled audiences at once."""
+        names = sorted(self.published)
+        running = {names[at % len(names)] for at in which if names}
+        members = self.all_members(running=running)
+        self.published |= {name: members[name] for name in running}
+        self.world.run(*sorted(running))
+        assert all({kind for kind, _ in self.world.causes(name)} <= {"run"} for name in running)
 
     def patch(
         self, operation: Literal["add", "remove", "replace", "clear"], at: int, named: list[str]

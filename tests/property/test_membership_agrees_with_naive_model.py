@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from contracts.records import Out
 from services.domain.membership.audiences import composition
-from tests.property.membership_histories import histories, played
+from tests.property.membership_histories import played
+from tests.property.membership_operations import histories
 
 # Shrinking a failure takes up to five minutes; without it the failure says little.
 pytestmark = pytest.mark.timeout(400)

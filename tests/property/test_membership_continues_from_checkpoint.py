@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.records import Out
-from tests.property.membership_histories import histories, played
+from tests.property.membership_histories import played
+from tests.property.membership_operations import histories
 from tests.unit.domain.membership.checkpoint.copies import Contents, Taken, load
 
 pytestmark = pytest.mark.timeout(400)

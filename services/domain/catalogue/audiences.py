@@ -10,7 +10,7 @@ from contracts.messages.commands import AudienceCreate, AudienceFields, Audience
 from contracts.messages.entities import Audience, Evaluation, Expression
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.expressions import leaves, refuse_cycle, resolve
-from services.domain.catalogue.failed import fail, quoted
+from services.domain.catalogue.failed import ItemFailed, fail, quoted
 from services.domain.catalogue.item import (
     Origin,
     changed,
@@ -36,7 +36,7 @@ def create_audience(item: AudienceCreate, catalogue: Catalogue, origin: Origin, 
     audience_id = new_id(catalogue.audiences, (item.id, item.audience_id), origin, "aud")
     external_ids = filled(item.external_ids, {}, {})
     check_naming(catalogue.audiences, name, external_ids, audience_id)
-    _check_evaluation(item)
+    evaluation = _evaluation(item, Evaluation())
     kind = _kind(item)
     expression = None if kind == "list" else resolve(required(item.expression, "expression"), catalogue.audiences.find)
     if expression is None:
@@ -62,6 +62,7 @@ def create_audience(item: AudienceCreate, catalogue: Catalogue, origin: Origin, 
         folder_id=given(item.folder_id, None),
         enabled=given(item.enabled, True),
         expression=expression,
+        evaluation=evaluation,
         created_step=step,
         step=step,
     )
@@ -70,14 +71,14 @@ def create_audience(item: AudienceCreate, catalogue: Catalogue, origin: Origin, 
 
 
 def update_audience(item: AudienceUpdate, catalogue: Catalogue, origin: Origin, step: int) -> Audience:
-    """The next form; its `step` is `step` where its composition changed, else as before. Raises `ItemFailed`."""
+    """The next form; its `step` is `step` where expression or evaluation changed. Raises `ItemFailed`."""
     before = refer(catalogue.audiences, {"id": item.id, "audience_id": item.audience_id, "audience": item.audience})
     check_version(item, before)
     refuse_change(before.kind, item.kind, "kind")
     refuse_change(before.id_type, item.id_type, "id_type")
     refuse_change(before.member_type, item.member_type, "member_type")
     refuse_change(before.owner_id, item.owner_id, "owner_id")
-    _check_evaluation(item)
+    evaluation = _evaluation(item, before.evaluation)
     name, external_ids = naming(item, before)
     check_naming(catalogue.audiences, name, external_ids, before.audience_id)
     expression = before.expression
@@ -96,7 +97,8 @@ def update_audience(item: AudienceUpdate, catalogue: Catalogue, origin: Origin, 
         folder_id=given(item.folder_id, before.folder_id),
         enabled=given(item.enabled, before.enabled),
         expression=expression,
-        step=step if expression != before.expression else before.step,
+        evaluation=evaluation,
+        step=before.step if (expression, evaluation) == (before.expression, before.evaluation) else step,
     )
     check_size(audience)
     return audience
@@ -148,12 +150,22 @@ def _member_type(item: AudienceFields) -> str:
     return member_type
 
 
-def _check_evaluation(item: AudienceFields) -> None:
-    evaluation = given(item.evaluation, None) or Evaluation()
-    if evaluation.mode == "scheduled":
-        fail(codes.NOT_SUPPORTED_YET, "scheduled evaluation")
-    if evaluation != Evaluation():
-        fail(codes.FIELD_INVALID, f"evaluation mode {quoted(evaluation.mode)}: continuous takes nothing else")
+def _evaluation(item: AudienceFields, otherwise: Evaluation) -> Evaluation:
+    """How it is evaluated, its times in order and each once; null is continuous."""
+    evaluation = filled(item.evaluation, otherwise, Evaluation())
+    match evaluation:
+        case Evaluation(mode="continuous", at=None, timezone="UTC"):
+            return evaluation
+        case Evaluation(mode="scheduled", at=[*times], timezone="UTC"):
+            return Evaluation(mode="scheduled", at=sorted(set(times)))
+        case Evaluation(mode="scheduled", at=None):
+            raise ItemFailed(codes.FIELD_REQUIRED, "evaluation.at is required: the times of the runs")
+        case Evaluation(mode="scheduled"):
+            raise ItemFailed(codes.FIELD_INVALID, f"evaluation.timezone {quoted(evaluation.timezone)} is not UTC")
+        case Evaluation(mode="continuous"):
+            raise ItemFailed(codes.FIELD_INVALID, "evaluation: continuous takes nothing else")
+        case _:
+            raise ItemFailed(codes.FIELD_INVALID, f"evaluation.mode {quoted(evaluation.mode)}")
 
 
 def _next_expression(sent: object, before: Audience, catalogue: Catalogue) -> Expression:

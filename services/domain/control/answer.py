@@ -7,6 +7,7 @@ import msgspec
 
 from contracts import codec
 from contracts.codes import Code
+from contracts.instants import instant_text
 from contracts.messages.entities import KIND_PLURAL, CatalogueEntity, entity_id, entity_kind
 from contracts.messages.published import Problem, Reply, ReplyCounts
 
@@ -18,11 +19,15 @@ _SHORT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ItemAnswer:
-    """An item that took effect: `data` for the reply, `warnings`, and the step that the reply has to wait for."""
+    """An item that took effect: `data` for the reply, `warnings`, and the step that the reply has to wait for.
+
+    `effect_ms`: when it shows and when it is expected to be live, None: both now.
+    """
 
     data: dict[str, object]
     warnings: tuple[tuple[Code, str], ...] = ()
     waits_for_step: int | None = None
+    effect_ms: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -34,6 +39,7 @@ class Answer:
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     waits_for_step: int | None = None
+    effect_ms: tuple[int, int] = (0, 0)  # the latest of all items
 
     def applied(self, item: int, answer: ItemAnswer) -> None:
         """The item took effect."""
@@ -42,6 +48,9 @@ class Answer:
             self.warn(code, detail, item)
         if answer.waits_for_step is not None:
             self.waits_for_step = max(answer.waits_for_step, self.waits_for_step or 0)
+        if answer.effect_ms is not None:
+            effective_ms, live_ms = answer.effect_ms
+            self.effect_ms = max(effective_ms, self.effect_ms[0]), max(live_ms, self.effect_ms[1])
 
     def failed(self, code: Code, detail: str, item: int | None) -> None:
         """The item did not take effect; None: something about the command as a whole."""
@@ -51,8 +60,8 @@ class Answer:
         """A remark on an item that took effect, or on the command as a whole."""
         self.warnings.append(problem(code, detail, item))
 
-    def reply(self, at: str, trace_id: str) -> Reply:
-        """An accepted reply. What is evaluated continuously is live when it is effective."""
+    def reply(self, at_ms: int, trace_id: str) -> Reply:
+        """An accepted reply; with several items it says when the last of them shows."""
         failed = sum(1 for one in self.errors if one.item is not None)
         assert len(self.data) + failed == self.items, "every item ends in exactly one of applied, failed"
         return Reply(
@@ -61,8 +70,8 @@ class Answer:
             data=self.data,
             errors=self.errors,
             warnings=self.warnings,
-            effective_at=at,
-            expected_live_at=at,
+            effective_at=instant_text(max(at_ms, self.effect_ms[0])),
+            expected_live_at=instant_text(max(at_ms, self.effect_ms[1])),
             trace_id=trace_id,
         )
 

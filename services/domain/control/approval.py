@@ -76,7 +76,7 @@ def _answer(turn: Turn, command: Command) -> tuple[Answer, Reply]:
         if unknown is not None:
             answer.warn(codes.UNKNOWN_FIELD, unknown, number)
     return answer, fitted(
-        answer.reply(turn.at, command.trace_id),
+        answer.reply(turn.at_ms, command.trace_id),
         bytes_max=turn.config.reply_bytes_max,
         packed_bytes_max=turn.config.reply_packed_bytes_max,
     )

@@ -9,13 +9,14 @@ from services.domain.catalogue.failed import fail
 from services.domain.catalogue.item import Origin, changed
 from services.domain.control.activations import start_and_end
 from services.domain.control.guard import lapse
+from services.domain.control.runs import run_due
 from services.domain.control.sets import give_up_late
 from services.domain.control.turn import Turn
 from services.domain.control.waiting import open_due
 
 
 def settle(turn: Turn, until_ms: int) -> None:
-    """Does all that is due at or before `until_ms`; expiry before starts and ends (architecture.md §3)."""
+    """Does all that is due at or before `until_ms`; at one instant expiry before runs, and all else after them."""
     while (at_ms := turn.state.next_instant_ms()) is not None and at_ms <= until_ms:
         if turn.state.counters.expiries_ms[:1] == [at_ms]:
             _tick(turn, at_ms)
@@ -39,7 +40,8 @@ def advance(turn: Turn, to_ms: int, origin: Origin) -> int | None:
     settle(turn, to_ms - 1)
     step = _tick(turn, to_ms)
     state.move_time(to_ms)
-    _do_at(turn, to_ms)
+    if _do_at(turn, to_ms):
+        step = _tick(turn, to_ms)  # who waits for this instant waits for what was run at it
     space = state.catalogue.space
     assert space is not None
     later = replace(origin, at_ms=to_ms)
@@ -47,13 +49,15 @@ def advance(turn: Turn, to_ms: int, origin: Origin) -> int | None:
     return step
 
 
-def _do_at(turn: Turn, at_ms: int) -> None:
-    """What is due at that instant, but for expiry, which comes first."""
+def _do_at(turn: Turn, at_ms: int) -> bool:
+    """What is due at that instant, but for expiry, which comes first; whether anything was run."""
     then = replace(turn, instant_ms=at_ms)
+    has_run = run_due(then)
     lapse(then)
     give_up_late(then)
     open_due(then)
     start_and_end(turn, at_ms)
+    return has_run
 
 
 def _tick(turn: Turn, at_ms: int) -> int:

@@ -15,7 +15,7 @@ from contracts.messages.commands import (
     SpaceDelete,
     SpaceUpdate,
 )
-from contracts.messages.entities import Audience, Feed, Space
+from contracts.messages.entities import Audience, Evaluation, Feed, Space
 from contracts.messages.steps import DefinitionStep, SnapshotStep
 from services.domain.catalogue.audiences import (
     create_audience,
@@ -29,6 +29,7 @@ from services.domain.catalogue.item import Origin, check_version, required
 from services.domain.catalogue.spaces import check_deletable, create_space, update_space
 from services.domain.control.answer import ItemAnswer, entity_data
 from services.domain.control.clock import advance
+from services.domain.control.schedule import takes_effect_ms
 from services.domain.control.turn import Turn
 
 
@@ -82,18 +83,20 @@ def audience_created(turn: Turn, item: AudienceCreate, origin: Origin) -> ItemAn
     """Membership learns of it by a step."""
     audience = create_audience(item, turn.state.catalogue, origin, turn.state.counters.step + 1)
     _define(turn, audience, turn.next_step())
-    turn.state.catalogue.audiences.put(audience)
-    return ItemAnswer(entity_data(audience))
+    _keep(turn, audience)
+    return ItemAnswer(entity_data(audience), effect_ms=takes_effect_ms(audience, turn.at_ms))
 
 
 def audience_updated(turn: Turn, item: AudienceUpdate, origin: Origin) -> ItemAnswer:
-    """A step only where the composition changed: names are nothing to membership."""
+    """A step only where composition or evaluation changed: names are nothing to membership."""
     next_step = turn.state.counters.step + 1
     audience = update_audience(item, turn.state.catalogue, origin, next_step)
-    if audience.step == next_step:
-        _define(turn, audience, turn.next_step())
-    turn.state.catalogue.audiences.put(audience)
-    return ItemAnswer(entity_data(audience))
+    if audience.step != next_step:
+        turn.state.catalogue.audiences.put(audience)
+        return ItemAnswer(entity_data(audience))
+    _define(turn, audience, turn.next_step())
+    _keep(turn, audience)
+    return ItemAnswer(entity_data(audience), effect_ms=takes_effect_ms(audience, turn.at_ms))
 
 
 def audience_deleted(turn: Turn, item: AudienceReference) -> ItemAnswer:
@@ -101,6 +104,8 @@ def audience_deleted(turn: Turn, item: AudienceReference) -> ItemAnswer:
     audience = deletable_audience(item, turn.state.catalogue)
     _define(turn, audience, turn.next_step(), deleted=True)
     turn.state.catalogue.audiences.remove(audience.audience_id)
+    if audience.evaluation.mode == "scheduled":
+        turn.state.runs_changed()
     turn.state.bury("audience", audience.audience_id)
     return ItemAnswer(entity_data(audience, deleted=True))
 
@@ -159,6 +164,13 @@ def _space(turn: Turn) -> Space:
     return space
 
 
+def _keep(turn: Turn, audience: Audience) -> None:
+    before = turn.state.catalogue.audiences.get(audience.audience_id)
+    if audience.evaluation != (Evaluation() if before is None else before.evaluation):
+        turn.state.runs_changed()
+    turn.state.catalogue.audiences.put(audience)
+
+
 def _define(turn: Turn, audience: Audience, step: int, *, deleted: bool = False) -> None:
     assert deleted or audience.step == step, "an audience says the step that made its form known"
     turn.effects.step(
@@ -171,6 +183,7 @@ def _define(turn: Turn, audience: Audience, step: int, *, deleted: bool = False)
             id_type=audience.id_type,
             member_type=audience.member_type,
             expression=audience.expression,
+            scheduled=audience.evaluation.mode == "scheduled",
             deleted=deleted,
         )
     )

@@ -8,6 +8,7 @@ from services.domain.control import entity_items as entities
 from services.domain.control.answer import ItemAnswer
 from services.domain.control.guard import import_approved, import_rejected
 from services.domain.control.member_items import members_changed
+from services.domain.control.runs import audience_run
 from services.domain.control.turn import Turn
 
 
@@ -28,6 +29,8 @@ def take_effect(turn: Turn, command_type: str, item: Item, origin: Origin) -> It
             return entities.audience_updated(turn, item, origin)
         case "audiences.delete", said.AudienceReference():
             return entities.audience_deleted(turn, item)
+        case "audiences.run", said.AudienceReference():
+            return audience_run(turn, item)
         case "audiences.snapshot", said.AudienceReference():
             return entities.audience_snapshot(turn, item, origin)
         case "feeds.create", said.FeedCreate():

@@ -19,6 +19,7 @@ from services.domain.catalogue.audiences import checked_id_type
 from services.domain.catalogue.failed import fail
 from services.domain.catalogue.item import Origin, check_version, refer, required
 from services.domain.control.answer import ItemAnswer
+from services.domain.control.schedule import takes_effect_ms
 from services.domain.control.turn import Turn
 
 _POSITIONS_NAMED_MAX: Final = 10
@@ -74,7 +75,7 @@ def members_changed(turn: Turn, operation: Operation, item: MembersClear, origin
         warnings = ((codes.IDENTIFIER_INVALID, _invalid_text(found.invalid)),)
     counts = msgspec.to_builtins(record.counts)
     data = {"audience_id": audience.audience_id, "version": audience.version, "import_id": import_id, "counts": counts}
-    return ItemAnswer(data, warnings)
+    return ItemAnswer(data, warnings, effect_ms=takes_effect_ms(audience, turn.at_ms))
 
 
 def _audience(turn: Turn, item: MembersClear) -> Audience:

@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 
 from contracts.instants import DAY_MS, parse_instant
-from contracts.messages.entities import Activation
+from contracts.messages.entities import Activation, Audience
 
 _HOUR_MS = 3_600_000
+_MINUTE_MS = 60_000
+_RETAIL_RUNS = ["00:00", "12:00"]
+_RETAIL_LATENCY_MS = 5 * _HOUR_MS  # from a run until a live campaign sees it: reference/retail-media.md §5
 
 
 def runs_at(activation: Activation, at_ms: int) -> bool:
@@ -29,10 +32,33 @@ def hour_of(process_at: str) -> int:
     return int(process_at[:2])
 
 
+def run_minutes(audience: Audience) -> list[int]:
+    """The minutes of the day at which a scheduled audience runs."""
+    times = audience.evaluation.at if audience.evaluation.mode == "scheduled" else None
+    return [int(one[:2]) * 60 + int(one[3:]) for one in times or ()]
+
+
+def takes_effect_ms(audience: Audience, at_ms: int) -> tuple[int, int]:
+    """When what is accepted now shows in the audience (its next run), and when it is expected to be live."""
+    runs_ms = [next_minute_ms(at_ms, minute) for minute in run_minutes(audience)]
+    effective_ms = min(runs_ms, default=at_ms)
+    return effective_ms, live_ms(audience, effective_ms)
+
+
+def live_ms(audience: Audience, effective_ms: int) -> int:
+    """When a run of that instant is expected to be live: at once, but for the twice-daily runs of retail media."""
+    return effective_ms + (_RETAIL_LATENCY_MS if audience.evaluation.at == _RETAIL_RUNS else 0)
+
+
+def next_minute_ms(at_ms: int, minute: int) -> int:
+    """When that minute of the day (UTC) next begins, after `at_ms`."""
+    begins_ms = at_ms // DAY_MS * DAY_MS + minute * _MINUTE_MS
+    return begins_ms if begins_ms > at_ms else begins_ms + DAY_MS
+
+
 def next_hour_ms(at_ms: int, hour: int) -> int:
     """When that hour of the day (UTC) next begins, after `at_ms`."""
-    begins_ms = at_ms // DAY_MS * DAY_MS + hour * _HOUR_MS
-    return begins_ms if begins_ms > at_ms else begins_ms + DAY_MS
+    return next_minute_ms(at_ms, hour * 60)
 
 
 def _at(text: str | None) -> int | None:

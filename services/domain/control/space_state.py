@@ -21,7 +21,7 @@ from contracts.messages.control_state import (
 from contracts.messages.entities import CatalogueEntity
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.table import Table
-from services.domain.control.schedule import activation_instants
+from services.domain.control.schedule import activation_instants, next_minute_ms, run_minutes
 
 S = TypeVar("S", bound=StateEntry)
 
@@ -44,6 +44,7 @@ class SpaceState:
         self._counters: Table[SpaceCounters] = Table()
         self._counters.load("-", counters)
         self._instants: list[int] | None = None
+        self._runs: dict[int, list[str]] | None = None
 
     @classmethod
     def fresh(cls, space_id: str, at_ms: int) -> "SpaceState":
@@ -110,6 +111,23 @@ class SpaceState:
         """Their starts and ends must be looked up again."""
         self._instants = None
 
+    def runs_changed(self) -> None:
+        """When audiences run must be looked up again."""
+        self._runs = None
+
+    def runs(self) -> dict[int, list[str]]:
+        """The scheduled audiences by the minutes of the day at which they run."""
+        if self._runs is None:
+            self._runs = {}
+            for audience in self.catalogue.audiences:
+                for minute in run_minutes(audience):
+                    self._runs.setdefault(minute, []).append(audience.audience_id)
+        return self._runs
+
+    def note_run(self, minute: int) -> None:
+        """The latest step was the run of that minute of the day."""
+        self._count(msgspec.structs.replace(self.counters, run_step=self.counters.step, run_minute=minute))
+
     def next_instant_ms(self) -> int | None:
         """When something is due next by the space's own time."""
         if self._instants is None:
@@ -117,6 +135,7 @@ class SpaceState:
         left = self.counters.time_ms
         at = bisect_right(self._instants, left)
         due = self.counters.expiries_ms[:1] + self._instants[at : at + 1]
+        due += [next_minute_ms(left, minute) for minute in self.runs()]
         due += [instant for one in self.imports.unordered() for instant in _instants(one)]
         return min(due, default=None)
 
@@ -153,7 +172,7 @@ class SpaceState:
     def load_entity(self, entity: CatalogueEntity) -> None:
         """An entity as it was restored."""
         self.catalogue.load(entity)
-        self._instants = None
+        self._instants, self._runs = None, None
 
     def drain(self) -> Iterator[tuple[str, str, ControlState | None]]:
         """(tag, id, entry) of what has changed since the last call, None for what is gone."""

@@ -20,6 +20,7 @@ from contracts.messages.steps import (
     ImportWeighStep,
     PatchStep,
     RowsHeader,
+    RunStep,
     Seal,
     SnapshotStep,
     Step,
@@ -102,6 +103,8 @@ class Space:
                 return Effects()
             case TickStep():
                 return self._tick(step)
+            case RunStep():
+                return self._register.run(step.audiences, Cause("run", f"step-{step.step}"))
             case ActivationStep():
                 return self._activations.relay(step, self._register.find(step.activation.audience_id))
             case SnapshotStep():

@@ -4,6 +4,7 @@ Small steps look at touched identities only, large ones at whole bitmaps; both g
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from pyroaring import BitMap
@@ -45,19 +46,22 @@ class Composition:
         differences: Mapping[str, Difference],
         grown: Mapping[str, BitMap],
         *,
-        redefined: str | None,
+        whole: AbstractSet[str],
         members_of: MembersOf,
         known: Mapping[str, BitMap],
     ) -> Iterator[tuple[ComposedAudience, Difference]]:
         """What changes in turn when lists changed by `differences` and `grown` became known, in dependency order.
 
-        `redefined` has a new expression and is evaluated whole. Empty differences are left out.
+        Those of `whole` are evaluated anew: redefined, or in a run. Other scheduled ones stay as they are. Empty
+        differences are left out.
         """
         changed = dict(differences)
         for audience_id in self._order:
             audience = self._audiences[audience_id]
-            if audience_id == redefined:
+            if audience_id in whole:
                 touched = None
+            elif audience.scheduled:
+                continue
             else:
                 touched = self._touched(audience, changed, grown)
                 if not touched:

@@ -62,41 +62,52 @@ class Membership:
 
 @dataclass(slots=True)
 class ListAudience(Membership):
-    """A supplied set: the union of its layers."""
+    """A supplied set: the union of its layers, as of the latest run where it is scheduled."""
 
     layers: Layers = field(default_factory=Layers)
+    scheduled: bool = False
 
     def saved(self, packing: Packing) -> ListAudienceSaved:
         members, layers = packing.bitmap(self.members), self.layers.saved(packing)
-        return ListAudienceSaved(self.audience_id, self.id_type, self.member_type, members, layers)
+        return ListAudienceSaved(self.audience_id, self.id_type, self.member_type, members, layers, self.scheduled)
 
     @classmethod
     def restored(cls, saved: ListAudienceSaved, unpacking: Unpacking) -> Self:
         audience = cls.restored_alone(saved, unpacking)
         audience.layers = Layers.restored(saved.layers, unpacking)
+        audience.scheduled = saved.scheduled
         return audience
 
     def settle_layers(self, touched: BitMap | None = None) -> Difference:
-        """The change since the last call, where only `touched` can have moved (None: anyone)."""
+        """The change since the last call, where only `touched` can have moved (None: anyone); none before a run."""
+        if self.scheduled:
+            return UNCHANGED
         if touched is None:
-            return self.settle(self.layers.union())
+            return self.run()
         return self.settle_within(touched, self.layers.within(touched))
+
+    def run(self) -> Difference:
+        """Makes those in the layers the members."""
+        return self.settle(self.layers.union())
 
 
 @dataclass(slots=True)
 class ComposedAudience(Membership):
-    """Algebra over other audiences."""
+    """Algebra over other audiences, as of the latest run where it is scheduled."""
 
     expression: Expression = field(default_factory=Expression)
+    scheduled: bool = False
 
     def saved(self, packing: Packing) -> ComposedAudienceSaved:
         members = packing.bitmap(self.members)
-        return ComposedAudienceSaved(self.audience_id, self.id_type, self.member_type, members, self.expression)
+        return ComposedAudienceSaved(
+            self.audience_id, self.id_type, self.member_type, members, self.expression, self.scheduled
+        )
 
     @classmethod
     def restored(cls, saved: ComposedAudienceSaved, unpacking: Unpacking) -> Self:
         audience = cls.restored_alone(saved, unpacking)
-        audience.expression = saved.expression
+        audience.expression, audience.scheduled = saved.expression, saved.scheduled
         return audience
 
 

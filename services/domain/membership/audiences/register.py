@@ -4,7 +4,8 @@ Lists change by their layers; composed audiences follow, in dependency order. Ke
 type: those that ever were a member of a list, the complement of `not` (engine.md §2).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Self
 
 from pyroaring import BitMap
@@ -76,33 +77,48 @@ class Register:
             self._audiences[step.audience_id] = audience
         if (type(audience), audience.id_type) != (_KINDS.get(step.kind), step.id_type):
             raise BrokenLog(f"audience {step.audience_id} changed its kind or id type")
-        effects = self._compose(audience, step) if isinstance(audience, ComposedAudience) else Effects()
+        was_scheduled, audience.scheduled = audience.scheduled, step.scheduled
+        cause = Cause("definition", step.audience_id)
+        if isinstance(audience, ComposedAudience):
+            effects = self._compose(audience, step, cause)
+        elif was_scheduled and not step.scheduled:
+            effects = self.follow({step.audience_id: audience.run()}, cause)
+        else:
+            effects = Effects()
         if is_new:
             effects.sizes[step.audience_id] = len(audience.members)
         return effects
 
-    def follow(self, differences: Mapping[str, Difference], cause: Cause, *, redefined: str | None = None) -> Effects:
+    def run(self, audience_ids: Iterable[str], cause: Cause) -> Effects:
+        """What has been collected for these takes effect; those that are no more are passed over."""
+        found = [audience for audience in map(self._audiences.get, audience_ids) if audience is not None]
+        differences = {one.audience_id: one.run() for one in found if isinstance(one, ListAudience)}
+        return self.follow(differences, cause, whole={one.audience_id for one in found})
+
+    def follow(
+        self, differences: Mapping[str, Difference], cause: Cause, *, whole: AbstractSet[str] = frozenset()
+    ) -> Effects:
         """What the step did in all: lists changed by `differences`, and composed audiences after them.
 
-        `redefined` is a composed audience with a new expression; every other one changes because of `cause`.
+        The composed ones of `whole` change because of `cause` itself, every other one because of what that did.
         """
         effects = Effects()
         for audience_id, difference in sorted(differences.items()):
             if difference:
                 self._say(effects, self._audiences[audience_id], difference, cause)
         composed = self._composition.settle(
-            differences, self._learn(differences), redefined=redefined, members_of=self._members_of, known=self._known
+            differences, self._learn(differences), whole=whole, members_of=self._members_of, known=self._known
         )
         for audience, difference in composed:
-            kind = "definition" if audience.audience_id == redefined else "composition"
+            kind = cause.kind if audience.audience_id in whole else "composition"
             self._say(effects, audience, difference, Cause(kind, cause.id))
         return effects
 
-    def _compose(self, audience: ComposedAudience, step: DefinitionStep) -> Effects:
+    def _compose(self, audience: ComposedAudience, step: DefinitionStep, cause: Cause) -> Effects:
         audience.expression = step.expression or Expression()
         try:
             self._composition.define(audience)
-            return self.follow({}, Cause("definition", step.audience_id), redefined=step.audience_id)
+            return Effects() if step.scheduled else self.follow({}, cause, whole={step.audience_id})
         except ValueError as error:
             raise BrokenLog(f"audience {step.audience_id} can't be composed: {error}") from None
 

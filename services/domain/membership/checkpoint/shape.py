@@ -48,10 +48,12 @@ class MembershipSaved(Saved, frozen=True):
 
 class ListAudienceSaved(MembershipSaved, frozen=True, tag="list"):
     layers: LayersSaved
+    scheduled: bool = False
 
 
 class ComposedAudienceSaved(MembershipSaved, frozen=True, tag="composed"):
     expression: Expression
+    scheduled: bool = False
 
 
 class RegisterSaved(Saved, frozen=True):

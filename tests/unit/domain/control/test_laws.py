@@ -26,6 +26,8 @@ COMMANDS: tuple[Draw, ...] = (
     lambda r: ("audiences.create", {"name": r.choice(NAMES), "expression": {"not": {"audience": r.choice(NAMES)}}}),
     lambda r: ("audiences.update", {"audience": r.choice(NAMES), "name": r.choice((*NAMES, "d"))}),
     lambda r: ("audiences.update", {"audience": r.choice(NAMES), "expression": {"audience": r.choice(NAMES)}}),
+    lambda r: ("audiences.update", {"audience": r.choice(NAMES), "evaluation": r.choice((None, {"mode": "scheduled", "at": r.choice((["00:00", "12:00"], ["12:00"]))}))}),
+    lambda r: ("audiences.run", {"audience": r.choice(NAMES)}),
     lambda r: ("audiences.delete", {"audience": r.choice(NAMES)}),
     lambda r: ("audiences.snapshot", {"audience": r.choice(NAMES)}),
     lambda r: ("feeds.create", {"id": f"f{r.randrange(3)}", "name": r.choice(NAMES), "mode": "replace", "id_type": "kuid", "source": {"kind": "s3", "prefix": f"p{r.randrange(3)}/"}, "remove_share_max": r.choice((None, 0.1, 0.1, 0.1))}),
@@ -185,7 +187,7 @@ def lived(seed: int, turns: int = 60) -> World:
         bench.command("audiences.create", *({"name": name, "id_type": "kuid"} for name in "ab"), id_="begin-a")
     )
     begin += [
-        bench.command(*COMMANDS[n](world.random), id_=f"begin-{n}-{times}") for n in (6, 7, 14) for times in (1, 2)
+        bench.command(*COMMANDS[n](world.random), id_=f"begin-{n}-{times}") for n in (8, 9, 16) for times in (1, 2)
     ]
     world.take(begin)
     for _ in range(turns):
@@ -284,6 +286,6 @@ def test_the_histories_are_worth_it() -> None:
     states = {record.state for world in worlds for record in world.bench.imports().values()}
     kinds = {key.split("/")[1] for world in worlds for outs in world.outs for key in (str(out.key) for out in outs if out.topic == catalog.CONTROL_STATE)}  # fmt: skip
 
-    assert written >= {"DefinitionStep", "PatchStep", "ImportOpenStep", "ImportWeighStep", "ImportApplyStep", "ImportAbortStep", "TickStep", "ActivationStep", "SnapshotStep"}  # fmt: skip
+    assert written >= {"DefinitionStep", "PatchStep", "ImportOpenStep", "ImportWeighStep", "ImportApplyStep", "ImportAbortStep", "TickStep", "RunStep", "ActivationStep", "SnapshotStep"}  # fmt: skip
     assert states >= {"applied", "duplicate", "staged", "reading", "failed", "held", "aborted", "waiting"}
     assert kinds >= {"counters", "gone", "import", "object", "reply", "advance", "delivering", "lanes"}

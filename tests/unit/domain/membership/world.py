@@ -22,6 +22,7 @@ from contracts.messages.steps import (
     ImportOpenStep,
     ImportWeighStep,
     PatchStep,
+    RunStep,
     Seal,
     SnapshotStep,
     Step,
@@ -109,18 +110,20 @@ class World:
 
     # What control writes.
 
-    def define(self, audience: str, *, id_type: str = ID_TYPE) -> None:
-        self.take(DefinitionStep(**self.next(), audience_id=audience, kind="list", id_type=id_type))
+    def define(self, audience: str, *, id_type: str = ID_TYPE, scheduled: bool = False) -> None:
+        self._define(audience, kind="list", id_type=id_type, scheduled=scheduled)
 
-    def compose(self, audience: str, form: str | dict[str, Any]) -> None:
-        self.take(
-            DefinitionStep(
-                **self.next(), audience_id=audience, kind="composed", id_type=ID_TYPE, expression=expression(form)
-            )
-        )
+    def compose(self, audience: str, form: str | dict[str, Any], *, scheduled: bool = False) -> None:
+        self._define(audience, kind="composed", expression=expression(form), scheduled=scheduled)
 
     def delete(self, audience: str) -> None:
-        self.take(DefinitionStep(**self.next(), audience_id=audience, kind="list", id_type=ID_TYPE, deleted=True))
+        self._define(audience, kind="list", deleted=True)
+
+    def _define(self, audience: str, *, id_type: str = ID_TYPE, **fields: Any) -> None:
+        self.take(DefinitionStep(**self.next(), audience_id=audience, id_type=id_type, **fields))
+
+    def run(self, *audiences: str) -> None:
+        self.take(RunStep(**self.next(), audiences=list(audiences)))
 
     def patch(
         self, audience: str, operation: Literal["add", "remove", "replace", "clear"], identifiers: Iterable[str] = ()
