@@ -166,7 +166,7 @@ class Delivering(StateEntry, frozen=True, kw_only=True, tag="delivering"):
     """An activation's status, and up to which offset its outcomes are counted.
 
     `routed` is by changes partition, `delivered` by `queue/partition`; `ended` are the changes partitions that have
-    taken its end. `running`: its last marker was not `ended`.
+    taken the end of `ended_step`, its latest one; 0: it never ended. `running`: its last marker was not `ended`.
     """
 
     status: ActivationStatus
@@ -175,6 +175,7 @@ class Delivering(StateEntry, frozen=True, kw_only=True, tag="delivering"):
     routed: dict[int, int] = {}
     delivered: dict[str, int] = {}
     ended: list[int] = []
+    ended_step: int = 0
 
 
 class Lanes(StateEntry, frozen=True, kw_only=True, tag="lanes"):

@@ -48,8 +48,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 class Routed(msgspec.Struct, frozen=True, kw_only=True, tag="routed", tag_field="type"):
     """router → control: what became of the changes of one activation up to `through_offset` of a changes partition.
 
-    `changes` members were seen, of which `dropped` were not for this activation type. Control ignores a record whose
-    `through_offset` it has counted for (partition, activation).
+    `changes` members were seen, of which `dropped` were not for this activation type. `ended_step` is the step of the
+    latest marker among them that ended it, 0: none did. Control ignores a record whose `through_offset` it has counted
+    for (partition, activation).
     """
 
     space_id: str
@@ -58,7 +59,7 @@ class Routed(msgspec.Struct, frozen=True, kw_only=True, tag="routed", tag_field=
     through_offset: int
     changes: int
     dropped: int
-    ended: bool = False
+    ended_step: int = 0
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True, tag="delivered", tag_field="type"):

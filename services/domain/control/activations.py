@@ -28,9 +28,8 @@ def adjust(turn: Turn, activation: Activation, at_ms: int, *, changed: bool = Fa
     wanted = runs_at(activation, at_ms)
     if wanted and not before.running:
         _mark(turn, activation, "started", at_ms)
-        before = msgspec.structs.replace(before, ended=[])
     elif before.running and not wanted:
-        _mark(turn, activation, "ended", at_ms)
+        before = _ended(turn, activation, before, at_ms)
     elif wanted and changed:
         _mark(turn, activation, "updated", at_ms)
     after = msgspec.structs.replace(before, running=wanted)
@@ -41,10 +40,10 @@ def take_away(turn: Turn, activation: Activation) -> None:
     """The activation is deleted; what is still on its way is counted all the same."""
     before = _delivering(turn, activation)
     if before.running:
-        _mark(turn, activation, "ended", turn.at_ms)
+        before = _ended(turn, activation, before, turn.at_ms)
     after = msgspec.structs.replace(before, running=False, deleted=True)
     show(turn, after, "deleted", turn.at_ms)
-    if not before.running and not before.routed:
+    if is_over(turn, after):
         forget(turn, after)
 
 
@@ -71,6 +70,12 @@ def show(turn: Turn, delivering: Delivering, state: str, at_ms: int) -> None:
         turn.state.deliveries.put(after.id, after)
 
 
+def is_over(turn: Turn, delivering: Delivering) -> bool:
+    """Whether nothing more can come of what does not run: all partitions have taken its end, or it never ran."""
+    everywhere = len(delivering.ended) == turn.config.membership_partitions
+    return delivering.ended_step == 0 or (everywhere and delivering.status.counters.pending == 0)
+
+
 def forget(turn: Turn, delivering: Delivering) -> None:
     """Nothing more can come of a deleted activation: its last status is published, and control forgets it."""
     kept = turn.state.deliveries.get(delivering.id)
@@ -79,14 +84,22 @@ def forget(turn: Turn, delivering: Delivering) -> None:
     turn.state.deliveries.drop(delivering.id)
 
 
-def _mark(turn: Turn, activation: Activation, marker: Literal["started", "updated", "ended"], at_ms: int) -> None:
+def _ended(turn: Turn, activation: Activation, before: Delivering, at_ms: int) -> Delivering:
+    """Every partition has to take this end; what they say of one before it counts no more."""
+    step = _mark(turn, activation, "ended", at_ms)
+    return msgspec.structs.replace(before, ended=[], ended_step=step)
+
+
+def _mark(turn: Turn, activation: Activation, marker: Literal["started", "updated", "ended"], at_ms: int) -> int:
+    """Writes the marker; returns its step."""
     destination = turn.state.catalogue.destinations.get(activation.destination_id)
     assert destination is not None, "a destination that a connection holds on to is not deleted"
     turn.state.move_time(at_ms)
+    step = turn.state.take_step()
     turn.effects.step(
         ActivationStep(
             space_id=turn.space_id,
-            step=turn.state.take_step(),
+            step=step,
             at_ms=at_ms,
             marker=marker,
             activation=activation,
@@ -94,6 +107,7 @@ def _mark(turn: Turn, activation: Activation, marker: Literal["started", "update
             resync=marker == "started" and activation.perform_resync,
         )
     )
+    return step
 
 
 def _delivering(turn: Turn, activation: Activation) -> Delivering:

@@ -10,7 +10,7 @@ import msgspec
 from contracts.messages.control_state import Delivering, Lanes
 from contracts.messages.delivery import Delivered, LaneState, Routed
 from contracts.messages.published import ActivationCounters, ActivationStatus, Reason
-from services.domain.control.activations import forget, lanes_changed
+from services.domain.control.activations import forget, is_over, lanes_changed
 from services.domain.control.space_state import SpaceState
 from services.domain.control.turn import Turn
 
@@ -24,11 +24,12 @@ def routed(turn: Turn, outcome: Routed) -> None:
     counters = msgspec.structs.replace(
         counters, changes=counters.changes + outcome.changes, dropped=counters.dropped + outcome.dropped
     )
+    has_ended = 0 < outcome.ended_step == before.ended_step  # of an end before that, nothing is awaited any more
     after = msgspec.structs.replace(
         before,
         status=_counted(turn, before.status, counters),
         routed=before.routed | {outcome.partition: outcome.through_offset},
-        ended=sorted({*before.ended, outcome.partition}) if outcome.ended else before.ended,
+        ended=sorted({*before.ended, outcome.partition}) if has_ended else before.ended,
     )
     _keep(turn, after)
 
@@ -87,8 +88,7 @@ def _counted(turn: Turn, status: ActivationStatus, counters: ActivationCounters)
 
 def _keep(turn: Turn, after: Delivering) -> None:
     turn.state.deliveries.put(after.id, after)
-    everywhere = len(after.ended) == turn.config.membership_partitions
-    if after.deleted and everywhere and after.status.counters.pending == 0:
+    if after.deleted and is_over(turn, after):
         forget(turn, after)
 
 

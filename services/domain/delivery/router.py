@@ -41,7 +41,7 @@ class _Tally:
 
     changes: int = 0
     dropped: int = 0
-    ended: bool = False
+    ended_step: int = 0
 
 
 class RouterPartition:
@@ -193,7 +193,7 @@ class RouterPartition:
             yield self._state_record(key, state, said.at)
         elif said.marker == "ended" and before is not None:
             self._forget(key)
-            tallies.setdefault(key, _Tally()).ended = True
+            tallies.setdefault(key, _Tally()).ended_step = said.step
             yield self._state_record(key, None, said.at)
 
     def _keep(self, state: RouterState) -> None:
@@ -230,7 +230,7 @@ class RouterPartition:
                 through_offset=through_offset,
                 changes=tally.changes,
                 dropped=tally.dropped,
-                ended=tally.ended,
+                ended_step=tally.ended_step,
             )
             yield Out(
                 topic=catalog.OUTCOMES,

@@ -241,4 +241,4 @@ async def test_an_ended_activation_gets_nothing_more_after_a_restart_either(worl
         await world.changes(change(4, "entered", ["b"]))
         await until(lambda: world.receiver.members("act_2") == {"a", "b"})
     assert world.receiver.members() == {"a"}
-    assert [one.ended for one in await world.outcomes() if isinstance(one, Routed) and one.ended] == [True]
+    assert [one.ended_step for one in await world.outcomes() if isinstance(one, Routed) and one.ended_step] == [6]

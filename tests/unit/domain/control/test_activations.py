@@ -38,6 +38,11 @@ def markers(outs: list[Out]) -> list[str]:
     return [f"{one.marker} {instant_text(one.at_ms)[:10]}" for one in steps(outs) if isinstance(one, ActivationStep)]
 
 
+def latest_step(bench: Bench) -> int:
+    """The number of the latest step."""
+    return steps(bench.outs)[-1].step
+
+
 def status(bench: Bench) -> ActivationStatus:
     """What users see of the activation."""
     return bench.statuses()["act_1"]
@@ -48,7 +53,7 @@ def say(bench: Bench, *outcomes: Outcome) -> list[Out]:
     return bench.handle(*(bench.record(catalog.OUTCOMES, codec.encode(one), key=SPACE.encode()) for one in outcomes))
 
 
-def routed(through: int, *, changes: int = 10, dropped: int = 0, partition: int = 0, ended: bool = False) -> Routed:
+def routed(through: int, *, changes: int = 10, dropped: int = 0, partition: int = 0, ended_step: int = 0) -> Routed:
     """The router's word."""
     return Routed(
         space_id=SPACE,
@@ -57,8 +62,16 @@ def routed(through: int, *, changes: int = 10, dropped: int = 0, partition: int 
         through_offset=through,
         changes=changes,
         dropped=dropped,
-        ended=ended,
+        ended_step=ended_step,
     )
+
+
+def everywhere(through: int, *, changes: int = 0, dropped: int = 0, ended_step: int) -> list[Routed]:
+    """The same word from all partitions."""
+    return [
+        routed(through, changes=changes, dropped=dropped, partition=partition, ended_step=ended_step)
+        for partition in range(PARTITIONS)
+    ]
 
 
 def delivered(through: int, *, count: int = 0, merged: int = 0, dead: int = 0, code: str | None = None) -> Delivered:
@@ -287,13 +300,53 @@ def test_what_is_on_its_way_when_an_activation_is_deleted_is_still_counted(bench
     assert markers(bench.outs[before:]) == ["ended 2026-01-01"]
     assert status(bench).state == "deleted"
 
-    say(bench, *(routed(9, changes=0, partition=n, ended=True) for n in range(PARTITIONS)))
+    say(bench, *everywhere(9, ended_step=latest_step(bench)))
     assert f"{SPACE}/delivering/act_1" in bench.state
     say(bench, delivered(4, count=10))
 
     assert f"{SPACE}/delivering/act_1" not in bench.state
     assert (status(bench).state, status(bench).counters.delivered, status(bench).counters.pending) == ("deleted", 10, 0)
     assert not say(bench, delivered(5, count=1))
+
+
+def test_what_is_on_its_way_when_an_ended_activation_is_deleted_is_still_counted(bench: Bench) -> None:
+    """Its end came before any word of the router."""
+    activate(bench)
+    bench.made("activations.update", {"activation": "act", "enabled": False})
+    ended_step = latest_step(bench)
+    bench.made("activations.delete", {"name": "act"})
+
+    say(bench, *everywhere(9, changes=5, dropped=5, ended_step=ended_step))
+
+    assert status(bench).counters.changes == 5 * PARTITIONS
+    assert f"{SPACE}/delivering/act_1" not in bench.state
+
+
+def test_the_end_before_the_last_one_is_not_the_last(bench: Bench) -> None:
+    """The router's word on it comes when the activation has started and ended again."""
+    activate(bench)
+    bench.made("activations.update", {"activation": "act", "enabled": False})
+    first = latest_step(bench)
+    bench.made("activations.update", {"activation": "act", "enabled": True})
+    bench.made("activations.delete", {"name": "act"})
+    last = latest_step(bench)
+
+    say(bench, *everywhere(5, ended_step=first))
+    say(bench, *everywhere(9, changes=5, dropped=5, ended_step=last))
+
+    assert status(bench).counters.changes == 5 * PARTITIONS
+    assert f"{SPACE}/delivering/act_1" not in bench.state
+
+
+def test_one_that_has_ended_everywhere_is_forgotten_when_it_is_deleted(bench: Bench) -> None:
+    activate(bench)
+    bench.made("activations.update", {"activation": "act", "enabled": False})
+    say(bench, *everywhere(9, ended_step=latest_step(bench)))
+
+    bench.made("activations.delete", {"name": "act"})
+
+    assert f"{SPACE}/delivering/act_1" not in bench.state
+    assert status(bench).state == "deleted"
 
 
 def test_one_that_never_ran_is_forgotten_at_once(bench: Bench) -> None:

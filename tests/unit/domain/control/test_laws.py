@@ -156,9 +156,9 @@ class World:
     def _answer_marker(self, scratch: Bench, step: ActivationStep, partition: int) -> None:
         about = {"space_id": SPACE, "activation_id": step.activation.activation_id, "partition": partition}
         through = step.step * 10
-        ended = step.marker == "ended"
+        ended_step = step.step if step.marker == "ended" else 0
         for outcome in (
-            Routed(**about, through_offset=through, changes=2, dropped=1, ended=ended),  # type: ignore[arg-type]  # a test's table
+            Routed(**about, through_offset=through, changes=2, dropped=1, ended_step=ended_step),  # type: ignore[arg-type]  # a test's table
             Delivered(**about, queue=step.queue, through_offset=through, delivered=1, merged=0, dead_lettered=0, uploads=1, at="2026-01-01T00:00:00.000Z"),  # type: ignore[arg-type]  # a test's table
             LaneState(space_id=SPACE, destination_id=step.activation.destination_id, queue=step.queue, partition=partition, state=self.random.choice(("delivering", "parked")), at="2026-01-01T00:00:00.000Z"),
         ):  # fmt: skip

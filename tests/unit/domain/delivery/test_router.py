@@ -65,7 +65,7 @@ def test_what_came_before_the_start_is_not_routed_and_what_comes_after_the_end_n
     written = outs(router(), log)
     assert [one.members for one in deliveries(written)] == [["during"]]
     (outcome,) = routed(written)
-    assert (outcome.changes, outcome.ended, outcome.through_offset) == (1, True, 5)
+    assert (outcome.changes, outcome.ended_step, outcome.through_offset) == (1, 6, 5)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_removal_at_the_end_comes_before_the_marker_and_also_where_it_was_paused
     written = outs(router(), [*log, difference(2, "exited", ["a"]), marker(3, "ended", about)])
     assert [(one.operation, one.members) for one in deliveries(written)] == [("remove", ["a"])] * removed
     (outcome,) = routed(written)
-    assert (outcome.changes, outcome.dropped, outcome.ended) == (1, 1 - removed, True)
+    assert (outcome.changes, outcome.dropped, outcome.ended_step) == (1, 1 - removed, 6)
 
 
 @pytest.mark.parametrize("word", ["updated", "paused", "ended", "a-marker-of-next-year"])
