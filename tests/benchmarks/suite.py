@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from services.tools.local_system import LocalSystem, local_system
+from tests.benchmarks.checkpoint import checkpoint
 from tests.benchmarks.end_to_end import end_to_end
 from tests.benchmarks.measure import Measured, show
 
-BENCHMARKS: Final[dict[str, Callable[[LocalSystem], Awaitable[list[Measured]]]]] = {"end-to-end": end_to_end}
+BENCHMARKS: Final[dict[str, Callable[[LocalSystem], Awaitable[list[Measured]]]]] = {
+    "checkpoint": checkpoint,
+    "end-to-end": end_to_end,
+}
 
 
 async def run(name: str, root: Path, *, as_json: bool) -> int:

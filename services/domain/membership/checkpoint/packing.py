@@ -18,6 +18,7 @@ Sink = Callable[[bytes | memoryview], object]
 """Takes bytes that it need not copy: they are not kept by the caller."""
 
 _ROARING: Final[Kind] = "roaring"
+_SUNK_BYTES: Final = 1 << 20  # a sink that first gathers what comes and then spills it never gathers much
 
 
 class Damaged(Exception):  # noqa: N818 - it says what the checkpoint is
@@ -59,7 +60,8 @@ class Packing:
     def changing(self, array: npt.NDArray[Any]) -> int:
         """An array that may be written to later."""
         view = _bytes_of(array)
-        self._sink(view)
+        for start in range(0, len(view), _SUNK_BYTES):
+            self._sink(view[start : start + _SUNK_BYTES])
         return self._section(_kind(array), len(view), lasting=False)
 
     def lasting(self, array: npt.NDArray[Any]) -> int:

@@ -23,7 +23,8 @@ from services.domain.membership.checkpoint.manifest import (
 )
 from services.domain.membership.checkpoint.packing import Damaged
 from services.domain.membership.identities import forms
-from services.domain.membership.identities.arenas import Hashes, hash_identities
+from services.domain.membership.identities.arenas import hash_identities
+from services.domain.membership.identities.loops import Hashes
 from services.domain.rows import Identities
 from tests.unit.domain.membership.checkpoint.copies import Blobs, Contents, Taken, load
 from tests.unit.domain.membership.checkpoint.histories import IDENTITIES, eventful
