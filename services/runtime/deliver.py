@@ -58,18 +58,30 @@ async def run_deliveries(
     backoff_cap_seconds: float = 60.0,
     random: Random = SYSTEM_RANDOM,
     instance_id: str | None = None,
+    skips_lost: bool = False,
 ) -> None:
     """Joins `group` by topic names or by pattern and hands each assigned partition's records to `deliver`.
 
     Runs until `stopping` is set. A `handle` under way then has `drain_seconds` to end, and is cancelled after them;
     its records come again to the next owner. One that is silent for `handle_seconds_max` fails `/livez`. Raises
-    `Fatal` where somebody must act, a `Rejected` that escapes `handle` (a bug) included.
+    `Fatal` where somebody must act, a `Rejected` that escapes `handle` (a bug) included. With `skips_lost` it goes on
+    where retention has passed the group's offset, telling how much is gone.
     """
 
     def lane(partition: TopicPartition) -> Lane:
         pulse = health.pulse(f"{group} {partition.topic}/{partition.partition}", allowed_seconds=handle_seconds_max)
         backoff = Backoff(base_seconds=0.2, cap_seconds=backoff_cap_seconds, random=random)
-        return Lane(partition, group, deliver, log, clock=clock, pulse=pulse, backoff=backoff, records_max=records_max)
+        return Lane(
+            partition,
+            group,
+            deliver,
+            log,
+            clock=clock,
+            pulse=pulse,
+            backoff=backoff,
+            records_max=records_max,
+            skips_lost=skips_lost,
+        )
 
     async def join() -> GroupMember:
         return await log.join(

@@ -88,6 +88,22 @@ class DeliveryRetried(Event, counter="usher_deliveries_retried_total", labels=("
 
 
 @dataclass(frozen=True)
+class RecordsLost(
+    Event, counter="usher_deliveries_lost_records_total", labels=("group",), amount="records", level="error"
+):
+    """Retention has passed where a group stands: what lay before is gone, and it goes on from what is left.
+
+    The operator must give the topic a longer retention, or the service more time to read.
+    """
+
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    records: int
+
+
+@dataclass(frozen=True)
 class DeliveryResumed(Event, counter="usher_deliveries_resumed_total", labels=("group",)):
     """A partition came back from a rebalance unchanged: what was being handled went on."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from contracts.records import Record, TopicPartition
 from services.runtime.backoff import Backoff
 from services.runtime.clock import Clock
-from services.runtime.failures import Unavailable
+from services.runtime.failures import OffsetLost, Unavailable
 from services.runtime.health import Pulse
 from services.runtime.log import GroupMember, Log
 from services.runtime.loops.events import (
@@ -21,6 +21,7 @@ from services.runtime.loops.events import (
     DeliveryRestarted,
     DeliveryResumed,
     DeliveryRetried,
+    RecordsLost,
 )
 from services.runtime.waiting import unless
 
@@ -44,6 +45,7 @@ class Lane:
         pulse: Pulse,
         backoff: Backoff,
         records_max: int,
+        skips_lost: bool = False,
     ) -> None:
         self.partition = partition
         self._group = group
@@ -53,6 +55,7 @@ class Lane:
         self._pulse = pulse
         self._backoff = backoff
         self._records_max = records_max
+        self._skips_lost = skips_lost
         self._finish = asyncio.Event()
         self._ours = asyncio.Event()
         self._ours.set()
@@ -107,6 +110,8 @@ class Lane:
         self._stirred.clear()
         tenure = self._tenure
         offset = await self._committed()
+        if self._skips_lost:
+            offset = await self._left(offset)
         if tenure != self._tenure or not self._ours.is_set():
             return None
         self._seated = tenure
@@ -118,14 +123,28 @@ class Lane:
         committed = await self._log.committed(self._group, places)
         return (committed or await self._log.begin_offsets(places))[self.partition]
 
+    async def _left(self, offset: int) -> int:
+        """The offset, or where the partition begins by now; raises `OffsetLost` where it ends before the offset."""
+        (begin,) = (await self._log.begin_offsets([self.partition])).values()
+        (end,) = (await self._log.end_offsets([self.partition])).values()
+        topic, partition = self.partition
+        if offset > end:
+            raise OffsetLost(f"{topic}/{partition} ends at {end}, but was read to {offset}: the topic was made anew")
+        if offset < begin:
+            RecordsLost(self._group, topic, partition, offset, begin - offset).emit()
+        return max(offset, begin)
+
     async def _turn(self, member: GroupMember, offset: int) -> int | None:
         """Polls, handles and commits once; the next offset, or None where the position must be asked for anew."""
         if self._seated != self._tenure:
             return None
-        records = await unless(
-            self._stirred,
-            member.poll([self.partition], records_max=self._records_max, timeout_seconds=IDLE_POLL_SECONDS),
-        )
+        polled = member.poll([self.partition], records_max=self._records_max, timeout_seconds=IDLE_POLL_SECONDS)
+        try:
+            records = await unless(self._stirred, polled)
+        except OffsetLost:
+            if not self._skips_lost:
+                raise
+            return None
         if not records:
             return offset
         began = self._clock.monotonic_seconds()

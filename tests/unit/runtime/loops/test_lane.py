@@ -1,4 +1,4 @@
-"""Rebalances at the narrowest moments of a lane: between two tries, and in the middle of a commit."""
+"""A lane at its narrowest moments: rebalances between two tries and in a commit, and records that are gone."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import pytest
 
 from contracts.records import Out, Record, TopicPartition
-from services.adapters.memory import MemoryBroker
+from services.adapters.memory import MemoryBroker, MemoryLog
 from services.runtime.backoff import Backoff
-from services.runtime.failures import Unavailable
+from services.runtime.failures import OffsetLost, Unavailable
 from services.runtime.health import Health
 from services.runtime.log import Log
 from services.runtime.loops.lane import Lane
@@ -85,7 +85,7 @@ async def log() -> Log:
     return made
 
 
-def lane(log: Log, receiver: Receiver) -> Lane:
+def lane(log: Log, receiver: Receiver, *, skips_lost: bool = False) -> Lane:
     clock = FastClock()
     return Lane(
         PLACE,
@@ -96,6 +96,7 @@ def lane(log: Log, receiver: Receiver) -> Lane:
         pulse=Health(clock).pulse("lane", allowed_seconds=60),
         backoff=Backoff(base_seconds=1.0, cap_seconds=1.0, random=lambda: 1.0),
         records_max=5,
+        skips_lost=skips_lost,
     )
 
 
@@ -156,3 +157,42 @@ async def test_a_commit_that_fails_for_now_does_not_undo_what_was_handled(log: L
     tested.end()
     await task
     assert receiver.handled == list(range(10)), "each once"
+
+
+async def test_what_retention_took_before_the_first_poll_is_skipped_where_asked_for(log: Log) -> None:
+    receiver, member = Receiver(), Deciding(log)
+    tested = lane(log, receiver, skips_lost=True)
+    await others_commit(log, 1)
+    await log.delete_records({PLACE: 3})
+    task = asyncio.create_task(tested.run(member))
+    await eventually(lambda: member.commits[-1:] == [10], "the rest is committed")
+    tested.end()
+    await task
+    assert receiver.handled == [*range(3, 10)]
+
+
+async def test_what_retention_took_between_two_polls_is_skipped_too(log: Log) -> None:
+    assert isinstance(log, MemoryLog)
+    receiver, member = Receiver(), Deciding(log)
+    tested = lane(log, receiver, skips_lost=True)
+    member.committing = lambda: log._cluster.partition(PLACE).delete_before(7)
+    task = asyncio.create_task(tested.run(member))
+    await eventually(lambda: member.commits[-1:] == [10], "the rest is committed")
+    tested.end()
+    await task
+    assert receiver.handled == [0, 1, 2, 3, 4, 7, 8, 9]
+
+
+async def test_and_stops_the_loop_elsewhere(log: Log) -> None:
+    receiver, member = Receiver(), Deciding(log)
+    await others_commit(log, 1)
+    await log.delete_records({PLACE: 3})
+    with pytest.raises(OffsetLost):
+        await lane(log, receiver).run(member)
+
+
+async def test_an_offset_behind_the_end_is_of_another_topic(log: Log) -> None:
+    receiver, member = Receiver(), Deciding(log)
+    await others_commit(log, 11)
+    with pytest.raises(OffsetLost, match="made anew"):
+        await lane(log, receiver, skips_lost=True).run(member)
