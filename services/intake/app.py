@@ -1,4 +1,4 @@
-"""Puts intake together: the catalogue view, read, and a watch for each source of notifications, in one process."""
+"""Puts intake together in one process: the catalogue view, read, streams, a watch for each source of notifications."""
 
 import asyncio
 import uuid
@@ -13,6 +13,7 @@ from services.adapters.connect import open_http, open_kafka, open_objects, open_
 from services.intake.announcing import Announcer
 from services.intake.read import RECORDS_MAX as READ_RECORDS_MAX
 from services.intake.read import Readings
+from services.intake.streams import Streams
 from services.intake.watch import RECORDS_MAX as WATCH_RECORDS_MAX
 from services.intake.watch import QueueWatch, TopicWatch
 from services.runtime.catalogue_view import CatalogueView
@@ -27,15 +28,16 @@ from services.runtime.startup import once_available
 
 READ_GROUP: Final = "intake-read"
 WATCH_GROUP: Final = "intake-watch"
+STREAM_GROUP: Final = "intake-stream"  # of each topic feed: then come its space and its id
 
 
 @dataclass(frozen=True)
 class Outside:
-    """What intake is connected to. `notifications` is the same broker with topics by their whole names."""
+    """What intake is connected to. `others` is the same broker with topics by their whole names: they are others'."""
 
     log: Log
     objects: Objects
-    notifications: Log | None = None
+    others: Log | None = None
     notification_topics: Sequence[str] = ()
     queues: Mapping[str, NotificationQueue] = field(default_factory=dict)  # by URL
 
@@ -49,14 +51,10 @@ async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> N
         ours = f"{settings.topic_prefix}.{OBJECTS}"
         topics = [source.name for source in settings.object_notifications if source.kind == "kafka"]
         topics = [topic for topic in dict.fromkeys(topics) if topic != ours]
-        notifications = None
-        if topics:
-            notifications = await opened.enter_async_context(
-                open_kafka(settings, client_id="intake-notifications", prefix="")
-            )
+        others = await opened.enter_async_context(open_kafka(settings, client_id="intake-others", prefix=""))
         urls = dict.fromkeys(source.name for source in settings.object_notifications if source.kind == "sqs")
         queues = {url: await opened.enter_async_context(open_queue(settings, url)) for url in urls}
-        outside = Outside(log, objects, notifications, topics, queues)
+        outside = Outside(log, objects, others, topics, queues)
         await run_intake(outside, settings, clock=SystemClock(), health=health, stopping=stopping)
 
 
@@ -88,7 +86,19 @@ async def run_intake(
     announcer = Announcer(
         catalogue, outside.objects, default_bucket=settings.s3_bucket, control_partitions=control_partitions
     )
-    loops = _loops(outside, settings, readings, announcer, producer, clock=clock, health=health, stopping=stopping)
+    loops = [*_loops(outside, settings, readings, announcer, producer, clock=clock, health=health, stopping=stopping)]
+    if outside.others is not None:
+        streams = Streams(
+            outside.others,
+            catalogue,
+            producer,
+            clock=clock,
+            health=health,
+            membership_partitions=membership_partitions,
+            group_prefix=f"{settings.topic_prefix}.{STREAM_GROUP}",
+            instance_id=settings.instance_id,
+        )
+        loops.append(streams.run(stopping))
     drained = asyncio.Event()
     try:
         async with asyncio.TaskGroup() as following:
@@ -117,10 +127,10 @@ def _loops(
     watch = TopicWatch(announcer, producer)
     yield deliver(outside.log, READ_GROUP, readings, topics=[INTAKE_REQUESTS], records_max=READ_RECORDS_MAX)
     yield deliver(outside.log, WATCH_GROUP, watch, topics=[OBJECTS], records_max=WATCH_RECORDS_MAX)
-    if outside.notifications is not None:
+    if outside.others is not None and outside.notification_topics:
         group = f"{settings.topic_prefix}.{WATCH_GROUP}-others"  # nothing else tells installations apart here
         topics = outside.notification_topics
-        yield deliver(outside.notifications, group, watch, topics=topics, records_max=WATCH_RECORDS_MAX)
+        yield deliver(outside.others, group, watch, topics=topics, records_max=WATCH_RECORDS_MAX)
     for url, queue in outside.queues.items():
         yield QueueWatch(queue, url, announcer, producer, clock=clock, health=health).run(stopping)
 

@@ -7,11 +7,11 @@ from contracts.catalog import INPUT, INTAKE_EVENTS
 from contracts.ids import made_id
 from contracts.instants import instant_text
 from contracts.messages.intake import ObjectAnnounced, ReadingFailed, ReadingFinished, ReadRequest
-from contracts.messages.steps import RowsHeader, Seal
+from contracts.messages.steps import RowsHeader, Seal, StreamRowsHeader
 from contracts.partitioning import space_partition
 from contracts.records import Out
 from services.domain.intake.reading import EncodedRows
-from services.domain.rows import write_rows_header
+from services.domain.rows import write_rows_header, write_stream_header
 
 SOURCE: Final = "/usher/intake"
 SERVICE: Final = "intake"
@@ -41,6 +41,11 @@ def rows(request: ReadRequest, reading_id: str, batch: EncodedRows) -> Out:
         id_type=request.id_type,
     )
     return Out(INPUT, request.space_id.encode(), batch.value, write_rows_header(header), batch.partition)
+
+
+def stream_rows(header: StreamRowsHeader, value: bytes, partition: int) -> Out:
+    """To membership: events of a topic feed. They have no id but their offsets: they may come again, cut otherwise."""
+    return Out(INPUT, header.space_id.encode(), value, write_stream_header(header), partition)
 
 
 def seal(said: Seal, *, partition: int, now_ms: int) -> Out:

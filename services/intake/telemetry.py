@@ -11,6 +11,9 @@ NOTIFICATIONS: Final = Counter(
     "outcome",
 )
 ROWS: Final = Counter("usher_intake_rows_total", "Rows of finished readings: valid or the code of a reject", "outcome")
+EVENTS: Final = Counter(
+    "usher_intake_events_total", "Events of topic feeds: taken, or the code of a dead letter", "outcome"
+)
 READING_SECONDS: Final = Histogram("usher_reading_seconds", "One reading of one object, from request to its end")
 
 
@@ -77,3 +80,50 @@ class RequestRefused(Event, counter="usher_read_requests_refused_total", level="
     partition: int
     offset: int
     detail: str
+
+
+@dataclass(frozen=True)
+class StreamStarted(Event, counter="usher_streams_started_total"):
+    """A feed's topic is being read."""
+
+    space_id: str
+    feed_id: str
+    topic: str
+
+
+@dataclass(frozen=True)
+class StreamTopicMissing(Event, counter="usher_stream_topics_missing_total", level="warning"):
+    """The topic of a feed does not exist; looked for again. Whoever made the feed must make the topic, or name another.
+
+    Where it exists, usher must be let describe it.
+    """
+
+    space_id: str
+    feed_id: str
+    topic: str
+
+
+@dataclass(frozen=True)
+class StreamStalled(Event, counter="usher_streams_stalled_total", level="error"):
+    """A feed's topic can't be read: tried again, but most likely somebody must act as the reason says.
+
+    A topic that was deleted and made anew needs a new feed: events are told apart by their offsets.
+    """
+
+    space_id: str
+    feed_id: str
+    topic: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class EventsRefused(
+    Event, counter="usher_stream_events_refused_total", labels=("code",), amount="records", level="warning"
+):
+    """Records of a feed's topic that are no events, or name nobody, went to dead letters."""
+
+    space_id: str
+    feed_id: str
+    topic: str
+    code: str
+    records: int

@@ -24,6 +24,7 @@ class CatalogueIndex:
         self._by_external_id: defaultdict[_Kind, dict[str, dict[str, CatalogueEntity]]] = defaultdict(dict)
         self._feeds: defaultdict[tuple[str | None, str], dict[str, Feed]] = defaultdict(dict)
         self._prefix_lengths: Counter[int] = Counter()
+        self._topic_feeds: dict[str, Feed] = {}  # by key
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -40,6 +41,8 @@ class CatalogueIndex:
         if isinstance(entity, Feed) and entity.source.prefix is not None:
             self._feeds[entity.source.bucket, entity.source.prefix][key] = entity
             self._prefix_lengths[len(entity.source.prefix)] += 1
+        if isinstance(entity, Feed) and entity.source.kind == "topic":
+            self._topic_feeds[key] = entity
 
     def remove(self, key: str) -> None:
         """The entity is gone; nothing happens where it never was."""
@@ -55,6 +58,7 @@ class CatalogueIndex:
         if isinstance(entity, Feed) and entity.source.prefix is not None:
             del self._feeds[entity.source.bucket, entity.source.prefix][key]
             self._prefix_lengths[len(entity.source.prefix)] -= 1
+        self._topic_feeds.pop(key, None)
 
     def get(self, kind: type[E], space_id: str, entity_id: str) -> E | None:
         """The entity with this id."""
@@ -79,6 +83,10 @@ class CatalogueIndex:
         for entity in self._by_key.values() if space_id is None else self._by_id.get((kind, space_id), {}).values():
             if isinstance(entity, kind):
                 yield entity
+
+    def topic_feeds(self) -> list[Feed]:
+        """The enabled feeds of all spaces whose source is a topic, by space and id."""
+        return [feed for _, feed in sorted(self._topic_feeds.items()) if feed.enabled]
 
     def feeds_for(self, bucket: str, key: str, *, default_bucket: str | None) -> list[Feed]:
         """For each space the enabled feed with the longest prefix that `key` begins with, ordered by space id."""

@@ -62,6 +62,7 @@ class CatalogueView:
         self._index = CatalogueIndex()
         self._positions: dict[TopicPartition, int] = {}
         self._moved = asyncio.Condition()
+        self._version = 0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Follows the topic until `stopping` is set; survives `Unavailable`. Opens a readiness gate when caught up."""
@@ -101,6 +102,20 @@ class CatalogueView:
         """For each space the enabled S3 feed whose prefix is the longest that `key` begins with, by space id."""
         return self._index.feeds_for(bucket, key, default_bucket=default_bucket)
 
+    def topic_feeds(self) -> list[Feed]:
+        """The enabled feeds of all spaces whose source is a topic."""
+        return self._index.topic_feeds()
+
+    @property
+    def version(self) -> int:
+        """Another number whenever something may have changed."""
+        return self._version
+
+    async def changed_since(self, version: int) -> None:
+        """Returns when `version` is another."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._version != version)
+
     async def _partitions(self) -> list[TopicPartition]:
         count = await self._log.partitions(CATALOGUE)
         if count == 0:
@@ -137,6 +152,7 @@ class CatalogueView:
                 self._index.remove(key)
                 EntityUnreadable(record.partition, record.offset, str(error)).emit()
         if records:
+            self._version += 1
             CATALOGUE_ENTITIES.set(len(self._index))
 
     async def _move(self, reader: Reader, partitions: Sequence[TopicPartition]) -> None:

@@ -70,6 +70,12 @@ class Health:
         """A pulse to be used in a `with` statement around the loop."""
         return Pulse(self, name, allowed_seconds)
 
+    def apart(self) -> "Health":
+        """For what comes and goes with the data: its pulses count as ours, its gates keep nobody waiting."""
+        made = Health(self.clock)
+        made.pulses = self.pulses
+        return made
+
     def turned(self) -> None:
         """The event loop has turned; called by `lifecycle` every second."""
         self._turned_seconds = self.clock.monotonic_seconds()

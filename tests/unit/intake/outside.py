@@ -13,7 +13,7 @@ import msgspec
 
 from contracts import catalog, codec, codes
 from contracts.codes import Code
-from contracts.messages.entities import Audience, Feed, Marker, Source, catalogue_key
+from contracts.messages.entities import Audience, CatalogueEntity, Feed, Marker, Source, catalogue_key
 from contracts.messages.intake import IntakeEvent, ObjectVersion
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record, TopicPartition
@@ -131,7 +131,7 @@ class World:
     health: Health
     objects: MemoryObjects
 
-    async def publish(self, *entities: Feed | Audience) -> None:
+    async def publish(self, *entities: CatalogueEntity) -> None:
         """As control does."""
         producer = await self.broker.connect("control").producer()
         await producer.send([catalogue_record(entity) for entity in entities])
@@ -186,7 +186,7 @@ async def world(*, faults: Faults | None = None, following: bool = True) -> Asyn
             stopping.set()
 
 
-def catalogue_record(entity: Feed | Audience) -> Out:
+def catalogue_record(entity: CatalogueEntity) -> Out:
     home = space_partition(entity.space_id, PARTITIONS)
     return Out(catalog.CATALOGUE, catalogue_key(entity).encode(), codec.encode(entity), (), home)
 
