@@ -96,13 +96,16 @@ class Desk:
 
     def lay(self, step: int, audience_id: str, *, adds: bool, members: BitMap) -> None:
         """A command, or an applied removal feed, that counts as later than the imports opened before `step`."""
-        if any(opened.step.step < step for opened in self._open.values()):
-            self._overlay.record(step, audience_id, adds=adds, members=members)
+        opened = sorted(one.step.step for one in self._open.values())
+        if opened and opened[0] < step:
+            self._overlay.record(step, audience_id, adds=adds, members=members, opened=opened)
 
     def close(self, import_id: str) -> None:
         """It is applied or aborted: its readings go, and what was laid over it alone."""
-        self._open.pop(import_id, None)
-        self._overlay.prune(min((opened.step.step for opened in self._open.values()), default=None))
+        closed = self._open.pop(import_id, None)
+        oldest = min((opened.step.step for opened in self._open.values()), default=None)
+        if closed is not None and (oldest is None or closed.step.step < oldest):
+            self._overlay.prune(oldest)
 
     def forget(self, audience_id: str) -> None:
         """The audience is gone."""

@@ -1,17 +1,21 @@
 """Commands since the opening of imports that are still being read, so that they count as later than those imports.
 
 An import takes its place in the order at its `import-open`, but its rows come later: what commands did in between is
-laid over it when it is applied (engine.md §1, "Order"). Kept only while something is being read.
+laid over it when it is applied (engine.md §1, "Order"). Kept only while something is being read, or held.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from itertools import groupby
+from typing import Final, Self
 
 from pyroaring import BitMap
 
 from services.domain.membership.checkpoint.packing import Packing, Unpacking
 from services.domain.membership.checkpoint.shape import OverlaySaved, PatchSaved
+
+_ROOM: Final = 16  # patches of an audience before they are joined: so that joining costs little each
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,22 +57,21 @@ class Overlay:
             overlay._patches[audience_id] = [_Patch.restored(patch, unpacking) for patch in patches]
         return overlay
 
-    def record(self, step: int, audience_id: str, *, adds: bool, members: BitMap) -> None:
-        """Remembers a patch at its place; an applied removal feed counts at the step that opened it."""
-        insort(self._patches.setdefault(audience_id, []), _Patch(step, adds, members.copy()))
+    def record(self, step: int, audience_id: str, *, adds: bool, members: BitMap, opened: Sequence[int]) -> None:
+        """Remembers a patch at its place; an applied removal feed counts at the step that opened it.
+
+        `opened` are the steps of all imports that are open, in order. Patches that none of them parts are joined: an
+        import may be held for days, and what is kept must not grow with what is sent meanwhile.
+        """
+        patches = self._patches.setdefault(audience_id, [])
+        insort(patches, _Patch(step, adds, members.copy()))
+        if len(patches) > 2 * (len(opened) + 1) + _ROOM:
+            groups = groupby(patches, key=lambda patch: bisect_left(opened, patch.step))
+            self._patches[audience_id] = [joined for _, group in groups for joined in _joined([*group])]
 
     def since(self, step: int, audience_id: str) -> Since:
         """What was done after `step`; sets of their own."""
-        removed, added = BitMap(), BitMap()
-        for patch in self._patches.get(audience_id, ()):
-            if patch.step <= step:
-                continue
-            if patch.adds:
-                added |= patch.members
-            else:
-                added -= patch.members
-                removed |= patch.members
-        return Since(removed, added)
+        return _folded(patch for patch in self._patches.get(audience_id, ()) if patch.step > step)
 
     def forget(self, audience_id: str) -> None:
         """The audience is gone."""
@@ -81,3 +84,21 @@ class Overlay:
             return
         kept = {name: [patch for patch in patches if patch.step > step] for name, patches in self._patches.items()}
         self._patches = {name: patches for name, patches in kept.items() if patches}
+
+
+def _folded(patches: Iterable[_Patch]) -> Since:
+    removed, added = BitMap(), BitMap()
+    for patch in patches:
+        if patch.adds:
+            added |= patch.members
+        else:
+            added -= patch.members
+            removed |= patch.members
+    return Since(removed, added)
+
+
+def _joined(patches: Sequence[_Patch]) -> list[_Patch]:
+    """A removal and an addition that do the same as all of them, at the step of the last."""
+    done, step = _folded(patches), patches[-1].step
+    both = _Patch(step, False, done.removed), _Patch(step, True, done.added)
+    return [patch for patch in both if patch.members]
