@@ -60,4 +60,4 @@ def test_a_forgotten_child_is_shown_no_more() -> None:
     gauge.set(7, partition="2")
     gauge.forget("1")
     assert 'usher_test_lag_records{partition="2"} 7.0' in generate_latest(REGISTRY).decode()
-    assert 'partition="1"' not in generate_latest(REGISTRY).decode()
+    assert 'usher_test_lag_records{partition="1"}' not in generate_latest(REGISTRY).decode()
