@@ -70,8 +70,8 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
 
     `removals`: the audiences for which it is held, since more of them would go than `remove_share_max` of its feed.
     `waits_for`: the import that must be decided before this one, which is staged. `waits_until`: the hour of its feed,
-    or when its folder will have waited long enough for the marker. Of `objects` that a marker has made one, `object` is
-    the marker.
+    or when its folder will have waited long enough for the marker. Of so many `objects` that a marker makes one,
+    `object` is the marker.
     """
 
     space_id: str
@@ -80,7 +80,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     command_id: str | None = None
     audience_id: str | None = None
     object: ObjectVersion | None = None
-    objects: int = 1
+    objects: int | None = None
     day: str | None = None
     mode: str
     state: str

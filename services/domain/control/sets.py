@@ -175,8 +175,9 @@ def _arrange(turn: Turn, flight: InFlight) -> InFlight:
 
 def _shown(turn: Turn, flight: InFlight, until_ms: int | None, waiting: Waiting) -> InFlight:
     until = None if until_ms is None else instant_text(until_ms)
-    objects = max(1, len(_newest(waiting)))
-    record = msgspec.structs.replace(flight.record, objects=objects, waits_until=until, updated_at=turn.at)
+    record = msgspec.structs.replace(
+        flight.record, objects=len(_newest(waiting)), waits_until=until, updated_at=turn.at
+    )
     turn.effects.import_record(record)
     return msgspec.structs.replace(flight, record=record)
 

@@ -14,11 +14,11 @@ events = st.lists(
     st.one_of(
         st.just(("open", 0, set[int]())),
         st.tuples(st.just("close"), st.integers(0, 9), st.just(set[int]())),
-        st.tuples(st.just("add"), st.just(0), members),
-        st.tuples(st.just("remove"), st.just(0), members),
+        *[st.tuples(st.sampled_from(["add", "remove"]), st.just(0), members)] * 6,
         st.tuples(st.just("removal feed"), st.integers(0, 9), members),
     ),
-    max_size=80,
+    min_size=30,
+    max_size=60,
 )
 PER_IMPORT, ROOM = 2, 16
 
