@@ -77,6 +77,14 @@ def hash_spans(data: Bytes, starts: Indices, lengths: Indices, hashes: Hashes) -
         hashes[row] = mixed ^ (mixed >> _HALF)
 
 
+@compiled(*((read(kind, 2), INDEX, read(kind, 2), INDEX) for kind in (WORD, HALF_WORD)))
+def _same_words(words: Words, row: int, values: Words, position: np.int64) -> bool:
+    same = True
+    for column in range(words.shape[1]):
+        same &= words[row, column] == values[position, column]
+    return same
+
+
 @compiled(
     *(
         (read(kind, 2), read(WORD), written(kind, 2), INDEX, written(WORD), written(HALF_WORD))
@@ -86,30 +94,46 @@ def hash_spans(data: Bytes, starts: Indices, lengths: Indices, hashes: Hashes) -
 def intern_words(  # noqa: PLR0917 - as of `intern_spans`
     words: Words, hashes: Hashes, values: Words, count: int, slots: Slots, found: Positions
 ) -> int:
-    """Finds each row among the first `count` of `values`, or appends it; returns the new count."""
+    """Finds each row among the first `count` of `values`, or appends it; returns the new count.
+
+    Files come again in their order: the position after the last one found is looked at before the slots are.
+    """
     mask, shift = len(slots) - 1, _shift(slots)
+    position = np.int64(count)
     for row in range(words.shape[0]):
+        position += 1
+        if position < count and _same_words(words, row, values, position):
+            found[row] = position
+            continue
         tag = hashes[row] & _TAG
         at = np.int64(hashes[row] >> shift)
         while True:
             entry = slots[at]
+            position = np.int64(entry & _POSITION) - 1
             if entry == _VACANT:
-                for column in range(words.shape[1]):
-                    values[count, column] = words[row, column]
-                found[row] = count
+                position = np.int64(count)
                 count += 1
+                for column in range(words.shape[1]):
+                    values[position, column] = words[row, column]
                 slots[at] = tag | np.uint64(count)
                 break
-            if entry & _TAG == tag:
-                position = np.int64(entry & _POSITION) - 1
-                same = True
-                for column in range(words.shape[1]):
-                    same &= values[position, column] == words[row, column]
-                if same:
-                    found[row] = position
-                    break
+            if entry & _TAG == tag and _same_words(words, row, values, position):
+                break
             at = (at + 1) & mask
+        found[row] = position
     return count
+
+
+@compiled((read(BYTE), INDEX, INDEX, read(BYTE), read(INDEX), INDEX))
+def _same_span(  # noqa: PLR0917 - as of `intern_spans`
+    data: Bytes, start: int, length: int, values: Bytes, ends: Indices, position: np.int64
+) -> bool:
+    begin, byte = ends[position], 0
+    if ends[position + 1] - begin != length:
+        return False
+    while byte < length and values[begin + byte] == data[start + byte]:
+        byte += 1
+    return byte == length
 
 
 @compiled(
@@ -138,33 +162,30 @@ def intern_spans(  # noqa: PLR0917 - a batch, a store and a table, each in its a
 ) -> int:
     """As `intern_words`; value i is `values[ends[i] : ends[i + 1]]`."""
     mask, shift = len(slots) - 1, _shift(slots)
+    position = np.int64(count)
     for row in range(len(starts)):
         start, length = starts[row], lengths[row]
+        position += 1
+        if position < count and _same_span(data, start, length, values, ends, position):
+            found[row] = position
+            continue
         tag = hashes[row] & _TAG
         at = np.int64(hashes[row] >> shift)
         while True:
             entry = slots[at]
+            position = np.int64(entry & _POSITION) - 1
             if entry == _VACANT:
-                end = ends[count]
-                for byte in range(length):
-                    values[end + byte] = data[start + byte]
-                found[row] = count
+                position = np.int64(count)
                 count += 1
-                ends[count] = end + length
+                for byte in range(length):
+                    values[ends[position] + byte] = data[start + byte]
+                ends[count] = ends[position] + length
                 slots[at] = tag | np.uint64(count)
                 break
-            if entry & _TAG == tag:
-                position = np.int64(entry & _POSITION) - 1
-                begin = ends[position]
-                same = ends[position + 1] - begin == length
-                byte = 0
-                while same and byte < length:
-                    same = values[begin + byte] == data[start + byte]
-                    byte += 1
-                if same:
-                    found[row] = position
-                    break
+            if entry & _TAG == tag and _same_span(data, start, length, values, ends, position):
+                break
             at = (at + 1) & mask
+        found[row] = position
     return count
 
 

@@ -1,7 +1,10 @@
 """Identity tables: one ordinal for each identity, exactly, whatever the hashes, the batches and the forms."""
 
+from typing import Any
+
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,6 +84,32 @@ def test_text_grows_too() -> None:
     first = intern_all(table, texts)
     assert intern_all(table, texts[::-1]) == first[::-1]
     assert spelled(table, sorted(first)) == [text for _, text in sorted(zip(first, texts, strict=True))]
+
+
+@pytest.mark.parametrize("form", Form)
+def test_a_file_that_comes_again_in_any_order(form: Form) -> None:
+    """The position after the one before is a guess: it has to hold, and it is only a guess."""
+    numbers = np.arange(3_000, dtype=np.uint64)
+    values = np.tile(numbers[:, None], (1, 4)).view(np.uint8)[:, : form.width_bytes or 16]
+    identities = Identities.of_bytes(form, values) if form is not Form.TEXT else as_text(values)
+    table = IdentityTable()
+    table.intern(identities.take(np.arange(2_000)))
+    base = np.uint32(list(Form).index(form) << 29)
+    random = np.random.default_rng(5)
+    for order in (
+        numbers[:2_000],
+        numbers[1_999::-1],
+        numbers[:2_000:3],
+        np.repeat(numbers[:2_000], 2),
+        np.roll(numbers[:2_000], 7),
+        random.permutation(numbers[:2_000]),
+        np.concatenate([numbers[1_990:2_010], numbers[1_995:2_020], numbers[:5]]),  # known, new, known
+    ):
+        assert (table.intern(identities.take(order.astype(np.int64))) == order + base).all()
+
+
+def as_text(values: np.ndarray[Any, np.dtype[np.uint8]]) -> Identities:
+    return Identities.of_text(pa.array([row.tobytes() for row in values], type=pa.large_binary()))
 
 
 def test_slots_do_not_follow_the_partition() -> None:
