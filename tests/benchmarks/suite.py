@@ -8,11 +8,15 @@ from typing import Final
 from services.tools.local_system import LocalSystem, local_system
 from tests.benchmarks.checkpoint import checkpoint
 from tests.benchmarks.end_to_end import end_to_end
+from tests.benchmarks.fold import fold
+from tests.benchmarks.fold_alone import fold_alone
 from tests.benchmarks.measure import Measured, show
 
 BENCHMARKS: Final[dict[str, Callable[[LocalSystem], Awaitable[list[Measured]]]]] = {
     "checkpoint": checkpoint,
     "end-to-end": end_to_end,
+    "fold": fold,
+    "fold-alone": fold_alone,
 }
 
 
