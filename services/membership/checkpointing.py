@@ -35,7 +35,7 @@ from services.runtime.log import Log
 
 STOP_SECONDS: Final = 10.0  # of the 20 that a service has to stop: the rest is for the transaction under way
 RETRY_SECONDS: Final = 30.0
-_SPOOL_BYTES: Final = 32 << 20  # what a copy may hold in memory; the rest of it lies in a temporary file
+_SPOOL_BYTES: Final = 8 << 20  # what a copy may hold in memory; the rest of it lies in a temporary file
 _READ_BYTES: Final = 1 << 20
 
 
@@ -131,13 +131,13 @@ class Checkpointing:
                     await self._write(taken, fold.progress)
 
     async def _take(self, fold: PartitionFold, offset: int) -> _Taken | None:
-        """A copy of the state at `offset`; None where there was no room for it, which is told."""
+        """A copy of the state at `offset`; None where it could not be taken, which is told."""
         began = self._clock.monotonic_seconds()
         fold.progress.taken_at_seconds = began
         spool = SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115 - it outlives this call
         try:
             copy, anchor = await self._offload(lambda: (take(fold.partition, spool.write), fold.anchor()))
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - no room, or a bug: looking at the state does it no harm
             spool.close()
             _failed(fold.progress, fold.number, offset, error)
             return None
@@ -184,6 +184,7 @@ class Checkpointing:
         while some := await self._offload(lambda: list(islice(blobs, AT_ONCE))):
             await self._store.write(taken.manifest.partition, taken.manifest.offset, some)
             written += (blob for blob, _ in some)
+            some.clear()  # before the next few are made
         await self._store.complete(msgspec.structs.replace(taken.manifest, blobs=written))
         return sum(blob.size_bytes for blob in written)
 

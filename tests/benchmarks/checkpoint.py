@@ -68,7 +68,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 async def checkpoint(_: LocalSystem) -> list[Measured]:
     """`RUNS` times written and loaded, after once that isn't counted."""
-    return _figures(await _child(IDENTITIES, AUDIENCES), IDENTITIES, AUDIENCES)
+    return _figures(await _child(IDENTITIES, AUDIENCES, SHARE), IDENTITIES, AUDIENCES)
 
 
 class Folder:
@@ -113,11 +113,13 @@ class Building:
         self.fold = fresh()
         self.step = 0
 
-    def build(self, identities: int, audiences: int) -> None:
+    def build(self, identities: int, audiences: int, share: float) -> None:
+        """The first audience has all, so that each identity is known."""
         random = np.random.default_rng(1)
         values = np.frombuffer(random.bytes(16 * identities), dtype=np.uint8).reshape(-1, 16)
-        for number in range(audiences):
-            self.replace(f"aud_{number}", values[random.random(identities) < SHARE] if number else values)
+        self.replace("aud_all", values)
+        for number in range(1, audiences):
+            self.replace(f"aud_{number}", values[random.random(identities) < share])
 
     def replace(self, audience_id: str, values: "np.ndarray[Any, np.dtype[np.uint8]]") -> None:
         named: dict[str, Any] = {"import_id": f"imp_{audience_id}"}
@@ -189,10 +191,10 @@ def peak(into: list[float]) -> Iterator[None]:
     into.append(most - before)
 
 
-async def run(identities: int, audiences: int, runs: int) -> Run:
+async def run(identities: int, audiences: int, share: float, runs: int) -> Run:
     process, building, found = psutil.Process(), Building(), Run()
     empty_bytes = process.memory_info().rss
-    building.build(identities, audiences)
+    building.build(identities, audiences, share)
     state_rss_bytes = process.memory_info().rss - empty_bytes
     clock, log = SystemClock(), MemoryBroker().connect("bench")
     await log.ensure_topic(
@@ -230,9 +232,9 @@ async def _one_more(log: Log, building: Building) -> int:
     return end
 
 
-async def _child(identities: int, audiences: int) -> Run:
+async def _child(identities: int, audiences: int, share: float) -> Run:
     command = (sys.executable, "-m", "tests.benchmarks.checkpoint", "--child")
-    given = ("--identities", str(identities), "--audiences", str(audiences))
+    given = ("--identities", str(identities), "--audiences", str(audiences), "--share", str(share))
     child = await asyncio.create_subprocess_exec(*command, *given, stdout=asyncio.subprocess.PIPE)
     said, _ = await child.communicate()
     assert child.returncode == 0, child.returncode
@@ -257,15 +259,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--identities", type=int, default=1_000_000)
     parser.add_argument("--audiences", type=int, default=AUDIENCES)
+    parser.add_argument("--share", type=float, default=SHARE)
     parser.add_argument("--child", action="store_true")
     given = parser.parse_args()
     if given.child:
-        print(msgspec.json.encode(asyncio.run(run(given.identities, given.audiences, RUNS))).decode())
+        print(msgspec.json.encode(asyncio.run(run(given.identities, given.audiences, given.share, RUNS))).decode())
         return
-    show(
-        _figures(asyncio.run(_child(given.identities, given.audiences)), given.identities, given.audiences),
-        as_json=False,
-    )
+    found = asyncio.run(_child(given.identities, given.audiences, given.share))
+    show(_figures(found, given.identities, given.audiences), as_json=False)
 
 
 if __name__ == "__main__":
