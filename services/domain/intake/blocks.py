@@ -7,9 +7,9 @@ that is refused and never its bytes. Called by `Reading`.
 from collections.abc import Iterator
 from typing import Final
 
-# What is made of a block stays in the processor's cache, and below the size from which the C library takes each array
-# fresh from the system, at the price of a page fault for each 4 KiB.
-BLOCK_BYTES: Final = 512 << 10
+# Large enough that the calls for a block cost its rows nothing, small enough that most of what is made of it stays in
+# the processor's cache.
+BLOCK_BYTES: Final = 1 << 20
 ROW_BYTES_MAX: Final = 64 << 10
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 

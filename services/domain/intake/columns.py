@@ -78,9 +78,6 @@ class Lines:
     count: int
 
 
-NO_ROWS: Final = Columns(Canonical([], []), None, np.empty(0, dtype=np.int64))
-
-
 class _Refusals:
     """Each line is refused once, for what is found first."""
 

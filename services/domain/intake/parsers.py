@@ -9,13 +9,13 @@ from typing import Final, Protocol
 
 from contracts import codes
 from contracts.messages.entities import Column
-from services.domain.intake.alike import alike_lines
-from services.domain.intake.columns import NO_ROWS, Columns, Shape, split_lines
+from services.domain.intake.alike import rows_of
+from services.domain.intake.columns import Columns, Shape
 from services.domain.intake.quoted import CsvRow, QuotedRows, Quotes
 from services.domain.intake.refused import ObjectRefused, RefusedRows
 
 _DELIMITERS: Final = {"caret": b"^", "tab": b"\t"}
-Parsed = tuple[Columns, list[RefusedRows]]
+Parsed = tuple[list[Columns], list[RefusedRows]]
 
 
 class Parser(Protocol):
@@ -48,7 +48,7 @@ class DelimitedParser:
         self._number = 1
 
     def parse(self, block: bytes, *, last: bool) -> Parsed:  # noqa: ARG002 - no row of these formats waits for more
-        columns, refused, lines = _rows(block, self._shape, self._number)
+        columns, refused, lines = rows_of(block, self._shape, self._number)
         self._number += lines
         return columns, refused
 
@@ -71,17 +71,18 @@ class CsvParser:
             self._shape, text = self._read_header(text, last=last)
         if self._shape is None:
             self._waiting = text
-            return NO_ROWS, []
+            return [], []
         if b'"' not in text:
-            columns, refused, count = _rows(text, self._shape, self._number)
+            found, refused, count = rows_of(text, self._shape, self._number)
             self._number += count
-            return columns, refused
+            return found, refused
         lines = text.split(b"\n")
         rows = QuotedRows(self._shape, self._number)
         used = rows.read([line.removesuffix(b"\r") for line in lines[:-1]], last=last)
         self._number = rows.number
         self._waiting = b"\n".join(lines[used:])
-        return rows.columns()
+        columns, refused = rows.columns()
+        return [columns], refused
 
     def _read_header(self, text: bytes, *, last: bool) -> tuple[Shape | None, bytes]:
         """The shape of the rows and the text after the header; None where the header needs more lines."""
@@ -114,12 +115,3 @@ class CsvParser:
             detail = f"{len(positions)} columns of the header are the feed's {role} column, not 1"
             raise ObjectRefused(codes.OBJECT_HEADER_INVALID, detail)
         return positions[0]
-
-
-def _rows(block: bytes, shape: Shape, number: int) -> tuple[Columns, list[RefusedRows], int]:
-    """The rows of a block without quotes, the refused ones, and how many lines there were."""
-    alike = alike_lines(block, shape, number)
-    if alike is not None:
-        columns, count = alike
-        return columns, [], count
-    return split_lines(block, shape, number)

@@ -104,11 +104,15 @@ class Reading:
                 yield records
 
     def _encoded(self, parsed: Parsed) -> list[EncodedRows]:
-        columns, malformed = parsed
-        batches, refused = row_batches(columns, self._named)
-        self.rejects.add([*malformed, *refused])
-        self._valid += sum(len(batch) for batch in batches)
-        assert sum(map(len, batches)) + sum(len(rows.numbers) for rows in refused) == len(columns.numbers)
+        found, malformed = parsed
+        batches, refused = [], malformed
+        for columns in found:
+            good, bad = row_batches(columns, self._named)
+            assert sum(map(len, good)) + sum(len(rows.numbers) for rows in bad) == len(columns.numbers)
+            batches += good
+            refused = [*refused, *bad]
+        self.rejects.add(refused)
+        self._valid += sum(map(len, batches))
         return [self._record(*full) for batch in batches for full in self._scattering.add(batch)]
 
     def _record(self, partition: int, batch: RowBatch) -> EncodedRows:

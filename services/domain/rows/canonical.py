@@ -73,15 +73,12 @@ def canonicalise_spans(id_type: str, column: Spans, odd: Indices) -> Canonical:
     return Canonical(_merged(groups + rest), rejected)
 
 
-def canonical_column(id_type: str, column: Spans) -> Identities | None:
-    """All values as identities of one fixed form, or None where any of them is of another or of none."""
-    if not len(column.lengths):
-        return None
-    width = int(column.lengths[0])
-    if width not in _WIDTHS or not (column.lengths == width).all():
-        return None
-    found = _spelled(id_type, column.matrix(np.arange(len(column.lengths)), width))
-    return found[0] if found is not None and found[1].all() else None
+def canonical_column(id_type: str, characters: Bytes) -> tuple[Identities, npt.NDArray[np.bool_]] | None:
+    """(n, width) characters as identities of one fixed form, and which of them are any; None where no form is so wide.
+
+    The rows may stand apart.
+    """
+    return _spelled(id_type, characters) if characters.shape[1] in _WIDTHS else None
 
 
 def odd_bytes(data: Bytes) -> npt.NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """Reads whole objects through `Reading` for the tests of this folder, and says what came out in plain values."""
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +12,22 @@ from services.domain.intake.inflate import Inflate
 from services.domain.intake.reading import EncodedRows, Reading
 from services.domain.rows import decode_rows
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 AUDIENCES = {"a": "aud_a", "b": "aud_b", "a,b c": "aud_c", "été": "aud_d"}
 CSV_COLUMNS = [Column(name="id", role="identifier"), Column(name="segment", role="audience")]
 PARTITIONS = 3
+
+
+def zstd_compress(text: bytes, *, checksum: bool = False, window_log: int = 20) -> bytes:
+    """One frame."""
+    parameters = zstd.CompressionParameter
+    options: dict[int, int] = {parameters.checksum_flag: checksum, parameters.window_log: window_log}
+    packer = zstd.ZstdCompressor(options=options)
+    return packer.compress(text) + packer.flush()
 
 
 @dataclass

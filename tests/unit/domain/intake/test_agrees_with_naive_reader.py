@@ -1,4 +1,4 @@
-"""Random good and bad rows in random chunks and gzip members: the same rows, rejects and numbers as a naive reader."""
+"""Random good and bad rows in random chunks, gzip members and zstd frames: the same rows, rejects and numbers as a naive reader."""
 
 import gzip
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.ids import canonical
 from services.domain.intake.inflate import Inflate
-from tests.unit.domain.intake.objects_read import AUDIENCES, read_object, request
+from tests.unit.domain.intake.objects_read import AUDIENCES, read_object, request, zstd_compress
 
 ROW_BYTES_MAX = 90
 Row = tuple[int, list[bytes] | str]  # its number, and its fields or the code that it is refused for
@@ -119,9 +119,10 @@ def test_any_object(data: st.DataObject, format: str, id_type: str) -> None:
         mark = b"\xef\xbb\xbf" if text.startswith(b"\xef\xbb\xbf") else b""
         text = mark + b'id,"segment"\r\n' + text.removeprefix(mark)
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=4)))
-    if data.draw(st.booleans(), label="gzip"):
+    pack = data.draw(st.sampled_from([None, gzip.compress, zstd_compress]), label="packed")
+    if pack is not None:
         parts = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-        text = b"".join(map(gzip.compress, parts))
+        text = b"".join(map(pack, parts))
         cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=4)))
     chunks = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     found = read_object(

@@ -1,6 +1,7 @@
 """Every wrong object of the issue, as a row of a table: what is refused, under which number and code, and who is not."""
 
 import gzip
+from collections.abc import Callable
 
 import pytest
 
@@ -8,7 +9,7 @@ from contracts import codes
 from contracts.messages.entities import Column, FixedAudience
 from services.domain.intake.inflate import Inflate
 from services.domain.intake.refused import ObjectRefused
-from tests.unit.domain.intake.objects_read import read_object, request
+from tests.unit.domain.intake.objects_read import read_object, request, zstd_compress
 
 GOOD = [("u1", "aud_a"), ("u2", "aud_b")]
 MEGABYTE = 1 << 20
@@ -54,9 +55,9 @@ CARET = [
 
 
 @pytest.mark.parametrize(("text", "rejected"), [row[1:] for row in CARET], ids=[row[0] for row in CARET])
-@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-def test_caret(text: bytes, rejected: list[tuple[int, str]], *, packed: bool) -> None:
-    found = read_object(gzip.compress(text) if packed else text, inflate=Inflate(ratio_max=2000))
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd_compress], ids=["plain", "gzip", "zstd"])
+def test_caret(text: bytes, rejected: list[tuple[int, str]], pack: Callable[[bytes], bytes]) -> None:
+    found = read_object(pack(text), inflate=Inflate(ratio_max=40_000))
     assert (found.rows, found.rejected) == (GOOD, rejected)
 
 
