@@ -1,0 +1,158 @@
+"""The committed input of membership, replayed into the naive model step by step: what the changes must say.
+
+Looks at the log as control and intake wrote it, all partitions at once, and knows nothing of how membership folds it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from contracts import codec
+from contracts.instants import DAY_MS, day_start_ms
+from contracts.messages.entities import Expression
+from contracts.messages.steps import (
+    DefinitionStep,
+    ImportAbortStep,
+    ImportApplyStep,
+    ImportOpenStep,
+    PatchStep,
+    Step,
+)
+from contracts.partitioning import member_partition
+from contracts.records import Record
+from services.domain.rows import decode_rows, read_rows_header
+from tests.property.naive_membership import OLDEST, Import, Key, NaiveList, Patch, evaluated
+
+Rows = Counter[tuple[str, str]]
+"""(identity, audience id)."""
+
+
+@dataclass
+class Input:
+    """The log sorted out: steps by space and number, rows by import and reading."""
+
+    partitions: int
+    steps: dict[str, dict[int, dict[int, Step]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(dict)))
+    readings: dict[tuple[str, str], Rows] = field(default_factory=lambda: defaultdict(Counter))
+
+    @classmethod
+    def of(cls, records: Sequence[Record], partitions: int) -> "Input":
+        """Raises `AssertionError` where the log itself is wrong."""
+        log = cls(partitions)
+        latest: dict[tuple[str, int], int] = {}
+        batches: set[tuple[str, int, int]] = set()
+        for record in records:
+            kind = codec.header(record.headers, "ce_type")
+            if kind == "step":
+                step: Step = codec.decode(record.value or b"", Step)  # type: ignore[arg-type]  # a union
+                place = step.space_id, record.partition
+                assert step.step > latest.get(place, 0), f"step {step.step} after {latest[place]} on {place}"
+                latest[place] = step.step
+                log.steps[step.space_id][step.step][record.partition] = step
+            elif kind == "rows":
+                header = read_rows_header(record.headers)
+                batch_id = header.reading_id, record.partition, header.sequence
+                if batch_id not in batches:
+                    batches.add(batch_id)
+                    batch = decode_rows(record.value or b"")
+                    named = [batch.audiences[index] for index in batch.audience.tolist()]
+                    rows = list(zip(batch.identities.texts(), named, strict=True))
+                    assert all(member_partition(identity, partitions) == record.partition for identity, _ in rows)
+                    log.readings[header.import_id, header.reading_id].update(rows)
+        return log
+
+    def whole_steps(self, space: str) -> Iterator[list[Step]]:
+        """The parts of each step, in order; all are the same but for patches."""
+        for number, parts in sorted(self.steps[space].items()):
+            some = list(parts.values())
+            partial = isinstance(some[0], PatchStep) and some[0].operation in ("add", "remove")
+            assert partial or len(parts) == self.partitions, f"step {number} of {space} is on {sorted(parts)} only"
+            assert isinstance(some[0], PatchStep) or all(part == some[0] for part in some), f"step {number} of {space}"
+            yield some
+        assert sorted(self.steps[space]) == list(range(1, len(self.steps[space]) + 1)), f"{space} has gaps"
+
+
+class Replay:
+    """One space. After `take` of a step, `members` are those of every audience that is there then."""
+
+    def __init__(self, log: Input) -> None:
+        self.members: dict[str, set[str]] = {}
+        self.applied: dict[str, tuple[ImportOpenStep, ImportApplyStep]] = {}  # by import
+        self.patched: Counter[str] = Counter()  # steps by import
+        self._log = log
+        self._lists: dict[str, NaiveList] = {}
+        self._composed: dict[str, Expression] = {}
+        self._open: dict[str, ImportOpenStep] = {}
+        self._newest: Key = OLDEST
+        self._known: set[str] = set()
+        self._now_ms = 0
+
+    def take(self, parts: Sequence[Step]) -> None:
+        """One step with all its parts."""
+        step = parts[0]
+        assert step.at_ms >= self._now_ms, "time never goes back"
+        self._now_ms = step.at_ms
+        match step:
+            case DefinitionStep():
+                self._define(step)
+            case PatchStep():
+                self._patch(step, [part for part in parts if isinstance(part, PatchStep)])
+            case ImportOpenStep():
+                assert step.import_id not in self._open | self.applied, "opened twice"
+                self._open[step.import_id] = step
+                self._newest = max(self._newest, _order(step))
+            case ImportApplyStep():
+                self._apply(step)
+            case ImportAbortStep():
+                del self._open[step.import_id]
+            case _:
+                pass
+        self._evaluate()
+
+    def _define(self, step: DefinitionStep) -> None:
+        if step.deleted:
+            self._lists.pop(step.audience_id, None)
+            self._composed.pop(step.audience_id, None)
+        elif step.expression is not None:
+            self._composed[step.audience_id] = step.expression
+        else:
+            self._lists.setdefault(step.audience_id, NaiveList())
+
+    def _patch(self, step: PatchStep, parts: Sequence[PatchStep]) -> None:
+        operation = "replace" if step.operation == "clear" else step.operation
+        named = {identity for part in parts for identity in part.identifiers}
+        day_ms = step.at_ms // DAY_MS * DAY_MS
+        self.patched[step.import_id] += 1
+        self._lists[step.audience_id].events.append(Patch(step.step, operation, named, self._newest, day_ms))
+
+    def _apply(self, step: ImportApplyStep) -> None:
+        opened = self._open.pop(step.import_id)
+        self.applied[step.import_id] = opened, step
+        rows = self._log.readings.get((step.import_id, step.reading_id), Counter())
+        assert {audience for _, audience in rows} & self._lists.keys() == set(step.audiences), f"step {step.step}"
+        order, day_ms, lookback_days = _order(opened), day_start_ms(opened.day), opened.lookback_days
+        if opened.mode == "append" and day_ms + (lookback_days or 0) * DAY_MS <= step.at_ms:
+            return
+        for audience_id in step.audiences:
+            audience = self._lists[audience_id]
+            if opened.mode == "remove" or order >= audience.order():
+                named = {identity for identity, where in rows if where == audience_id}
+                audience.events.append(Import(opened.step, order, opened.mode, day_ms, lookback_days, named))
+
+    def _evaluate(self) -> None:
+        identities = {
+            identity for one in self._lists.values() for event in one.events for identity in event.named
+        } | self._known
+        lists = {
+            name: {identity for identity in identities if one.is_member(identity, self._now_ms)}
+            for name, one in self._lists.items()
+        }
+        self._known |= {identity for members in lists.values() for identity in members}
+        self.members = evaluated(lists, self._composed, self._known)
+
+
+def _order(step: ImportOpenStep) -> tuple[Any, ...]:
+    """S3's sequencers count as padded with zeros on the right."""
+    padded = (step.sequencer or "").lower().ljust(64, "0")
+    return day_start_ms(step.day), step.event_time_ms, step.object_key, padded, step.import_id
