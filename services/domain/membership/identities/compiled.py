@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
 import numba
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -15,6 +17,30 @@ BYTE: Final = numba.types.uint8
 WORD: Final = numba.types.uint64
 HALF_WORD: Final = numba.types.uint32
 INDEX: Final = numba.types.int64
+
+
+def _prefetch(_typing: Any, array: Any, _index: Any) -> Any:
+    """Tells the processor that `array[index]`, of one dimension, is about to be needed; for use in loops only.
+
+    A slot is a step into memory at random: asked for in time, many come while one is looked at.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        made: Any = cgutils
+        kind, (value, at) = signature.args[0], arguments
+        laid_out = context.make_array(kind)(context, builder, value)
+        place = made.get_item_pointer(context, builder, kind, laid_out, [at], wraparound=False)
+        pointer, number = made.voidptr_t, made.int32_t
+        called = made.ir.FunctionType(made.ir.VoidType(), [pointer, number, number, number])
+        function = made.get_or_insert_function(builder.module, called, "llvm.prefetch.p0")
+        for_reading, keep, data = number(0), number(3), number(1)
+        builder.call(function, [builder.bitcast(place, pointer), for_reading, keep, data])
+        return context.get_dummy_value()
+
+    return numba.types.void(array, INDEX), generate
+
+
+prefetch: Final[Any] = intrinsic(_prefetch)
 
 
 def read(kind: Any, dimensions: int = 1) -> Any:
