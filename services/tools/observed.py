@@ -1,6 +1,7 @@
 """What a reader of the public topics knows about one space: folded."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Final
 
 from contracts import catalog, codec
@@ -60,10 +61,13 @@ class Observed:
     def names(self, kind: str) -> list[str]:
         return sorted(name for found, name in self._names if found == kind)
 
-    def import_of(self, key: str) -> Import | None:
-        """The latest import of the object at `key`."""
-        found = [one for one in self.imports.values() if one.object is not None and one.object.key == key]
-        return max(reversed(found), key=lambda one: one.updated_at, default=None)  # a manual clock may stand still
+    def import_of(self, key: str, *, known: Collection[str] = ()) -> Import | None:
+        """The first import of the object at `key` that is not among the `known` ids.
+
+        A later one is the same notification, come again.
+        """
+        found = (one for one in self.imports.values() if one.object is not None and one.object.key == key)
+        return next((one for one in found if one.import_id not in known), None)
 
     def _entity(self, record: Record) -> None:
         _, kind, entity_id = (record.key or b"").decode().split("/", 2)

@@ -150,13 +150,12 @@ class Player:
 
     async def _upload(self, entry: Day, upload: Upload, number: int) -> None:
         key = upload_key(self._scenario, entry, upload, number)
-        before = {one.import_id: one for one in self._observed.imports.values()}
+        known = frozenset(self._observed.imports)
         body = upload_body(self._scenario, upload)
         await self._objects.write(self._bucket, key, body, content_type="application/octet-stream")
 
         def found() -> Import | None:
-            one = self._observed.import_of(key)
-            return one if one is not None and one.import_id not in before and _ended(one) else None
+            return _ended(self._observed.import_of(key, known=known))
 
         ended = await self._until(f"the import of {key}", found)
         actual: dict[str, object] = {

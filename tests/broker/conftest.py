@@ -1,4 +1,4 @@
-"""One running system for all end-to-end tests; each has a space of its own in it, and ends with an audit of all."""
+"""One running system for all end-to-end tests; each has a space of its own in it, and ends with an audit of that."""
 
 import itertools
 import re
@@ -25,6 +25,7 @@ async def system(stack: StackState, tmp_path_factory: pytest.TempPathFactory) ->
         pytest.skip("no stack: the given S3 came without SQS, and so without notifications")
     async with running_system(stack, tmp_path_factory.mktemp("system")) as running:
         yield running
+        assert await running.broken_promises() == []
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def space_name(request: pytest.FixtureRequest) -> str:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def space(system: System, space_name: str) -> AsyncIterator[Space]:
-    """An empty space with system time; every promise is audited at the end."""
+    """An empty space with system time; every promise to it is audited at the end."""
     async with own_space(system, space_name) as made:
         yield made
 

@@ -158,10 +158,10 @@ def test_the_state_bucket_exists_and_announces_nothing(stack: StackState) -> Non
     assert "QueueConfigurations" not in client("s3", stack).get_bucket_notification_configuration(Bucket=bucket)
 
 
-def test_everything_listens_on_loopback_only(stack: StackState) -> None:
+def test_everything_listens_on_loopback_only(stack: StackState, stack_root: Path) -> None:
     if not stack.processes:
         pytest.skip("the given stack is not ours to judge")
-    for process in stack.processes:
+    for process in running(stack_root).processes:  # other tests kill the broker: it has another pid by now
         listening = [
             connection.laddr.ip.removeprefix("::ffff:")
             for connection in psutil.Process(process.pid).net_connections("inet")
@@ -180,7 +180,9 @@ def test_a_killed_broker_comes_back_with_its_data_at_the_same_address(own: Path)
     assert liveness(running(own)) == {"kafka": "dead", "s3": "running"}
     broker.restart()
     assert liveness(running(own)) == ALL_RUN
-    assert asyncio.run(committed(state, "killed")) == [b"before"]
+    deadline = time.monotonic() + 20.0
+    while asyncio.run(committed(state, "killed")) != [b"before"]:  # the commit is finished by the broker that came back
+        assert time.monotonic() < deadline
 
 
 def test_a_second_up_starts_nothing(own: Path) -> None:
@@ -269,14 +271,14 @@ def test_the_stack_outlives_the_command_that_started_it(tmp_path: Path, stack: S
     assert not any(processes.alive(process) for process in state.processes)
 
 
-def test_given_addresses_are_used_and_nothing_is_started(tmp_path: Path, stack: StackState) -> None:
+def test_given_addresses_are_used_and_nothing_is_started(tmp_path: Path, stack: StackState, stack_root: Path) -> None:
     state = up(tmp_path, say=quiet, environ=settings_of(stack))
     assert state.processes == ()
     assert liveness(state) == {"kafka": "given", "s3": "given"}
     assert state.kafka_bootstrap_servers == stack.kafka_bootstrap_servers
     assert (state.aws_access_key_id, state.aws_secret_access_key) == ("", ""), "secrets stay where they are"
     assert down(tmp_path, quiet)
-    assert set(liveness(stack).values()) <= {"given", "running"}
+    assert set(liveness(status(stack_root) or stack).values()) <= {"given", "running"}
 
 
 def test_a_broker_that_cannot_start_says_why_and_takes_the_rest_down(tmp_path: Path, stack: StackState) -> None:

@@ -148,11 +148,9 @@ async def test_a_bad_item_among_good_ones(space: Space) -> None:
         ("spaces.create", {"name": "again"}, codes.SPACE_EXISTS),
         ("clock.advance", {"to": "2030-01-01"}, codes.CLOCK_NOT_MANUAL),
         ("audiences.update", {"audience": "a", "description": "x" * (2 << 20)}, codes.FIELD_INVALID),
-        ("audiences.create", {"name": "s", "kind": "list", "id_type": "kuid",
-                              "evaluation": {"mode": "scheduled", "at": ["00:00"]}}, codes.NOT_SUPPORTED_YET),
     ],
     ids=["append without lookback", "create twice", "delete twice", "update of what is gone", "members of what is gone",
-         "a space twice", "a clock that is not manual", "a text of 2 MB", "not built yet"],
+         "a space twice", "a clock that is not manual", "a text of 2 MB"],
 )  # fmt: skip
 async def test_items_that_fail(space: Space, type_: str, item: dict[str, Any], code: Code) -> None:
     await space.audiences("a", "gone")
