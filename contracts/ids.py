@@ -6,11 +6,7 @@ batch, and a property test holds the two together.
 
 import hashlib
 import re
-from typing import Final, NewType
-
-SpaceId = NewType("SpaceId", str)
-AudienceId = NewType("AudienceId", str)
-ImportId = NewType("ImportId", str)
+from typing import Final
 
 ID_PATTERN: Final = re.compile(r"[a-z0-9_-]{1,64}")
 IDENTIFIER_BYTES_MAX: Final = 256

@@ -1,4 +1,4 @@
-"""Objects and a notification queue in memory: implement `OwnedObjects` and `NotificationQueue`, for tests.
+"""Objects in memory: implements `OwnedObjects`, for tests.
 
 A bucket keeps every version that was written (as a versioned bucket does, where `versioned`), so that tests can
 overwrite and delete. Faults are given from outside; nothing happens by itself.
@@ -6,7 +6,7 @@ overwrite and delete. Faults are given from outside; nothing happens by itself.
 
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -15,7 +15,6 @@ from contracts import codes
 from contracts.messages.intake import ObjectVersion
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.failures import Rejected
-from services.runtime.objects import QueuedMessage
 
 Fault = Callable[[str], None]
 """Called with the name of each call (`stat`, `read`, `write`, …); may raise `Unavailable` or `Rejected`."""
@@ -109,48 +108,3 @@ class MemoryObjects:
         if etag is not None and stored.version.etag != etag:
             raise Rejected(codes.OBJECT_OVERWRITTEN, f"in {bucket}")
         return stored
-
-
-class MemoryQueue:
-    """Messages come in the order they were put, and come again after `redeliver` unless they were done."""
-
-    def __init__(self, *, clock: Clock | None = None) -> None:
-        self.fault: Fault = _no_fault
-        self._clock = clock or SystemClock()
-        self._waiting: list[str] = []
-        self._bodies: dict[str, bytes] = {}
-        self._counts: dict[str, int] = {}
-        self._numbers = itertools.count(1)
-
-    def put(self, body: bytes) -> None:
-        """A notification arrives."""
-        receipt = f"r{next(self._numbers)}"
-        self._bodies[receipt] = body
-        self._counts[receipt] = 0
-        self._waiting.append(receipt)
-
-    def redeliver(self) -> None:
-        """The visibility timeout passes: everything that is not done comes again."""
-        self._waiting = list(self._bodies)
-
-    @property
-    def undone(self) -> int:
-        """Messages that are not done."""
-        return len(self._bodies)
-
-    async def receive(self, *, messages_max: int, wait_seconds: float) -> list[QueuedMessage]:
-        self.fault("receive")
-        if not self._waiting:
-            await self._clock.sleep(wait_seconds)
-        receipts, self._waiting = self._waiting[:messages_max], self._waiting[messages_max:]
-        for receipt in receipts:
-            self._counts[receipt] += 1
-        return [QueuedMessage(self._bodies[receipt], receipt, self._counts[receipt]) for receipt in receipts]
-
-    async def done(self, receipts: Sequence[str]) -> None:
-        self.fault("done")
-        for receipt in receipts:
-            self._bodies.pop(receipt, None)
-
-    async def close(self) -> None:
-        """Nothing is held."""

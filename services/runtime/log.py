@@ -4,7 +4,7 @@ Implemented by `adapters.kafka` and `adapters.memory`; one conformance suite hol
 names carry no prefix; an offset is always the *next* one to read. All calls are made from one event loop.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -213,6 +213,3 @@ class Log(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-
-
-OpenLog = Callable[[], Awaitable[Log]]

@@ -7,7 +7,7 @@ from services.runtime.log import Log
 from services.tools.audit.audit import TOPICS, Audit
 from services.tools.audit.report import LAWS, Report
 from services.tools.client import Follower
-from services.tools.session import CallFailed, complain, session
+from services.tools.session import session
 
 
 async def audit(log: Log) -> Report:
@@ -23,11 +23,8 @@ async def audit(log: Log) -> Report:
 
 async def main(*, as_json: bool) -> int:
     """Exit 1 where a law is broken."""
-    try:
-        async with session() as (_, log):
-            report = await audit(log)
-    except CallFailed as error:
-        return complain(error)
+    async with session() as (_, log):
+        report = await audit(log)
     if as_json:
         shown = {law: {"checked": report.checked[law], "broken": report.broken[law]} for law in sorted(LAWS)}
         print(msgspec.json.encode({"laws": shown, "lines": report.lines}).decode())

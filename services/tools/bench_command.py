@@ -2,13 +2,9 @@
 
 import importlib
 import sys
-from pathlib import Path
-from typing import Final
 
-from services.tools.children import ChildDied
-from services.tools.session import CallFailed, complain
-
-PROJECT: Final = Path(__file__).parents[2]
+from services.tools.failed import CallFailed
+from services.tools.local_stack import PROJECT
 
 
 async def main(name: str, *, as_json: bool) -> int:
@@ -17,11 +13,10 @@ async def main(name: str, *, as_json: bool) -> int:
     try:
         suite = importlib.import_module("tests.benchmarks.suite")
     except ImportError as error:
-        return complain(
-            CallFailed(f"the benchmarks are not in this install ({error}): run it in a clone of the project")
-        )
+        words = f"the benchmarks are not in this install ({error}): run it in a clone of the project"
+        raise CallFailed(words) from None
     try:
         code: int = await suite.run(name, PROJECT / ".usher" / "bench", as_json=as_json)
-    except (CallFailed, ChildDied, TimeoutError) as error:
-        return complain(CallFailed(str(error) or "the benchmark did not end in time"))
+    except TimeoutError as error:
+        raise CallFailed(str(error) or "the benchmark did not end in time") from None
     return code

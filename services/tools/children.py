@@ -9,11 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from services.tools.failed import CallFailed
+
 TERMINATE_SECONDS = 20.0  # a service drains within its own, shorter deadline
 LOG_TAIL_LINES = 15
 
 
-class ChildDied(Exception):  # noqa: N818 - says what happened to the child
+class ChildDied(CallFailed):
     """A child ended by itself; the message holds the end of its log."""
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from services.runtime.settings import SettingsError
 from services.tools import (
     audit_command,
     bench_command,
@@ -21,6 +22,7 @@ from services.tools import (
     tail_command,
     topics_command,
 )
+from services.tools.failed import CallFailed
 
 app = App(
     name="usher",
@@ -157,6 +159,10 @@ def bench(name: str = "all", *, json: Json = False) -> int:
 
 
 def main() -> None:
-    """Entry point of the `usher` script."""
-    code = app()
+    """Entry point of the `usher` script; the one place where a call that failed becomes a line and an exit code."""
+    try:
+        code = app()
+    except (CallFailed, SettingsError) as error:
+        sys.stderr.write(f"{error}\n")
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)

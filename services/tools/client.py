@@ -14,6 +14,10 @@ from services.runtime.log import Log, Producer, Reader
 Sink = Callable[[Record], None]
 
 
+class TopicMissing(Exception):  # noqa: N818 - says what is wrong with the broker
+    """A topic that must be there is not; `usher topics` makes it."""
+
+
 class Follower:
     """Reads topics from a given place on, read_committed, and hands each record to a sink."""
 
@@ -25,12 +29,12 @@ class Follower:
 
     @classmethod
     async def open(cls, log: Log, topics: Sequence[str], sink: Sink, *, from_end: bool) -> "Follower":
-        """Raises `LookupError` where a topic is missing."""
+        """Raises `TopicMissing`."""
         partitions: list[TopicPartition] = []
         for topic in topics:
             count = await log.partitions(topic)
             if not count:
-                raise LookupError(f"there is no topic {topic}: run `usher topics` first")
+                raise TopicMissing(f"there is no topic {topic}: run `usher topics` first")
             partitions.extend(TopicPartition(topic, number) for number in range(count))
         reader = await log.reader(partitions)
         if from_end:

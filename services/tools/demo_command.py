@@ -4,19 +4,15 @@ import asyncio
 import signal
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from services.tools.audit_command import audit
-from services.tools.children import ChildDied
-from services.tools.local_stack import say
+from services.tools.local_stack import PROJECT, say
 from services.tools.local_system import LocalSystem, local_system
 from services.tools.play import play
 from services.tools.play_command import load, progress, show
 from services.tools.playing import Played
-from services.tools.session import CallFailed, complain
 
-PROJECT: Final = Path(__file__).parents[2]
 SCENARIOS: Final = PROJECT / "tests" / "scenarios"
 
 
@@ -37,8 +33,6 @@ async def main() -> int:
         right = await work
     except asyncio.CancelledError:
         return 130
-    except (CallFailed, ChildDied) as error:
-        return complain(CallFailed(str(error)))
     print(f"{'all as expected' if right else 'NOT as expected'}, in {time.monotonic() - started:.0f} s")
     return 0 if right else 1
 

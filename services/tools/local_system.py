@@ -20,9 +20,9 @@ from services.runtime.environment import load_settings
 from services.runtime.log import Log
 from services.runtime.objects import Objects
 from services.tools.children import Children
-from services.tools.local_stack import local_module, say
+from services.tools.failed import CallFailed
+from services.tools.local_stack import local_module, say, stack_errors
 from services.tools.playing import DeliverTo
-from services.tools.session import CallFailed
 from services.tools.topics import SERVICES, ensure_topics
 from services.tools.topics_command import specs_of
 
@@ -73,12 +73,10 @@ async def local_system(root: Path) -> AsyncIterator[LocalSystem]:
 
 
 async def _bring_up(opened: AsyncExitStack, root: Path) -> None:
-    local, failure = local_module("stack"), local_module("state").StackError
+    local = local_module("stack")
     opened.push_async_callback(asyncio.to_thread, lambda: local.down(root, say, keep_objects=False))
-    try:
+    with stack_errors():
         await asyncio.to_thread(lambda: local.up(root, fresh=True, say=say))
-    except failure as error:
-        raise CallFailed(str(error)) from None
 
 
 async def _start_children(children: Children) -> tuple[str, dict[str, int]]:

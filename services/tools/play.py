@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 
 from services.runtime.log import Log
 from services.runtime.objects import Objects
-from services.tools.client import Client
+from services.tools.client import Client, TopicMissing
 from services.tools.player import Player
 from services.tools.playing import Check, DeliverTo, Played, PlayError
 from services.tools.scenario import Scenario
@@ -36,6 +36,6 @@ async def play(
             await player.delivered_at_end()
             if deliver_to is not None:
                 await player.sent_at_end()
-        except (PlayError, TimeoutError, LookupError) as error:
+        except (PlayError, TimeoutError, TopicMissing) as error:
             player.played.trouble = str(error)
         return player.played

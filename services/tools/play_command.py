@@ -10,25 +10,23 @@ from rich.console import Console
 from rich.table import Table
 
 from services.adapters.connect import open_objects
+from services.tools.failed import CallFailed
 from services.tools.play import play
 from services.tools.playing import Check, Played
 from services.tools.scenario import Scenario, read_scenario
-from services.tools.session import CallFailed, complain, session
+from services.tools.session import session
 
 
 async def main(files: Sequence[Path], *, as_json: bool) -> int:
     """Exit 1 where expected and actual differ, a file is no scenario, or the system does not answer."""
-    try:
-        scenarios = [await asyncio.to_thread(load, file) for file in files]
-        async with session() as (settings, log), open_objects(settings) as objects:
-            bucket = settings.require("s3_bucket").s3_bucket
-            right = True
-            for scenario in scenarios:
-                played = await play(log, objects, str(bucket), scenario, on_check=progress(scenario))
-                show(played, as_json=as_json)
-                right = right and played.ok
-    except CallFailed as error:
-        return complain(error)
+    scenarios = [await asyncio.to_thread(load, file) for file in files]
+    async with session() as (settings, log), open_objects(settings) as objects:
+        bucket = settings.require("s3_bucket").s3_bucket
+        right = True
+        for scenario in scenarios:
+            played = await play(log, objects, str(bucket), scenario, on_check=progress(scenario))
+            show(played, as_json=as_json)
+            right = right and played.ok
     return 0 if right else 1
 
 

@@ -8,28 +8,27 @@ import msgspec
 
 from contracts import codec
 from services.tools.client import Client
-from services.tools.session import CallFailed, complain, session
+from services.tools.failed import CallFailed
+from services.tools.session import session
 
 
 async def main(file: str, *, timeout_seconds: float) -> int:
     """Exit 1 where an item failed, a command was rejected, or a line is no command."""
-    try:
-        text = await asyncio.to_thread(_text, file)
-        async with session() as (_, log):
-            client = await Client.open(log)
-            try:
-                results = [await _send(client, line, timeout_seconds) for line in text.splitlines() if line.strip()]
-            finally:
-                await client.close()
-    except OSError as error:
-        return complain(CallFailed(str(error)))
-    except CallFailed as error:
-        return complain(error)
+    text = await asyncio.to_thread(_text, file)
+    async with session() as (_, log):
+        client = await Client.open(log)
+        try:
+            results = [await _send(client, line, timeout_seconds) for line in text.splitlines() if line.strip()]
+        finally:
+            await client.close()
     return 0 if all(results) else 1
 
 
 def _text(file: str) -> str:
-    return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise CallFailed(str(error)) from None
 
 
 async def _send(client: Client, line: str, timeout_seconds: float) -> bool:

@@ -1,7 +1,6 @@
-"""What every call of the `usher` command that talks to a running system begins with: settings, log, error lines."""
+"""What every call of the `usher` command that talks to a running system begins with: settings and an open log."""
 
 import logging
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,10 +9,8 @@ from services.runtime.environment import load_settings
 from services.runtime.failures import Unavailable
 from services.runtime.log import Log
 from services.runtime.settings import Settings, SettingsError
-
-
-class CallFailed(Exception):  # noqa: N818 - what a person reads
-    """Ends a call with one line on standard error and exit code 1."""
+from services.tools.client import TopicMissing
+from services.tools.failed import CallFailed
 
 
 @asynccontextmanager
@@ -29,11 +26,5 @@ async def session() -> AsyncIterator[tuple[Settings, Log]]:
             yield settings, log
     except Unavailable as error:
         raise CallFailed(f"Kafka at {settings.kafka_bootstrap_servers} does not answer: {error}") from None
-    except LookupError as error:
+    except TopicMissing as error:
         raise CallFailed(str(error)) from None
-
-
-def complain(error: CallFailed) -> int:
-    """Prints the line; returns the exit code."""
-    sys.stderr.write(f"{error}\n")
-    return 1

@@ -2,42 +2,28 @@
 
 import msgspec
 
-from services.tools.local_stack import local_module, say, stack_root
-from services.tools.session import CallFailed, complain
+from services.tools.local_stack import local_module, say, stack_errors, stack_root
 
 
 def up(*, fresh: bool, containers: bool) -> int:
     """Exit 1 with what to do where it can't be started."""
-    try:
-        stack, failure = local_module("stack"), local_module("state").StackError
-        state = stack.up(stack_root(), fresh=fresh, containers=containers, say=say)
-    except CallFailed as error:
-        return complain(error)
-    except failure as error:
-        return complain(CallFailed(str(error)))
+    with stack_errors():
+        state = local_module("stack").up(stack_root(), fresh=fresh, containers=containers, say=say)
     print(f"Kafka  {state.kafka_bootstrap_servers}\nS3     {state.s3_endpoint_url}  bucket {state.s3_bucket}")
     return 0
 
 
 def down() -> int:
     """Exit 0 also where there was nothing to stop."""
-    try:
-        stack, failure = local_module("stack"), local_module("state").StackError
-        stopped = stack.down(stack_root(), say)
-    except CallFailed as error:
-        return complain(error)
-    except failure as error:
-        return complain(CallFailed(str(error)))
+    with stack_errors():
+        stopped = local_module("stack").down(stack_root(), say)
     print("stopped" if stopped else "there was no local stack")
     return 0
 
 
 def status(*, as_json: bool) -> int:
     """Exit 1 where there is no stack or a part of it does not answer."""
-    try:
-        stack = local_module("stack")
-    except CallFailed as error:
-        return complain(error)
+    stack = local_module("stack")
     state = stack.status(stack_root())
     parts = stack.liveness(state) if state is not None else {}
     if as_json:

@@ -10,7 +10,7 @@ import msgspec
 from contracts import catalog, codec
 from contracts.records import Record
 from services.tools.client import Follower
-from services.tools.session import CallFailed, complain, session
+from services.tools.session import session
 
 TOPICS: Final = {
     "changes": catalog.CHANGES,
@@ -26,18 +26,15 @@ Fields = dict[str, object]
 async def main(what: str, *, from_beginning: bool, seconds: float | None, as_json: bool) -> int:
     """Runs until Ctrl-C, or for `seconds`."""
     show = as_line if not as_json else json_line
-    try:
-        async with session() as (_, log):
-            follower = await Follower.open(
-                log, [TOPICS[what]], lambda record: print(show(what, record), flush=True), from_end=not from_beginning
-            )
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    while True:
-                        await follower.pump()
-            await follower.close()
-    except CallFailed as error:
-        return complain(error)
+    async with session() as (_, log):
+        follower = await Follower.open(
+            log, [TOPICS[what]], lambda record: print(show(what, record), flush=True), from_end=not from_beginning
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    await follower.pump()
+        await follower.close()
     return 0
 
 

@@ -6,8 +6,8 @@ from rich.table import Table
 
 from contracts.catalog import PartitionSetting, TopicSpec
 from services.runtime.environment import load_settings
-from services.runtime.settings import Settings, SettingsError
-from services.tools.session import CallFailed, complain, session
+from services.runtime.settings import Settings
+from services.tools.session import session
 from services.tools.topics import acl_lines, ensure_topics, wanted_topics
 
 _SETTINGS: tuple[PartitionSetting, ...] = ("control", "membership", "intake", "deliveries")
@@ -20,19 +20,14 @@ def specs_of(settings: Settings) -> list[TopicSpec]:
 
 async def main(*, only_print: bool, acls: bool, as_json: bool) -> int:
     """Exit 1 where a topic differs."""
-    try:
-        if acls:
-            print("\n".join(acl_lines(load_settings().topic_prefix)))
-            return 0
-        if only_print:
-            _print(load_settings(), as_json=as_json)
-            return 0
-        async with session() as (settings, log):
-            made, differing = await ensure_topics(log, specs_of(settings))
-    except SettingsError as error:
-        return complain(CallFailed(str(error)))
-    except CallFailed as error:
-        return complain(error)
+    if acls:
+        print("\n".join(acl_lines(load_settings().topic_prefix)))
+        return 0
+    if only_print:
+        _print(load_settings(), as_json=as_json)
+        return 0
+    async with session() as (settings, log):
+        made, differing = await ensure_topics(log, specs_of(settings))
     if as_json:
         print(msgspec.json.encode({"created": made, "differing": differing}).decode())
     else:

@@ -21,6 +21,8 @@ from services.domain.rows import EventBatch, RowBatch, canonicalise
 _UNKNOWN: Final = -1
 _AT: Final = " - at "  # what stands before it in a message of msgspec may be the sender's
 
+_NO_EVENT: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+
 _decode: Final = msgspec.json.Decoder(StreamEvent).decode
 
 
@@ -73,8 +75,13 @@ def _events(values: Sequence[bytes | None]) -> tuple[list[StreamEvent], npt.NDAr
     """The events, the position of each, and what is none. All at once where nothing is wrong, as is usual."""
     try:
         return [_decode(value or b"") for value in values], np.arange(len(values)), []
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        pass
+    except _NO_EVENT:
+        return _events_one_by_one(values)
+
+
+def _events_one_by_one(
+    values: Sequence[bytes | None],
+) -> tuple[list[StreamEvent], npt.NDArray[np.int64], list[RefusedEvent]]:
     events: list[StreamEvent] = []
     at: list[int] = []
     refused: list[RefusedEvent] = []
@@ -82,7 +89,7 @@ def _events(values: Sequence[bytes | None]) -> tuple[list[StreamEvent], npt.NDAr
         try:
             events.append(_decode(value or b""))
             at.append(position)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        except _NO_EVENT as error:
             refused.append(RefusedEvent(position, codes.EVENT_INVALID, _words(error)))
     return events, np.array(at, dtype=np.int64), refused
 
