@@ -20,6 +20,7 @@ test: install
 
 check: install
 	.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports
+	$(PY) -m tests.contract.asyncapi
 
 bench: install
 	$(PY) -m services.tools bench all
