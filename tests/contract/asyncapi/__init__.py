@@ -19,7 +19,7 @@ _FETCHED: Final = Path(sys.prefix) / "asyncapi"
 def complaints(pages: Sequence[Path]) -> dict[Path, list[str]]:
     """What the parser calls an error, by page. References are followed from where the page lies."""
     _fetch()
-    called = [_BIN / "node", "validate.mjs", *(page.resolve() for page in pages)]
+    called = [str(_BIN / "node"), "validate.mjs", *(str(page.resolve()) for page in pages)]
     done = subprocess.run(called, cwd=_FETCHED, check=True, capture_output=True, text=True)
     return dict(zip(pages, json.loads(done.stdout).values(), strict=True))
 
