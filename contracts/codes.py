@@ -46,6 +46,9 @@ SPACE_MISMATCH = _declare("space-mismatch", "malformed", "The record key and spa
 SPACE_UNKNOWN = _declare("space-unknown", "not-found", "No such space", SENDER)
 
 # Items of a command: the item has failed, its neighbours have not.
+AUDIENCE_DELIVERED = _declare(
+    "audience-delivered", "validation", "Its members were delivered: the space keeps it", SENDER
+)
 AUDIENCE_NOT_LIST = _declare("audience-not-list", "validation", "Only list audiences take members", SENDER)
 AUDIENCE_NOT_SCHEDULED = _declare("audience-not-scheduled", "validation", "Its changes wait for no run", SENDER)
 CLOCK_BACKWARDS = _declare("clock-backwards", "validation", "The clock only moves forward", SENDER)
@@ -71,6 +74,7 @@ EXTERNAL_ID_TAKEN = _declare(
 )
 FIELD_IMMUTABLE = _declare("field-immutable", "validation", "The field can't be changed", SENDER)
 FIELD_INVALID = _declare("field-invalid", "validation", "The field has a wrong value or type", SENDER)
+FIELD_READ_ONLY = _declare("field-read-only", "validation", "A field that only usher sets was ignored", SENDER)
 FIELD_REQUIRED = _declare("field-required", "validation", "A required field is missing", SENDER)
 FEED_SOURCE_TAKEN = _declare("feed-source-taken", "conflict", "Another feed of the space reads this source", SENDER)
 ID_TAKEN = _declare("id-taken", "conflict", "The id is or was in use in this space", SENDER)
@@ -78,7 +82,10 @@ IDENTIFIER_INVALID = _declare("identifier-invalid", "validation", "Not an identi
 ID_TYPE_MISMATCH = _declare("id-type-mismatch", "validation", "Not the id type of the audience", SENDER)
 ID_TYPE_UNKNOWN = _declare("id-type-unknown", "validation", "No such id type in this space", SENDER)
 IMPORT_NOT_HELD = _declare("import-not-held", "conflict", "No held import of this id", SENDER)
-IN_USE = _declare("in-use", "conflict", "Something still uses it", SENDER)
+IN_USE = _declare("in-use", "validation", "Something still uses it", SENDER)
+LIFECYCLE_REFUSED = _declare(
+    "lifecycle-refused", "validation", "The audience's lifecycle state does not allow it", SENDER
+)
 LOOKBACK_REQUIRED = _declare("lookback-required", "validation", "An append feed needs lookback_days", SENDER)
 NAME_MUST_BE_UNIQUE = _declare("name-must-be-unique", "validation", "The name is in use in this space", SENDER)
 NOT_FOUND = _declare("not-found", "not-found", "The reference names nothing in this space", SENDER)

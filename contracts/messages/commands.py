@@ -1,53 +1,74 @@
 """What users ask for: one struct for the items of each command type (contracts.md §3), one declaration for each field.
 
 UNSET is an absent field, None clears a nullable one. What needs the catalogue to judge (a reference, a required
-combination) is judged in `services.domain.catalogue`; the form of a single field is declared here and nowhere else.
+combination) is judged in `services.domain.catalogue`; the form of a single field is declared here and in
+`contracts.messages.fields`, and nowhere else.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
-from contracts.messages.entities import Column, Evaluation, FixedAudience, Marker, Source
+from contracts.messages.entities import (
+    Activation,
+    Audience,
+    Column,
+    Connection,
+    Destination,
+    Entity,
+    Evaluation,
+    Feed,
+    FixedAudience,
+    Marker,
+    Source,
+    Space,
+)
+from contracts.messages.fields import (
+    IMMUTABLE,
+    Description,
+    ExternalIds,
+    Hour,
+    Instant,
+    Labels,
+    LookbackDays,
+    Name,
+    Reference,
+    SecretReferences,
+    Settings,
+    Share,
+    Version,
+    Word,
+)
 
 ITEMS_MAX: Final = 10_000
 IDENTIFIERS_MAX: Final = 50_000
 
-# Nowhere a control character, somewhere a visible one.
-_VISIBLE: Final = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$(?!\n)"  # $ alone allows a last line feed
-
-Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=_VISIBLE)]
-Reference = Annotated[str, Meta(min_length=1, max_length=256, description="an id, an external id or a name")]
-Word = Annotated[str, Meta(min_length=1, max_length=256, pattern=_VISIBLE)]
-Description = Annotated[str, Meta(max_length=500)]
-Labels = Annotated[list[Word], Meta(max_length=100)]
-ExternalIds = Annotated[dict[Word, Word], Meta(max_length=50)]
-Instant = Annotated[
-    str, Meta(min_length=10, max_length=40, description="a date or an RFC 3339 instant, UTC by default")
-]
-Version = Annotated[int, Meta(ge=1)]
-Hour = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):00$(?!\n)")]
-Share = Annotated[float, Meta(ge=0, le=1)]
-LookbackDays = Annotated[int, Meta(ge=1, le=36_500)]
-Prefix = Annotated[str, Meta(min_length=1, max_length=1024)]
-Settings = dict[str, object]
-SecretReferences = dict[Word, Annotated[str, Meta(min_length=1, max_length=1024)]]
-
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """What every item may carry."""
+    """What every item may carry. `entity` is what the item makes or changes: its other fields are read-only."""
+
+    entity: ClassVar[type[Entity] | None] = None
 
     expected_version: Version | UnsetType = UNSET
 
 
+class PolicyFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What a space allows: an absent one stays as it is, null in place of them all brings back the defaults."""
+
+    raw_identifiers: bool | UnsetType = UNSET
+    delete_delivered: bool | UnsetType = UNSET
+
+
 class SpaceFields(Item, frozen=True, kw_only=True):
-    """`policies` and `quotas` are announced, but not built yet."""
+    """`quotas` are announced, but not built yet."""
+
+    entity: ClassVar[type[Entity] | None] = Space
 
     name: Name | UnsetType = UNSET
-    clock: str | UnsetType = UNSET
+    clock: Annotated[str, IMMUTABLE] | UnsetType = UNSET
     external_ids: ExternalIds | UnsetType | None = UNSET
-    policies: Settings | UnsetType | None = UNSET
+    policies: PolicyFields | UnsetType | None = UNSET
     quotas: Settings | UnsetType | None = UNSET
     space: Reference | UnsetType = UNSET
     space_id: Reference | UnsetType = UNSET
@@ -88,22 +109,33 @@ class NamedFields(Item, frozen=True, kw_only=True):
     external_ids: ExternalIds | UnsetType | None = UNSET
 
 
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of a composition by one `operator`; integers are the ids of the Audience Studio API."""
+
+    segment: list[Reference | int] | UnsetType = UNSET
+
+
 class AudienceFields(NamedFields, frozen=True, kw_only=True):
-    """`expression` stays as sent: a wrong node has a code of its own."""
+    """`expression` stays as sent: a wrong node has a code of its own. `operator` and `rules` say it in another way."""
+
+    entity: ClassVar[type[Entity] | None] = Audience
 
     audience_id: Reference | UnsetType = UNSET
-    kind: str | UnsetType = UNSET
-    id_type: str | UnsetType = UNSET
-    member_type: str | UnsetType = UNSET
+    kind: Annotated[str, IMMUTABLE] | UnsetType = UNSET
+    id_type: Annotated[str, IMMUTABLE] | UnsetType = UNSET
+    member_type: Annotated[str, IMMUTABLE] | UnsetType = UNSET
+    lifecycle_state: str | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
     category: Word | UnsetType | None = UNSET
     sub_category: Word | UnsetType | None = UNSET
     type: Word | UnsetType | None = UNSET
     labels: Labels | UnsetType | None = UNSET
-    owner_id: Word | UnsetType | None = UNSET
+    owner_id: Annotated[Word, IMMUTABLE] | UnsetType | None = UNSET
     folder_id: Word | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
     expression: object | UnsetType = UNSET
+    operator: str | UnsetType = UNSET
+    rules: Rules | UnsetType = UNSET
     evaluation: Evaluation | UnsetType | None = UNSET
 
 
@@ -128,6 +160,8 @@ class AudienceReference(Item, frozen=True, kw_only=True):
 
 class FeedFields(NamedFields, frozen=True, kw_only=True):
     """Where rows come from and how to read them."""
+
+    entity: ClassVar[type[Entity] | None] = Feed
 
     feed_id: Reference | UnsetType = UNSET
     source: Source | UnsetType = UNSET
@@ -172,8 +206,10 @@ class ImportReference(Item, frozen=True, kw_only=True):
 class DestinationFields(NamedFields, frozen=True, kw_only=True):
     """`secrets` are references, never values."""
 
+    entity: ClassVar[type[Entity] | None] = Destination
+
     destination_id: Reference | UnsetType = UNSET
-    connector: Word | UnsetType = UNSET
+    connector: Annotated[Word, IMMUTABLE] | UnsetType = UNSET
     settings: Settings | UnsetType | None = UNSET
     secrets: SecretReferences | UnsetType | None = UNSET
     limits: Settings | UnsetType | None = UNSET
@@ -201,6 +237,8 @@ class DestinationReference(Item, frozen=True, kw_only=True):
 
 class ConnectionFields(NamedFields, frozen=True, kw_only=True):
     """`external_audience_id` is read-only; `id_sync` is announced, but not built yet."""
+
+    entity: ClassVar[type[Entity] | None] = Connection
 
     connection_id: Reference | UnsetType = UNSET
     connection_settings: Settings | UnsetType | None = UNSET
@@ -233,6 +271,8 @@ class ConnectionReference(Item, frozen=True, kw_only=True):
 
 class ActivationFields(NamedFields, frozen=True, kw_only=True):
     """`extend`, `recurring`, `personalization` and `on_end: remove` are announced, but not built yet."""
+
+    entity: ClassVar[type[Entity] | None] = Activation
 
     activation_id: Reference | UnsetType = UNSET
     connection: Reference | UnsetType = UNSET

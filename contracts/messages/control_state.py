@@ -184,4 +184,12 @@ class Lanes(StateEntry, frozen=True, kw_only=True, tag="lanes"):
     states: dict[str, str]
 
 
-ControlState = SpaceCounters | Tombstone | InFlight | SeenObject | Remembered | Advancing | Delivering | Lanes
+class DeliveredAudience(StateEntry, frozen=True, kw_only=True, tag="delivered"):
+    """Members of the audience `id` have reached a destination, first at `at`."""
+
+    at: str
+
+
+ControlState = (
+    SpaceCounters | Tombstone | InFlight | SeenObject | Remembered | Advancing | Delivering | Lanes | DeliveredAudience
+)

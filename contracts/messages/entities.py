@@ -36,20 +36,34 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: str
 
 
+class Policies(msgspec.Struct, frozen=True, kw_only=True):
+    """What a space allows. `raw_identifiers`: e-mail addresses and phone numbers, which become hashes at the door.
+    `delete_delivered`: to delete an audience of which members have reached a destination.
+    """
+
+    raw_identifiers: bool = False
+    delete_delivered: bool = True
+
+
 class Space(Entity, frozen=True, kw_only=True, tag="space", tag_field="kind_of_entity"):
     """A tenant. `time` is where a manual clock stands (null with a system clock)."""
 
     clock: str = "system"
     time: str | None = None
+    policies: Policies = Policies()
 
 
 class Audience(Entity, frozen=True, kw_only=True, tag="audience", tag_field="kind_of_entity"):
-    """A set of members. `step` is the step that made this form known to membership."""
+    """A set of members. `step` is the step that made this form known to membership.
+
+    `lifecycle_state` is `draft` (destinations don't see it), `published` or `inactive` (takes no rows).
+    """
 
     audience_id: str
     kind: str
     id_type: str
     member_type: str = "identity"
+    lifecycle_state: str = "published"
     description: str | None = None
     category: str | None = None
     sub_category: str | None = None

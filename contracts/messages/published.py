@@ -17,6 +17,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     instance: str
     title: str
     detail: str
+    trace_id: str = ""
 
 
 class ReplyCounts(msgspec.Struct, frozen=True, kw_only=True):

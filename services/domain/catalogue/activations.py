@@ -28,6 +28,7 @@ from services.domain.catalogue.item import (
     new_id,
     refer,
 )
+from services.domain.catalogue.lifecycle import check_published
 
 _TYPES: Final = frozenset({"audience_entered", "audience_exited", "audience_membership_changed"})
 
@@ -124,6 +125,7 @@ def _connection(item: ActivationCreate, catalogue: Catalogue, origin: Origin) ->
     present = connection_of(catalogue, audience, destination)
     if present is not None:
         return present
+    check_published(audience)
     return plain_connection(new_id(catalogue.connections, (), origin, "con"), audience, destination, origin)
 
 

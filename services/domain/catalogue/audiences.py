@@ -1,15 +1,17 @@
 """Audiences: what an item makes of the catalogue (contracts.md §3)."""
 
+from collections.abc import Container
 from typing import Final
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from contracts import codes
 from contracts.ids import ID_TYPES
 from contracts.messages.commands import AudienceCreate, AudienceFields, AudienceReference, AudienceUpdate
-from contracts.messages.entities import Audience, Evaluation, Expression
+from contracts.messages.entities import Audience, Evaluation
 from services.domain.catalogue.catalogue import Catalogue
-from services.domain.catalogue.expressions import leaves, refuse_cycle, resolve
+from services.domain.catalogue.composition import next_expression, of_parts, said_expression
+from services.domain.catalogue.expressions import resolve
 from services.domain.catalogue.failed import ItemFailed, fail, quoted
 from services.domain.catalogue.item import (
     Origin,
@@ -19,12 +21,13 @@ from services.domain.catalogue.item import (
     check_version,
     filled,
     given,
-    naming,
     new_id,
     refer,
-    refuse_change,
+    refuse_immutable,
     required,
 )
+from services.domain.catalogue.lifecycle import check_parts, first_state, next_state, refuse_used
+from services.domain.catalogue.studio_ids import kept_ids, with_made_ids
 
 RAW_ID_TYPES: Final = frozenset({"email", "phone"})  # become hashes at the door, once spaces have policies
 _MEMBER_TYPES_LATER: Final = frozenset({"profile", "account", "entity"})
@@ -37,22 +40,24 @@ def create_audience(item: AudienceCreate, catalogue: Catalogue, origin: Origin, 
     external_ids = filled(item.external_ids, {}, {})
     check_naming(catalogue.audiences, name, external_ids, audience_id)
     evaluation = _evaluation(item, Evaluation())
-    kind = _kind(item)
-    expression = None if kind == "list" else resolve(required(item.expression, "expression"), catalogue.audiences.find)
+    sent = said_expression(item)
+    kind = _kind(item, sent)
+    expression = None if kind == "list" else resolve(required(sent, "expression"), catalogue.audiences.find)
     if expression is None:
         id_type, owner_id = checked_id_type(required(item.id_type, "id_type")), given(item.owner_id, None)
     else:
-        id_type, owner_id = _of_parts(expression, catalogue, item.id_type, item.owner_id)
+        id_type, owner_id = of_parts(expression, catalogue, item.id_type, item.owner_id)
     audience = Audience(
         space_id=origin.space_id,
         audience_id=audience_id,
         name=name,
-        external_ids=external_ids,
+        external_ids=with_made_ids(external_ids, catalogue.audiences, origin),
         created_at=origin.at,
         updated_at=origin.at,
         kind=kind,
         id_type=id_type,
         member_type=_member_type(item),
+        lifecycle_state=first_state(item.lifecycle_state),
         description=given(item.description, None),
         category=given(item.category, None),
         sub_category=given(item.sub_category, None),
@@ -66,6 +71,7 @@ def create_audience(item: AudienceCreate, catalogue: Catalogue, origin: Origin, 
         created_step=step,
         step=step,
     )
+    check_parts(audience, catalogue)
     check_size(audience)
     return audience
 
@@ -74,21 +80,18 @@ def update_audience(item: AudienceUpdate, catalogue: Catalogue, origin: Origin, 
     """The next form; its `step` is `step` where expression or evaluation changed. Raises `ItemFailed`."""
     before = refer(catalogue.audiences, {"id": item.id, "audience_id": item.audience_id, "audience": item.audience})
     check_version(item, before)
-    refuse_change(before.kind, item.kind, "kind")
-    refuse_change(before.id_type, item.id_type, "id_type")
-    refuse_change(before.member_type, item.member_type, "member_type")
-    refuse_change(before.owner_id, item.owner_id, "owner_id")
+    refuse_immutable(item, before)
     evaluation = _evaluation(item, before.evaluation)
-    name, external_ids = naming(item, before)
+    name, external_ids = given(item.name, before.name).strip(), kept_ids(item, before)
     check_naming(catalogue.audiences, name, external_ids, before.audience_id)
-    expression = before.expression
-    if not isinstance(item.expression, UnsetType):
-        expression = _next_expression(item.expression, before, catalogue)
+    sent = said_expression(item)
+    expression = before.expression if sent is UNSET else next_expression(sent, before, catalogue)
     audience = changed(
         before,
         origin,
         name=name,
         external_ids=external_ids,
+        lifecycle_state=next_state(item.lifecycle_state, before, catalogue),
         description=given(item.description, before.description),
         category=given(item.category, before.category),
         sub_category=given(item.sub_category, before.sub_category),
@@ -100,16 +103,18 @@ def update_audience(item: AudienceUpdate, catalogue: Catalogue, origin: Origin, 
         evaluation=evaluation,
         step=before.step if (expression, evaluation) == (before.expression, before.evaluation) else step,
     )
+    check_parts(audience, catalogue)
     check_size(audience)
     return audience
 
 
-def deletable_audience(item: AudienceReference, catalogue: Catalogue) -> Audience:
-    """The audience that may go; raises `ItemFailed`(not-found, version-conflict, in-use)."""
+def deletable_audience(item: AudienceReference, catalogue: Catalogue, delivered: Container[str]) -> Audience:
+    """The audience that may go; raises `ItemFailed`(not-found, version-conflict, in-use, audience-delivered)."""
     audience = referred_audience(item, catalogue)
-    users = catalogue.users_of_audience(audience.audience_id)
-    if users:
-        fail(codes.IN_USE, f"used by {users[0]}" + (f" and {len(users) - 1} more" if len(users) > 1 else ""))
+    refuse_used(audience, catalogue)
+    space = catalogue.space
+    if space is not None and not space.policies.delete_delivered and audience.audience_id in delivered:
+        fail(codes.AUDIENCE_DELIVERED, f"members of audience {audience.audience_id} have reached a destination")
     return audience
 
 
@@ -130,13 +135,13 @@ def checked_id_type(id_type: str) -> str:
     return id_type
 
 
-def _kind(item: AudienceFields) -> str:
-    kind = given(item.kind, "list" if item.expression is UNSET else "composed")
+def _kind(item: AudienceFields, sent: object) -> str:
+    kind = given(item.kind, "list" if sent is UNSET else "composed")
     if kind == "rule":
         fail(codes.NOT_SUPPORTED_YET, "kind rule")
     if kind not in ("list", "composed"):
         fail(codes.FIELD_INVALID, f"kind {quoted(kind)} is neither list nor composed")
-    if kind == "list" and item.expression is not UNSET:
+    if kind == "list" and sent is not UNSET:
         fail(codes.FIELD_INVALID, "a list audience has no expression")
     return kind
 
@@ -166,33 +171,3 @@ def _evaluation(item: AudienceFields, otherwise: Evaluation) -> Evaluation:
             raise ItemFailed(codes.FIELD_INVALID, "evaluation: continuous takes nothing else")
         case _:
             raise ItemFailed(codes.FIELD_INVALID, f"evaluation.mode {quoted(evaluation.mode)}")
-
-
-def _next_expression(sent: object, before: Audience, catalogue: Catalogue) -> Expression:
-    if before.kind != "composed":
-        fail(codes.FIELD_INVALID, "a list audience has no expression")
-    if sent is None:
-        fail(codes.FIELD_INVALID, "a composed audience needs its expression")
-    expression = resolve(sent, catalogue.audiences.find)
-    refuse_cycle(before.audience_id, expression, catalogue.audiences.get)
-    _of_parts(expression, catalogue, before.id_type, before.owner_id)
-    return expression
-
-
-def _of_parts(
-    expression: Expression,
-    catalogue: Catalogue,
-    id_type: str | UnsetType,
-    owner_id: str | UnsetType | None,
-) -> tuple[str, str | None]:
-    """Id type and owner of a composition, which are those of its parts; raises `ItemFailed`."""
-    parts = [part for part in map(catalogue.audiences.get, leaves(expression)) if part is not None]
-    assert parts, "resolved leaves exist"
-    first = parts[0]
-    wanted = given(id_type, first.id_type)
-    if any((part.id_type, part.member_type) != (wanted, first.member_type) for part in parts):
-        fail(codes.EXPRESSION_MIXED_ID_TYPES, f"not every part is of id type {quoted(wanted)} and one member type")
-    owner = given(owner_id, first.owner_id)
-    if any(part.owner_id != owner for part in parts):
-        fail(codes.EXPRESSION_MIXED_OWNERS, "a part has another owner_id")
-    return wanted, owner

@@ -26,6 +26,7 @@ from services.domain.catalogue.item import (
     refer,
     refuse_change,
 )
+from services.domain.catalogue.lifecycle import check_published
 
 
 def create_connection(item: ConnectionCreate, catalogue: Catalogue, origin: Origin) -> Connection:
@@ -42,6 +43,7 @@ def create_connection(item: ConnectionCreate, catalogue: Catalogue, origin: Orig
     present = connection_of(catalogue, audience, destination)
     if present is not None:
         fail(codes.CONNECTION_EXISTS, f"connection {present.connection_id}")
+    check_published(audience)
     connection = plain_connection(connection_id, audience, destination, origin)
     connection = _with(connection, name, external_ids, filled(item.connection_settings, {}, {}))
     check_size(connection)

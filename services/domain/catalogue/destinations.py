@@ -19,7 +19,7 @@ from services.domain.catalogue.item import (
     naming,
     new_id,
     refer,
-    refuse_change,
+    refuse_immutable,
     required,
 )
 
@@ -62,7 +62,7 @@ def update_destination(
     references = {"id": item.id, "destination_id": item.destination_id, "destination": item.destination}
     before = refer(catalogue.destinations, references)
     check_version(item, before)
-    refuse_change(before.connector, item.connector, "connector")
+    refuse_immutable(item, before)
     name, external_ids = naming(item, before)
     check_naming(catalogue.destinations, name, external_ids, before.destination_id)
     destination = changed(

@@ -60,6 +60,10 @@ class EntityTable(Generic[E]):
         """Whether something in this space has or had the id."""
         return id_ in self.rows or id_ in self._gone
 
+    def is_reference(self, text: str) -> bool:
+        """Whether the text means, or once was the id of, something in this space."""
+        return self.is_used(text) or text in self._externals or text in self._names
+
     def put(self, entity: E) -> None:
         """Adds the entity or its new form."""
         id_ = entity_id(entity)

@@ -8,10 +8,12 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from contracts import codec, codes
+from contracts.codes import Code
 from contracts.ids import is_id, made_id
 from contracts.instants import instant_text
 from contracts.messages.commands import Item, NamedFields
 from contracts.messages.entities import CatalogueEntity, Entity, entity_id
+from contracts.messages.fields import immutable_fields
 from services.domain.catalogue.entity_table import E, EntityTable
 from services.domain.catalogue.failed import ItemFailed, fail, quoted
 
@@ -53,14 +55,20 @@ def decode_item(raw: object, kind: type[I]) -> I:
         fail(codes.FIELD_INVALID, str(error)[:300])
 
 
-def unknown_fields(raw: object, item: Item) -> str | None:
-    """The paths of fields that usher does not know, as text for one warning."""
+def ignored_fields(raw: object, item: Item) -> Iterator[tuple[Code, str]]:
+    """Warnings about fields that had no effect: those that only usher sets, and those that it does not know."""
     paths = list(_unknown(raw, item, ""))
     if not paths:
-        return None
-    more = len(paths) - _UNKNOWN_FIELDS_NAMED_MAX
-    named = ", ".join(quoted(path) for path in paths[:_UNKNOWN_FIELDS_NAMED_MAX])
-    return f"ignored: {named}" + (f" and {more} more" if more > 0 else "")
+        return
+    read_only = set(item.entity.__struct_encode_fields__) if item.entity is not None else set()
+    for code, ignored in (
+        (codes.FIELD_READ_ONLY, [path for path in paths if path in read_only]),
+        (codes.UNKNOWN_FIELD, [path for path in paths if path not in read_only]),
+    ):
+        if ignored:
+            more = len(ignored) - _UNKNOWN_FIELDS_NAMED_MAX
+            named = ", ".join(quoted(path) for path in ignored[:_UNKNOWN_FIELDS_NAMED_MAX])
+            yield code, f"ignored: {named}" + (f" and {more} more" if more > 0 else "")
 
 
 def _unknown(raw: object, value: object, path: str) -> Iterator[str]:
@@ -157,6 +165,12 @@ def naming(item: NamedFields, entity: Entity) -> tuple[str, dict[str, str]]:
 def changed(entity: N, origin: Origin, **fields: object) -> N:
     """The next version of an entity."""
     return msgspec.structs.replace(entity, version=entity.version + 1, updated_at=origin.at, **fields)
+
+
+def refuse_immutable(item: Item, entity: Entity) -> None:
+    """Raises `ItemFailed`(field-immutable) where the item wants another value of what is declared final."""
+    for field in immutable_fields(type(item)):
+        refuse_change(getattr(entity, field), getattr(item, field), field)
 
 
 def refuse_change(present: object, wanted: object, field: str) -> None:

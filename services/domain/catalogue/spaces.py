@@ -1,14 +1,14 @@
 """Spaces: what an item makes of a space's own entry (contracts.md §3)."""
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
 from contracts import codes
 from contracts.ids import is_id
 from contracts.instants import instant_text, parse_instant
 from contracts.messages.commands import SpaceCreate, SpaceDelete, SpaceFields, SpaceUpdate
-from contracts.messages.entities import Space
+from contracts.messages.entities import Policies, Space
 from services.domain.catalogue.failed import fail, quoted
-from services.domain.catalogue.item import Origin, changed, check_size, check_version, filled, given
+from services.domain.catalogue.item import Origin, changed, check_size, check_version, filled, given, refuse_immutable
 
 
 def create_space(item: SpaceCreate, origin: Origin, left_ms: int | None) -> Space:
@@ -29,6 +29,7 @@ def create_space(item: SpaceCreate, origin: Origin, left_ms: int | None) -> Spac
         created_at=instant_text(at_ms),
         updated_at=instant_text(at_ms),
         clock=clock,
+        policies=_policies(item, Policies()),
         time=instant_text(at_ms) if clock == "manual" else None,
     )
     check_size(space)
@@ -39,13 +40,13 @@ def update_space(item: SpaceUpdate, before: Space, origin: Origin) -> Space:
     """The next form; raises `ItemFailed`."""
     _check_own(item, before.space_id)
     check_version(item, before)
-    if item.clock is not UNSET and item.clock != before.clock:
-        fail(codes.FIELD_IMMUTABLE, "clock can't be changed")
+    refuse_immutable(item, before)
     space = changed(
         before,
         origin,
         name=given(item.name, before.name).strip(),
         external_ids=filled(item.external_ids, before.external_ids, {}),
+        policies=_policies(item, before.policies),
     )
     check_size(space)
     return space
@@ -61,9 +62,21 @@ def check_deletable(item: SpaceDelete, space: Space) -> None:
 
 def _check_own(item: SpaceFields, space_id: str) -> None:
     _check_references((item.space, item.space_id, item.id), space_id)
-    for field, value in (("policies", item.policies), ("quotas", item.quotas)):
-        if value is not UNSET and value is not None:
-            fail(codes.NOT_SUPPORTED_YET, field)
+    if item.quotas is not UNSET and item.quotas is not None:
+        fail(codes.NOT_SUPPORTED_YET, "quotas")
+
+
+def _policies(item: SpaceFields, before: Policies) -> Policies:
+    said = item.policies
+    if said is None:
+        return Policies()
+    if isinstance(said, UnsetType):
+        return before
+    return structs.replace(
+        before,
+        raw_identifiers=given(said.raw_identifiers, before.raw_identifiers),
+        delete_delivered=given(said.delete_delivered, before.delete_delivered),
+    )
 
 
 def _check_references(references: tuple[str | UnsetType, ...], space_id: str) -> None:

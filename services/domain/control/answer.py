@@ -35,6 +35,7 @@ class Answer:
     """Gathers; `reply` says it."""
 
     items: int
+    trace_id: str
     data: list[dict[str, object]] = field(default_factory=list)
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -54,13 +55,13 @@ class Answer:
 
     def failed(self, code: Code, detail: str, item: int | None) -> None:
         """The item did not take effect; None: something about the command as a whole."""
-        self.errors.append(problem(code, detail, item))
+        self.errors.append(problem(code, detail, item, self.trace_id))
 
     def warn(self, code: Code, detail: str, item: int | None) -> None:
         """A remark on an item that took effect, or on the command as a whole."""
-        self.warnings.append(problem(code, detail, item))
+        self.warnings.append(problem(code, detail, item, self.trace_id))
 
-    def reply(self, at_ms: int, trace_id: str) -> Reply:
+    def reply(self, at_ms: int) -> Reply:
         """An accepted reply; with several items it says when the last of them shows."""
         failed = sum(1 for one in self.errors if one.item is not None)
         assert len(self.data) + failed == self.items, "every item ends in exactly one of applied, failed"
@@ -72,7 +73,7 @@ class Answer:
             warnings=self.warnings,
             effective_at=instant_text(max(at_ms, self.effect_ms[0])),
             expected_live_at=instant_text(max(at_ms, self.effect_ms[1])),
-            trace_id=trace_id,
+            trace_id=self.trace_id,
         )
 
 
@@ -81,17 +82,25 @@ def rejected(code: Code, detail: str, at: str, trace_id: str) -> Reply:
     return Reply(
         status="rejected",
         counts=ReplyCounts(),
-        errors=[problem(code, detail, None)],
+        errors=[problem(code, detail, None, trace_id)],
         effective_at=at,
         expected_live_at=at,
         trace_id=trace_id,
     )
 
 
-def problem(code: Code, detail: str, item: int | None) -> Problem:
+def problem(code: Code, detail: str, item: int | None, trace_id: str) -> Problem:
     """A failed item, or a remark on one."""
     instance = "@data" if item is None else f"@data/{item}"
-    return Problem(item=item, code=code.code, type=code.type, instance=instance, title=code.title, detail=detail)
+    return Problem(
+        item=item,
+        code=code.code,
+        type=code.type,
+        instance=instance,
+        title=code.title,
+        detail=detail,
+        trace_id=trace_id,
+    )
 
 
 def entity_data(entity: CatalogueEntity, *, deleted: bool = False) -> dict[str, object]:

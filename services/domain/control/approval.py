@@ -11,7 +11,7 @@ from contracts.messages.commands import ITEM_TYPES
 from contracts.messages.control_state import Advancing, Remembered
 from contracts.messages.published import Reply
 from services.domain.catalogue.failed import ItemFailed
-from services.domain.catalogue.item import Origin, decode_item, unknown_fields
+from services.domain.catalogue.item import Origin, decode_item, ignored_fields
 from services.domain.control.answer import Answer, fitted, packed, unpacked
 from services.domain.control.command import Command, Refused
 from services.domain.control.effects import Effects
@@ -54,7 +54,7 @@ def reached(turn: Turn, partition: int, step: int) -> None:
 
 
 def _answer(turn: Turn, command: Command) -> tuple[Answer, Reply]:
-    answer = Answer(items=len(command.items))
+    answer = Answer(items=len(command.items), trace_id=command.trace_id)
     if command.unknown:
         answer.warn(codes.UNKNOWN_FIELD, f"ignored: {', '.join(command.unknown)[:300]}", None)
     item_type = ITEM_TYPES.get(command.type)
@@ -72,11 +72,10 @@ def _answer(turn: Turn, command: Command) -> tuple[Answer, Reply]:
             answer.failed(error.code, error.detail, number)
             continue
         answer.applied(number, done)
-        unknown = unknown_fields(raw, item)
-        if unknown is not None:
-            answer.warn(codes.UNKNOWN_FIELD, unknown, number)
+        for code, detail in ignored_fields(raw, item):
+            answer.warn(code, detail, number)
     return answer, fitted(
-        answer.reply(turn.at_ms, command.trace_id),
+        answer.reply(turn.at_ms),
         bytes_max=turn.config.reply_bytes_max,
         packed_bytes_max=turn.config.reply_packed_bytes_max,
     )

@@ -101,11 +101,12 @@ def audience_updated(turn: Turn, item: AudienceUpdate, origin: Origin) -> ItemAn
 
 def audience_deleted(turn: Turn, item: AudienceReference) -> ItemAnswer:
     """Every member exits by the step."""
-    audience = deletable_audience(item, turn.state.catalogue)
+    audience = deletable_audience(item, turn.state.catalogue, turn.state.delivered)
     _define(turn, audience, turn.next_step(), deleted=True)
     turn.state.catalogue.audiences.remove(audience.audience_id)
     if audience.evaluation.mode == "scheduled":
         turn.state.runs_changed()
+    turn.state.delivered.drop(audience.audience_id)
     turn.state.bury("audience", audience.audience_id)
     return ItemAnswer(entity_data(audience, deleted=True))
 

@@ -84,6 +84,8 @@ def _audience(turn: Turn, item: MembersClear) -> Audience:
     check_version(item, audience)
     if audience.kind != "list":
         fail(codes.AUDIENCE_NOT_LIST, f"audience {audience.audience_id} is {audience.kind}")
+    if audience.lifecycle_state == "inactive":
+        fail(codes.LIFECYCLE_REFUSED, f"audience {audience.audience_id} is inactive")
     if isinstance(item.id_type, str) and checked_id_type(item.id_type) != audience.id_type:
         fail(codes.ID_TYPE_MISMATCH, f"audience {audience.audience_id} has id type {audience.id_type}")
     return audience

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from contracts.messages.control_state import Delivering, Lanes
+from contracts.messages.control_state import DeliveredAudience, Delivering, Lanes
 from contracts.messages.delivery import Delivered, LaneState, Routed
 from contracts.messages.published import ActivationCounters, ActivationStatus, Reason
 from services.domain.control.activations import forget, is_over, lanes_changed
@@ -51,6 +51,7 @@ def delivered(turn: Turn, outcome: Delivered) -> None:
     status = _counted(turn, before.status, counters)
     if outcome.delivered:
         status = msgspec.structs.replace(status, last_success_at=outcome.at)
+        _note_delivered(turn, status.audience_id, outcome.at)
     if outcome.code is not None:
         reason = Reason(code=outcome.code, detail=(outcome.detail or "")[:500])
         status = msgspec.structs.replace(status, last_error=reason)
@@ -84,6 +85,12 @@ def _counted(turn: Turn, status: ActivationStatus, counters: ActivationCounters)
     done = counters.dropped + counters.merged + counters.delivered + counters.dead_lettered
     counters = msgspec.structs.replace(counters, pending=counters.changes - done)
     return msgspec.structs.replace(status, counters=counters, updated_at=turn.at)
+
+
+def _note_delivered(turn: Turn, audience_id: str, at: str) -> None:
+    if audience_id not in turn.state.delivered and turn.state.catalogue.audiences.get(audience_id) is not None:
+        entry = DeliveredAudience(space_id=turn.space_id, id=audience_id, at=at)
+        turn.state.delivered.put(audience_id, entry)
 
 
 def _keep(turn: Turn, after: Delivering) -> None:

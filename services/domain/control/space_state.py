@@ -9,6 +9,7 @@ import msgspec
 from contracts.messages.control_state import (
     Advancing,
     ControlState,
+    DeliveredAudience,
     Delivering,
     InFlight,
     Lanes,
@@ -40,6 +41,7 @@ class SpaceState:
         self.advances: Table[Advancing] = Table()
         self.deliveries: Table[Delivering] = Table()
         self.lanes: Table[Lanes] = Table()
+        self.delivered: Table[DeliveredAudience] = Table()
         self._tombstones: Table[Tombstone] = Table()
         self._counters: Table[SpaceCounters] = Table()
         self._counters.load("-", counters)
@@ -168,6 +170,8 @@ class SpaceState:
                 self.deliveries.load(entry.id, entry)
             case Lanes():
                 self.lanes.load(entry.id, entry)
+            case DeliveredAudience():
+                self.delivered.load(entry.id, entry)
 
     def load_entity(self, entity: CatalogueEntity) -> None:
         """An entity as it was restored."""
@@ -184,6 +188,7 @@ class SpaceState:
         yield from _tagged(Advancing, self.advances)
         yield from _tagged(Delivering, self.deliveries)
         yield from _tagged(Lanes, self.lanes)
+        yield from _tagged(DeliveredAudience, self.delivered)
 
     def copy(self) -> "SpaceState":
         """For trying something out."""
@@ -191,7 +196,7 @@ class SpaceState:
         twin.catalogue = self.catalogue.copy()
         twin.imports, twin.objects = self.imports.copy(), self.objects.copy()
         twin.replies, twin.advances = self.replies.copy(), self.advances.copy()
-        twin.deliveries, twin.lanes = self.deliveries.copy(), self.lanes.copy()
+        twin.deliveries, twin.lanes, twin.delivered = self.deliveries.copy(), self.lanes.copy(), self.delivered.copy()
         twin._tombstones = self._tombstones.copy()
         return twin
 

@@ -1,7 +1,7 @@
 """Which audience a row names, as things stood when its import was opened. Called by `Reading` for each distinct text.
 
 A reference is an id, else an external id, else a name (contracts.md §1). What an object can't name is unknown to it:
-composed audiences, those of another id type, those created after `open_step` (engine.md §1 rule 7).
+composed and inactive audiences, those of another id type, those created after `open_step` (engine.md §1 rule 7).
 """
 
 from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ def audience_resolver(audiences: Iterable[Audience], *, id_type: str, open_step:
 
     def resolve(text: str) -> str | None:
         found = by_id.get(text) or by_external_id.get(text) or by_name.get(text)
-        if found is None or found.kind != "list" or found.id_type != id_type:
+        if found is None or found.kind != "list" or found.id_type != id_type or found.lifecycle_state == "inactive":
             return None
         return found.audience_id
 

@@ -52,7 +52,10 @@ def world() -> Bench:
         {"id": "aud_free", "name": "free", **LIST},
         {"id": "aud_fixed", "name": "fixed", **LIST},
         {"id": "aud_gone", "name": "gone", **LIST},
+        {"id": "aud_draft", "name": "draft", "lifecycle_state": "draft", **LIST},
+        {"id": "aud_off", "name": "off", **LIST},
     )
+    bench.made("audiences.update", {"audience": "off", "lifecycle_state": "inactive"})
     bench.made("audiences.delete", {"id": "aud_gone"})
     bench.made("feeds.create", {"id": "feed_f", "name": "f", **FEED, **source("f/")})
     bench.made(
@@ -120,6 +123,27 @@ AUDIENCES: list[tuple[str, object, Code]] = [
     ("audiences.create", {"name": "n", "id_type": "maid", "expression": {"audience": "a"}}, codes.EXPRESSION_MIXED_ID_TYPES),
     ("audiences.create", {"name": "n", "expression": {"and": [{"audience": "a"}, {"audience": "owned"}]}}, codes.EXPRESSION_MIXED_OWNERS),
     ("audiences.create", {"name": "n", "owner_id": "other", "expression": {"audience": "owned"}}, codes.EXPRESSION_MIXED_OWNERS),
+    ("audiences.create", {"name": "n", "operator": "OR"}, codes.FIELD_REQUIRED),
+    ("audiences.create", {"name": "n", "rules": {"segment": ["a"]}}, codes.FIELD_REQUIRED),
+    ("audiences.create", {"name": "n", "operator": "OR", "rules": {}}, codes.FIELD_REQUIRED),
+    ("audiences.create", {"name": "n", "operator": "NOT", "rules": {"segment": ["a"]}}, codes.EXPRESSION_INVALID),
+    ("audiences.create", {"name": "n", "operator": "AND", "rules": {"segment": []}}, codes.EXPRESSION_EMPTY),
+    ("audiences.create", {"name": "n", "operator": "AND", "rules": {"segment": [4711]}}, codes.NOT_FOUND),
+    ("audiences.create", {"name": "n", "operator": "AND", "rules": {"segment": ["a"]}, "expression": {"audience": "a"}}, codes.FIELD_INVALID),
+    ("audiences.create", {"name": "n", "operator": "OR", "rules": {"segment": ["a"]}, "kind": "list", "id_type": "kuid"}, codes.FIELD_INVALID),
+    ("audiences.create", {"name": "n", "lifecycle_state": "archived", **LIST}, codes.FIELD_INVALID),
+    ("audiences.create", {"name": "n", "lifecycle_state": "inactive", **LIST}, codes.LIFECYCLE_REFUSED),
+    ("audiences.create", {"name": "n", "expression": {"not": {"audience": "draft"}}}, codes.LIFECYCLE_REFUSED),
+    ("audiences.update", {"audience": "draft", "lifecycle_state": "inactive"}, codes.LIFECYCLE_REFUSED),
+    ("audiences.update", {"audience": "draft", "lifecycle_state": "archived"}, codes.FIELD_INVALID),
+    ("audiences.update", {"audience": "free", "lifecycle_state": "draft"}, codes.LIFECYCLE_REFUSED),
+    ("audiences.update", {"audience": "off", "lifecycle_state": "draft"}, codes.LIFECYCLE_REFUSED),
+    ("audiences.update", {"audience": "a", "lifecycle_state": "inactive"}, codes.IN_USE),
+    ("audiences.update", {"audience": "c", "expression": {"audience": "draft"}}, codes.LIFECYCLE_REFUSED),
+    ("audiences.update", {"audience": "a", "external_ids": {"segment_uuid": "other"}}, codes.FIELD_IMMUTABLE),
+    ("members.add", {"audience": "off", "identifiers": ["u1"]}, codes.LIFECYCLE_REFUSED),
+    ("connections.create", {"audience": "draft", "destination": "d"}, codes.LIFECYCLE_REFUSED),
+    ("activations.create", {"name": "n", "audience": "off", "destination": "d"}, codes.LIFECYCLE_REFUSED),
     ("audiences.update", {"name": "n"}, codes.FIELD_REQUIRED),
     ("audiences.update", {"audience": "nobody", "name": "n"}, codes.NOT_FOUND),
     ("audiences.update", {"audience": "aud_gone", "name": "n"}, codes.NOT_FOUND),
@@ -157,7 +181,7 @@ AUDIENCES: list[tuple[str, object, Code]] = [
     ("clock.advance", {"to": "2025-12-31"}, codes.CLOCK_BACKWARDS),
     ("spaces.update", {"space": "other", "name": "n"}, codes.SPACE_MISMATCH),
     ("spaces.update", {"clock": "system"}, codes.FIELD_IMMUTABLE),
-    ("spaces.update", {"policies": {"a": 1}}, codes.NOT_SUPPORTED_YET),
+    ("spaces.update", {"policies": {"raw_identifiers": 1}}, codes.FIELD_INVALID),
     ("spaces.update", {"expected_version": 7}, codes.VERSION_CONFLICT),
     ("spaces.delete", {}, codes.IN_USE),
     ("spaces.delete", {"name": "other"}, codes.NOT_FOUND),
@@ -281,6 +305,7 @@ def test_a_bad_item_fails_with_its_code_and_changes_nothing(world: Bench, type_:
     assert (reply.status, reply.counts.items, reply.counts.applied, reply.counts.failed) == ("accepted", 1, 0, 1)
     (error,) = reply.errors
     assert (error.item, error.instance, error.type, error.title) == (0, "@data/0", code.type, code.title)
+    assert error.trace_id == reply.trace_id
     assert error.detail
     assert world.catalogue == before
     changed = {key for key in world.state.keys() | state_before.keys() if world.state.get(key) != state_before.get(key)}

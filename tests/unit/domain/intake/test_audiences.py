@@ -14,6 +14,7 @@ def audience(
     id_type: str = "kuid",
     created_step: int = 1,
     external_ids: dict[str, str] | None = None,
+    lifecycle_state: str = "published",
 ) -> Audience:
     return Audience(
         space_id="acme",
@@ -22,6 +23,7 @@ def audience(
         kind=kind,
         id_type=id_type,
         external_ids=external_ids or {},
+        lifecycle_state=lifecycle_state,
         created_at="2026-01-01T00:00:00.000Z",
         updated_at="2026-01-01T00:00:00.000Z",
         created_step=created_step,
@@ -39,6 +41,8 @@ PRESENT = [
     audience("aud_7", "late", created_step=11),
     audience("aud_8", "just in time", created_step=10),
     audience("late_id", "other", external_ids={"crm": "late"}, created_step=12),
+    audience("aud_9", "off", lifecycle_state="inactive"),
+    audience("aud_10", "draft", lifecycle_state="draft"),
 ]
 
 
@@ -56,6 +60,8 @@ PRESENT = [
         ("late", None),
         ("late_id", None),
         ("just in time", "aud_8"),
+        ("off", None),
+        ("draft", "aud_10"),
         ("nobody", None),
         ("", None),
         ("ONE", None),

@@ -1,0 +1,47 @@
+"""The forms that fields of commands share, each declared once: limits here, nullable by `| None` where it stands.
+
+From the declaration of a field come its check (`msgspec.convert`), its JSON Schema, its line on the page of commands,
+and what an update may do to it. What only a whole item can break is judged in `services.domain.catalogue`.
+"""
+
+from functools import cache
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+# Nowhere a control character, somewhere a visible one.
+_VISIBLE: Final = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$(?!\n)"  # $ alone allows a last line feed
+
+IMMUTABLE: Final = Meta(extra_json_schema={"x-immutable": True})
+"""Said at creation and final: an update may repeat the value, nothing else."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=_VISIBLE, description="unique per space and kind")]
+Reference = Annotated[str, Meta(min_length=1, max_length=256, description="an id, an external id or a name")]
+Word = Annotated[str, Meta(min_length=1, max_length=256, pattern=_VISIBLE)]
+Description = Annotated[str, Meta(max_length=500)]
+Labels = Annotated[list[Word], Meta(max_length=100)]
+ExternalIds = Annotated[dict[Word, Word], Meta(max_length=50, description="name → value, unique per space and kind")]
+Instant = Annotated[
+    str, Meta(min_length=10, max_length=40, description="a date or an RFC 3339 instant, UTC by default")
+]
+Version = Annotated[int, Meta(ge=1, description="the version that the sender has seen; another one is refused")]
+Hour = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):00$(?!\n)")]
+Share = Annotated[float, Meta(ge=0, le=1)]
+LookbackDays = Annotated[int, Meta(ge=1, le=36_500)]
+Settings = dict[str, object]
+SecretReferences = dict[Word, Annotated[str, Meta(min_length=1, max_length=1024)]]
+
+
+@cache
+def immutable_fields(item: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields of an item that are declared `IMMUTABLE`."""
+    info = msgspec.inspect.type_info(item)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return tuple(field.name for field in info.fields if _is_immutable(field.type))
+
+
+def _is_immutable(kind: msgspec.inspect.Type) -> bool:
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return any(map(_is_immutable, kind.types))
+    return isinstance(kind, msgspec.inspect.Metadata) and bool((kind.extra_json_schema or {}).get("x-immutable"))

@@ -1,0 +1,63 @@
+"""The three ids of the Audience Studio API, made for each audience (reference/audience-studio.md §1).
+
+They are a function of space, command and item, so that replaying the commands makes the same; they stand among the
+audience's `external_ids`, and so are accepted wherever a reference stands, also in files.
+"""
+
+import hashlib
+import string
+from typing import Final
+
+from msgspec import UnsetType
+
+from contracts import codes
+from contracts.messages.commands import NamedFields
+from contracts.messages.entities import Audience
+from services.domain.catalogue.entity_table import EntityTable
+from services.domain.catalogue.failed import fail
+from services.domain.catalogue.item import Origin, filled
+
+NAMES: Final = ("id", "segment_uuid", "segment_uuid_long")
+_INTEGER_MAX: Final = (1 << 53) - 1  # what every reader of JSON keeps exact
+_SHORT: Final = string.ascii_letters + string.digits
+_LONG: Final = string.ascii_lowercase + string.digits
+
+
+def with_made_ids(brought: dict[str, str], table: EntityTable[Audience], origin: Origin) -> dict[str, str]:
+    """The external ids of a new audience: those that it brings, and the three where it does not bring them."""
+    attempt, made = 0, _made(origin, 0)
+    while any(table.is_reference(made[name]) for name in NAMES if name not in brought):
+        attempt += 1
+        made = _made(origin, attempt)
+    return made | brought
+
+
+def kept_ids(item: NamedFields, before: Audience) -> dict[str, str]:
+    """The external ids after an update, which replaces all but the three; raises `ItemFailed`(field-immutable)."""
+    said = filled(item.external_ids, before.external_ids, {})
+    if isinstance(item.external_ids, UnsetType):
+        return said
+    made = {name: before.external_ids[name] for name in NAMES if name in before.external_ids}
+    for name, value in made.items():
+        if said.get(name, value) != value:
+            fail(codes.FIELD_IMMUTABLE, f"external_ids.{name} can't be changed")
+    return made | said
+
+
+def _made(origin: Origin, attempt: int) -> dict[str, str]:
+    digest = hashlib.sha256(origin.make_id("studio", attempt).encode()).digest()
+    integer = int.from_bytes(digest[:8], "big") % _INTEGER_MAX + 1
+    short = _word(int.from_bytes(digest[8:16], "big"), _SHORT, 8)
+    long = _word(int.from_bytes(digest[16:24], "big"), _LONG, 9)
+    return dict(zip(NAMES, (str(integer), short, long), strict=True))
+
+
+def _word(number: int, alphabet: str, length: int) -> str:
+    """A letter first, so that no word reads as a number."""
+    letters = alphabet[:-10]
+    number, first = divmod(number, len(letters))
+    word = letters[first]
+    for _ in range(length - 1):
+        number, digit = divmod(number, len(alphabet))
+        word += alphabet[digit]
+    return word
