@@ -3,10 +3,10 @@
 import msgspec
 
 from contracts import catalog
+from services.client import Follower
 from services.runtime.log import Log
 from services.tools.audit.audit import TOPICS, Audit
 from services.tools.audit.report import LAWS, Report
-from services.tools.client import Follower
 from services.tools.session import session
 
 

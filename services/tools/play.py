@@ -7,9 +7,9 @@ partition has said that it reached the scenario's clock.
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from services.client import TopicMissing, opened
 from services.runtime.log import Log
 from services.runtime.objects import Objects
-from services.tools.client import Client, TopicMissing
 from services.tools.player import Player
 from services.tools.playing import Check, DeliverTo, Played, PlayError
 from services.tools.scenario import Scenario
@@ -26,8 +26,7 @@ async def play(
 ) -> Played:
     """Plays all days. A space that has already passed the scenario's start is left alone: `<space>-2` is used."""
     async with AsyncExitStack() as stack:
-        client = await Client.open(log, source=f"/usher/play/{scenario.space}")
-        stack.push_async_callback(client.close)
+        client = await stack.enter_async_context(opened(log, source=f"/usher/play/{scenario.space}"))
         player = Player(log, objects, bucket, scenario, client, on_check=on_check)
         try:
             await player.prepare(stack, deliver_to)

@@ -8,11 +8,12 @@ from typing import TypeVar
 
 import msgspec
 
+from contracts import codes
 from contracts.instants import instant_text, parse_instant
 from contracts.messages.published import Import
+from services.client import Client, Follower
 from services.runtime.log import Log
 from services.runtime.objects import Objects
-from services.tools.client import Client, Follower
 from services.tools.observed import TERMINAL, TOPICS, Observed
 from services.tools.playing import Check, DeliverTo, Played, PlayError, Sent
 from services.tools.scenario import (
@@ -82,12 +83,10 @@ class Player:
     async def _create(self, kind: str, items: list[dict[str, object]]) -> None:
         if not items:
             return
-        reply = await self._client.call(self.played.space, f"{kind}.create", {"items": items})
-        for error in _problems(reply):
-            if error.get("code") != "name-must-be-unique":
-                raise PlayError(f"{kind}.create: {error.get('code')}: {error.get('detail')}")
-        if reply.get("status") == "rejected" and not _problems(reply):
-            raise PlayError(f"{kind}.create was rejected: {msgspec.json.encode(reply).decode()}")
+        reply = await self._client.call(self.played.space, f"{kind}.create", items)
+        for error in reply.errors:
+            if error.code != codes.NAME_MUST_BE_UNIQUE.code:
+                raise PlayError(f"{kind}.create: {error.code}: {error.detail}")
 
     async def _deliver_all(self, deliver_to: DeliverTo) -> None:
         await self._follower.catch_up()
@@ -122,9 +121,9 @@ class Player:
         await self._call("clock.advance", [{"to": instant_text(to_ms)}])
 
     async def _call(self, type_: str, items: list[dict[str, object]]) -> None:
-        reply = await self._client.call(self.played.space, type_, {"items": items})
-        if reply.get("status") != "accepted" or _problems(reply):
-            raise PlayError(f"{type_} failed: {msgspec.json.encode(reply.get('errors') or reply).decode()}")
+        reply = await self._client.call(self.played.space, type_, items)
+        if reply.errors:
+            raise PlayError(f"{type_} failed: {msgspec.json.encode(reply.errors).decode()}")
 
     async def _command(self, entry: Day, command: CommandEntry) -> None:
         data = (
@@ -132,16 +131,15 @@ class Player:
             if isinstance(command.data, dict) and "items" in command.data
             else {"items": _listed(command.data)}
         )
-        reply = await self._client.call(self.played.space, command.type, data)
-        counts = reply.get("counts")
-        actual: dict[str, object] = {"status": reply.get("status"), **(counts if isinstance(counts, dict) else {})}
-        actual["code"] = next((error.get("code") for error in _problems(reply)), None)
+        reply = await self._client.call_data(self.played.space, command.type, data)
+        actual: dict[str, object] = {"status": reply.status, **msgspec.structs.asdict(reply.counts)}
+        actual["code"] = next((error.code for error in reply.errors), None)
         expected = command.expect_reply
         if expected is None and actual["status"] == "rejected":
             raise PlayError(f"day {entry.day}: {command.type} was rejected: {actual['code']}")
         for name, value in (expected if expected is not None else {"failed": 0}).items():
             self._check(Check(entry.day, f"{command.type} {name}", value, actual.get(name)))
-        for item in _items(reply):
+        for item in reply.data:
             if isinstance(import_id := item.get("import_id"), str):
                 await self._until(f"import {import_id}", partial(self._ended_import, import_id))
 
@@ -244,13 +242,3 @@ def _without(item: dict[str, object], name: str) -> dict[str, object]:
 
 def _listed(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
-
-
-def _items(reply: dict[str, object]) -> list[dict[str, object]]:
-    data = reply.get("data")
-    return [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
-
-
-def _problems(reply: dict[str, object]) -> list[dict[str, object]]:
-    errors = reply.get("errors")
-    return [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []

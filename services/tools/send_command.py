@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from contracts import codec
-from services.tools.client import Client
+from services.client import Client, opened
 from services.tools.failed import CallFailed
 from services.tools.session import session
 
@@ -15,12 +15,8 @@ from services.tools.session import session
 async def main(file: str, *, timeout_seconds: float) -> int:
     """Exit 1 where an item failed, a command was rejected, or a line is no command."""
     text = await asyncio.to_thread(_text, file)
-    async with session() as (_, log):
-        client = await Client.open(log)
-        try:
-            results = [await _send(client, line, timeout_seconds) for line in text.splitlines() if line.strip()]
-        finally:
-            await client.close()
+    async with session() as (_, log), opened(log, source="/usher/cli") as client:
+        results = [await _send(client, line, timeout_seconds) for line in text.splitlines() if line.strip()]
     return 0 if all(results) else 1
 
 
@@ -47,5 +43,5 @@ async def _send(client: Client, line: str, timeout_seconds: float) -> bool:
     except TimeoutError:
         sys.stderr.write(f"{type_} {command_id}: no reply within {timeout_seconds:.0f} s: is control running?\n")
         return False
-    print(msgspec.json.encode({"type": type_, "id": command_id, **reply}).decode())
-    return reply.get("status") == "accepted" and not reply.get("errors")
+    print(msgspec.json.encode({"type": type_, "id": command_id, **msgspec.structs.asdict(reply)}).decode())
+    return not reply.errors

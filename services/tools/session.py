@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.adapters.connect import open_kafka
+from services.client import TopicMissing
 from services.runtime.environment import load_settings
 from services.runtime.failures import Unavailable
 from services.runtime.log import Log
 from services.runtime.settings import Settings, SettingsError
-from services.tools.client import TopicMissing
 from services.tools.failed import CallFailed
 
 

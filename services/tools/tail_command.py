@@ -9,7 +9,7 @@ import msgspec
 
 from contracts import catalog, codec
 from contracts.records import Record
-from services.tools.client import Follower
+from services.client import Follower
 from services.tools.session import session
 
 TOPICS: Final = {

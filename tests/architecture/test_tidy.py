@@ -29,7 +29,7 @@ CLOCK_AND_LUCK: Final = {
     "services/runtime/clock.py": "is the port",
     "services/adapters/kafka/producers.py": "spreads records without a key, and stamps them as every Kafka client does",
     "services/intake/app.py": "makes the ids of readings, which a simulation gives it",
-    "services/tools/client.py": "makes ids of commands as any user does",
+    "services/client/client.py": "makes ids of commands as any user does",
     "services/adapters/kafka/internals.py": "compares with aiokafka's own timers, which no clock of ours moves",
     "services/tools/demo_command.py": "tells a person how long it took",
     "services/tools/local_system.py": "makes the receiver's secret",

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final
 
 from contracts import catalog
-from services.tools.client import Client, Follower
+from services.client import Client, Follower
 from services.tools.local_system import LocalSystem
 from services.tools.observed import Observed
 from tests.benchmarks.measure import Measured, cpu_seconds_of, measured
@@ -60,9 +60,8 @@ class _Bench:
         await self._call("activations.create", {"name": "all", "audience": "delivered", "destination": "receiver"})
 
     async def _call(self, type_: str, item: dict[str, Any]) -> None:
-        reply = await self.client.call(SPACE, type_, {"items": [item]})
-        assert reply["status"] == "accepted", reply
-        assert not reply["errors"], reply
+        reply = await self.client.call(SPACE, type_, [item])
+        assert not reply.errors, reply.errors
 
     def rows(self, audience: str) -> bytes:
         """A gzip file of `ROWS` new UUIDs, caret form; the same for the same seed."""

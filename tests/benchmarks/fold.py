@@ -19,10 +19,10 @@ from contracts import catalog
 from contracts.messages.results import Applied, Result, Staged
 from contracts.records import Out, Record, TopicPartition
 from services.adapters.connect import open_kafka
+from services.client import Follower
 from services.domain.rows import Form, Identities
 from services.runtime.environment import load_settings
 from services.runtime.log import Log, Producer
-from services.tools.client import Follower
 from services.tools.local_system import LocalSystem
 from services.tools.topics import ensure_topics
 from services.tools.topics_command import specs_of

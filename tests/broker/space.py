@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import msgspec
+
 from contracts import catalog, codec
-from contracts.messages.published import Change, Import
+from contracts.messages.published import Change, Import, Reply
 from contracts.records import Record
+from services.client import Client, Follower
 from services.tools.audit.audit import TOPICS as AUDITED
 from services.tools.audit.audit import Audit
-from services.tools.client import Client, Follower
 from services.tools.observed import TERMINAL, TOPICS, Observed
 from tests.broker.system import DEADLINE_SECONDS, PARTITIONS, System
 
@@ -89,7 +91,8 @@ class Space:
 
     async def ask(self, type_: str, *items: dict[str, Any], **data: object) -> dict[str, Any]:
         """Sends a command and returns its reply, whatever it says."""
-        return await self.client.call(self.name, type_, {"items": list(items), **data})
+        reply = await self.client.call_data(self.name, type_, {"items": list(items), **data})
+        return builtins(reply)
 
     async def send(self, type_: str, *items: dict[str, Any]) -> list[dict[str, Any]]:
         """Sends a command that must take effect in every item; returns the reply's data."""
@@ -180,6 +183,12 @@ async def own_space(
     finally:
         await space.close()
         await client.close()
+
+
+def builtins(reply: Reply) -> dict[str, Any]:
+    """A reply as it stands on the wire."""
+    plain: dict[str, Any] = msgspec.to_builtins(reply)
+    return plain
 
 
 def rows(audience: str, identities: Sequence[str] | range) -> bytes:

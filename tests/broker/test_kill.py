@@ -15,7 +15,7 @@ from contracts import catalog, codec
 from contracts.messages.published import Change, Import
 from contracts.records import Record
 from deploy.local.session import Broker
-from services.tools.client import Follower
+from services.client import Follower
 from services.tools.observed import Observed
 from services.tools.play import play
 from services.tools.playing import DeliverTo, Played

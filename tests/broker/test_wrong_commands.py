@@ -10,7 +10,7 @@ from contracts import catalog, codec, codes
 from contracts.codes import Code
 from contracts.instants import parse_instant
 from contracts.records import Out, Record
-from tests.broker.space import Space, named, own_space
+from tests.broker.space import Space, builtins, named, own_space
 from tests.broker.system import System
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="session")]
@@ -99,7 +99,7 @@ async def test_the_same_again_changes_nothing_and_other_bytes_are_rejected(space
     replies = []
     for event in (same, same, other):
         await space.client.publish_event(space.name, event)
-        replies.append(await space.client.reply("c-1"))
+        replies.append(builtins(await space.client.reply("c-1")))
 
     first, again, reused = replies
     assert first == again
@@ -188,7 +188,7 @@ async def test_creations_deletions_and_rows_in_a_race_leave_no_orphans(space: Sp
                 ("members.add", {"audience": f"a{number}", "identifiers": ["y"]}),
             ]
         ]
-        replies = [await space.client.reply(one) for one in ids]
+        replies = [builtins(await space.client.reply(one)) for one in ids]
         assert [codes_of(reply) for reply in replies] == [[], [], [codes.NOT_FOUND.code]]
         assert (await space.ended(key)).state == "applied"
 

@@ -16,9 +16,9 @@ from contracts.instants import parse_instant
 from contracts.messages.published import Import
 from contracts.records import Record, TopicPartition
 from services.adapters.memory import MemoryBroker
+from services.client import Follower
 from services.runtime.log import Log
 from services.runtime.settings import Settings
-from services.tools.client import Follower
 from services.tools.observed import TERMINAL
 from tests.simulation.loop import VirtualClock, VirtualLoop
 from tests.simulation.nemesis import Faulty, Nemesis, Weather, explained
