@@ -20,6 +20,7 @@ from services.domain.catalogue.item import (
     new_id,
     refer,
     refuse_immutable,
+    refuse_used,
     required,
 )
 
@@ -88,9 +89,7 @@ def deletable_destination(item: DestinationReference, catalogue: Catalogue) -> D
     }
     destination = refer(catalogue.destinations, references)
     check_version(item, destination)
-    connections = catalogue.connections.holders(destination.destination_id)
-    if connections:
-        fail(codes.IN_USE, f"used by connection {connections[0]} and {len(connections) - 1} more")
+    refuse_used("destination", destination.destination_id, catalogue)
     return destination
 
 
