@@ -158,11 +158,17 @@ DELIVERY_ADDRESS_REFUSED = _declare(
     "The address is private, loopback or link-local",
     DESTINATION_OWNER,
 )
+DELIVERY_CONNECTION_UNKNOWN = _declare(
+    "delivery-connection-unknown", "not-found", "The connection was deleted before delivery", DESTINATION_OWNER
+)
 DELIVERY_DESTINATION_DISABLED = _declare(
     "delivery-destination-disabled", "conflict", "The destination is disabled", DESTINATION_OWNER, retryable=True
 )
 DELIVERY_DESTINATION_UNKNOWN = _declare(
     "delivery-destination-unknown", "not-found", "The destination was deleted before delivery", DESTINATION_OWNER
+)
+DELIVERY_ID_TYPE_REFUSED = _declare(
+    "delivery-id-type-refused", "validation", "The destination takes no identities of this id type", SENDER
 )
 DELIVERY_PERMANENT = _declare(
     "delivery-permanent", "validation", "The destination refuses this delivery for good", DESTINATION_OWNER

@@ -8,47 +8,49 @@ combination) is judged in `services.domain.catalogue`; the form of a single fiel
 from typing import Annotated, ClassVar, Final
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType, field
 
 from contracts.messages.entities import (
     Activation,
     Audience,
-    Campaign,
+    Column,
     Connection,
     Destination,
     Entity,
     Evaluation,
+    Feed,
+    FixedAudience,
+    Marker,
+    Source,
     Space,
 )
-from contracts.messages.feed_commands import FeedCreate, FeedReference, FeedUpdate, ImportReference
 from contracts.messages.fields import (
     IMMUTABLE,
     Description,
     ExternalIds,
+    Hour,
     Instant,
-    Item,
     Labels,
+    LookbackDays,
     Name,
-    NamedFields,
     Reference,
     SecretReferences,
     Settings,
-    Versioned,
+    Share,
+    Version,
     Word,
-)
-from contracts.messages.queries import (
-    ActivationQuery,
-    AudienceQuery,
-    CampaignQuery,
-    ConnectionQuery,
-    DestinationQuery,
-    FeedQuery,
-    ImportQuery,
-    SpaceQuery,
 )
 
 ITEMS_MAX: Final = 10_000
 IDENTIFIERS_MAX: Final = 50_000
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """What every item may carry. `entity` is what the item makes or changes: its other fields are read-only."""
+
+    entity: ClassVar[type[Entity] | None] = None
+
+    expected_version: Version | UnsetType = UNSET
 
 
 class PolicyFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +60,7 @@ class PolicyFields(msgspec.Struct, frozen=True, kw_only=True):
     delete_delivered: bool | UnsetType = UNSET
 
 
-class SpaceFields(Versioned, frozen=True, kw_only=True):
+class SpaceFields(Item, frozen=True, kw_only=True):
     """`quotas` are announced, but not built yet."""
 
     entity: ClassVar[type[Entity] | None] = Space
@@ -84,8 +86,8 @@ class SpaceUpdate(SpaceFields, frozen=True, kw_only=True):
     """A clock moves by `clock.advance` only."""
 
 
-class SpaceReference(Versioned, frozen=True, kw_only=True):
-    """For `spaces.delete` (only an empty one can go) and `spaces.get`."""
+class SpaceDelete(Item, frozen=True, kw_only=True):
+    """Only an empty space can go."""
 
     space: Reference | UnsetType = UNSET
     space_id: Reference | UnsetType = UNSET
@@ -93,10 +95,18 @@ class SpaceReference(Versioned, frozen=True, kw_only=True):
     name: Reference | UnsetType = UNSET
 
 
-class ClockAdvance(Versioned, frozen=True, kw_only=True):
+class ClockAdvance(Item, frozen=True, kw_only=True):
     """`to` is a later instant."""
 
     to: Instant | UnsetType = UNSET
+
+
+class NamedFields(Item, frozen=True, kw_only=True):
+    """What the entities of a space have in common."""
+
+    id: Reference | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
+    external_ids: ExternalIds | UnsetType | None = UNSET
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,13 +149,58 @@ class AudienceUpdate(AudienceFields, frozen=True, kw_only=True):
     audience: Reference | UnsetType = UNSET
 
 
-class AudienceReference(Versioned, frozen=True, kw_only=True):
-    """For `audiences.delete`, `.get`, `.run` and `.snapshot`."""
+class AudienceReference(Item, frozen=True, kw_only=True):
+    """For `audiences.delete`, `audiences.run` and `audiences.snapshot`."""
 
     id: Reference | UnsetType = UNSET
     audience_id: Reference | UnsetType = UNSET
     audience: Reference | UnsetType = UNSET
     name: Reference | UnsetType = UNSET
+
+
+class FeedFields(NamedFields, frozen=True, kw_only=True):
+    """Where rows come from and how to read them."""
+
+    entity: ClassVar[type[Entity] | None] = Feed
+
+    feed_id: Reference | UnsetType = UNSET
+    source: Source | UnsetType = UNSET
+    mode: str | UnsetType = UNSET
+    id_type: str | UnsetType = UNSET
+    lookback_days: LookbackDays | UnsetType | None = UNSET
+    format: str | UnsetType = UNSET
+    columns: Annotated[list[Column], Meta(max_length=1000)] | UnsetType | None = UNSET
+    audience_from: str | FixedAudience | UnsetType = UNSET
+    complete_on: str | Marker | UnsetType = UNSET
+    process_at: Hour | UnsetType | None = UNSET
+    remove_share_max: Share | UnsetType | None = UNSET
+    enabled: bool | UnsetType = UNSET
+
+
+class FeedCreate(FeedFields, frozen=True, kw_only=True):
+    """A new feed."""
+
+
+class FeedUpdate(FeedFields, frozen=True, kw_only=True):
+    """Objects announced before keep the form that the feed had then."""
+
+    feed: Reference | UnsetType = UNSET
+
+
+class FeedReference(Item, frozen=True, kw_only=True):
+    """For `feeds.delete`."""
+
+    id: Reference | UnsetType = UNSET
+    feed_id: Reference | UnsetType = UNSET
+    feed: Reference | UnsetType = UNSET
+    name: Reference | UnsetType = UNSET
+
+
+class ImportReference(Item, frozen=True, kw_only=True):
+    """For `imports.approve` and `imports.reject`: an import that is held."""
+
+    import_: Reference | UnsetType = field(default=UNSET, name="import")
+    import_id: Reference | UnsetType = UNSET
 
 
 class DestinationFields(NamedFields, frozen=True, kw_only=True):
@@ -171,13 +226,19 @@ class DestinationUpdate(DestinationFields, frozen=True, kw_only=True):
     destination: Reference | UnsetType = UNSET
 
 
-class DestinationReference(Versioned, frozen=True, kw_only=True):
-    """For `destinations.delete` and `destinations.get`."""
+class DestinationReference(Item, frozen=True, kw_only=True):
+    """For `destinations.delete`."""
 
     id: Reference | UnsetType = UNSET
     destination_id: Reference | UnsetType = UNSET
     destination: Reference | UnsetType = UNSET
     name: Reference | UnsetType = UNSET
+
+
+class ConnectorReference(Item, frozen=True, kw_only=True):
+    """For `destinations.supported`: one connector by its slug, or all where none is named."""
+
+    connector: Reference | UnsetType = UNSET
 
 
 class ConnectionFields(NamedFields, frozen=True, kw_only=True):
@@ -205,8 +266,8 @@ class ConnectionUpdate(ConnectionFields, frozen=True, kw_only=True):
     connection: Reference | UnsetType = UNSET
 
 
-class ConnectionReference(Versioned, frozen=True, kw_only=True):
-    """For `connections.delete` and `connections.get`."""
+class ConnectionReference(Item, frozen=True, kw_only=True):
+    """For `connections.delete`."""
 
     id: Reference | UnsetType = UNSET
     connection_id: Reference | UnsetType = UNSET
@@ -253,8 +314,8 @@ class ActivationUpdate(ActivationFields, frozen=True, kw_only=True):
     activation: Reference | UnsetType = UNSET
 
 
-class ActivationReference(Versioned, frozen=True, kw_only=True):
-    """For `activations.delete` and `activations.get`."""
+class ActivationReference(Item, frozen=True, kw_only=True):
+    """For `activations.delete`."""
 
     id: Reference | UnsetType = UNSET
     activation_id: Reference | UnsetType = UNSET
@@ -262,35 +323,7 @@ class ActivationReference(Versioned, frozen=True, kw_only=True):
     name: Reference | UnsetType = UNSET
 
 
-class CampaignFields(NamedFields, frozen=True, kw_only=True):
-    """A grouping of activations."""
-
-    entity: ClassVar[type[Entity] | None] = Campaign
-
-    campaign_id: Reference | UnsetType = UNSET
-    description: Description | UnsetType | None = UNSET
-
-
-class CampaignCreate(CampaignFields, frozen=True, kw_only=True):
-    """A new campaign."""
-
-
-class CampaignUpdate(CampaignFields, frozen=True, kw_only=True):
-    """Changes the campaign that is referred to."""
-
-    campaign: Reference | UnsetType = UNSET
-
-
-class CampaignReference(Versioned, frozen=True, kw_only=True):
-    """For `campaigns.delete` and `campaigns.get`."""
-
-    id: Reference | UnsetType = UNSET
-    campaign_id: Reference | UnsetType = UNSET
-    campaign: Reference | UnsetType = UNSET
-    name: Reference | UnsetType = UNSET
-
-
-class MembersClear(Versioned, frozen=True, kw_only=True):
+class MembersClear(Item, frozen=True, kw_only=True):
     """Every member leaves."""
 
     audience: Reference | UnsetType = UNSET
@@ -307,46 +340,28 @@ class MembersItem(MembersClear, frozen=True, kw_only=True):
 ITEM_TYPES: Final[dict[str, type[Item]]] = {
     "spaces.create": SpaceCreate,
     "spaces.update": SpaceUpdate,
-    "spaces.delete": SpaceReference,
-    "spaces.get": SpaceReference,
-    "spaces.search": SpaceQuery,
+    "spaces.delete": SpaceDelete,
     "clock.advance": ClockAdvance,
     "audiences.create": AudienceCreate,
     "audiences.update": AudienceUpdate,
     "audiences.delete": AudienceReference,
     "audiences.run": AudienceReference,
     "audiences.snapshot": AudienceReference,
-    "audiences.get": AudienceReference,
-    "audiences.search": AudienceQuery,
     "feeds.create": FeedCreate,
     "feeds.update": FeedUpdate,
     "feeds.delete": FeedReference,
-    "feeds.get": FeedReference,
-    "feeds.search": FeedQuery,
     "imports.approve": ImportReference,
     "imports.reject": ImportReference,
-    "imports.get": ImportReference,
-    "imports.search": ImportQuery,
     "destinations.create": DestinationCreate,
     "destinations.update": DestinationUpdate,
     "destinations.delete": DestinationReference,
-    "destinations.get": DestinationReference,
-    "destinations.search": DestinationQuery,
+    "destinations.supported": ConnectorReference,
     "connections.create": ConnectionCreate,
     "connections.update": ConnectionUpdate,
     "connections.delete": ConnectionReference,
-    "connections.get": ConnectionReference,
-    "connections.search": ConnectionQuery,
     "activations.create": ActivationCreate,
     "activations.update": ActivationUpdate,
     "activations.delete": ActivationReference,
-    "activations.get": ActivationReference,
-    "activations.search": ActivationQuery,
-    "campaigns.create": CampaignCreate,
-    "campaigns.update": CampaignUpdate,
-    "campaigns.delete": CampaignReference,
-    "campaigns.get": CampaignReference,
-    "campaigns.search": CampaignQuery,
     "members.add": MembersItem,
     "members.remove": MembersItem,
     "members.replace": MembersItem,
@@ -356,10 +371,19 @@ ITEM_TYPES: Final[dict[str, type[Item]]] = {
 NOT_SUPPORTED_YET: Final = frozenset(
     {
         "destinations.verify",
-        "destinations.supported",
         "activations.resync",
         "activations.pause",
         "activations.resume",
+        "campaigns.create",
+        "campaigns.update",
+        "campaigns.delete",
         "identities.erase",
+        *(
+            f"{kind}.{verb}"
+            for kind in (
+                "spaces", "audiences", "feeds", "imports", "destinations", "connections", "activations", "campaigns",
+            )
+            for verb in ("search", "get")
+        ),
     }
-)
+)  # fmt: skip

@@ -25,12 +25,15 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One record of a delivery queue: what one change record means to one activation.
 
     `delivery_id` is stable over replays and retries. `sequence` is the change's offset: it grows for every identity,
-    since an identity never changes its partition. `partition` is that partition.
+    since an identity never changes its partition. `partition` is that partition. Name and type are the activation's as
+    the router knew them, so that what is sent of this record is the same however often.
     """
 
     delivery_id: str
     space_id: str
     activation_id: str
+    activation_name: str = ""
+    activation_type: str = "audience_membership_changed"
     connection_id: str
     destination_id: str
     audience_id: str

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from services.connectors.base import Secret, SecretUnavailable
 from services.runtime.clock import Clock
+from services.runtime.secret import Secret, SecretUnavailable
 
 KEPT_SECONDS: Final = 60.0  # so that a changed file counts soon, and a busy lane doesn't read it for each request
 _FILE_BYTES_MAX: Final = 65_536

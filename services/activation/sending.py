@@ -3,19 +3,20 @@
 Called by the lane, which decides what follows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from contracts import codes
-from contracts.messages.entities import Destination
+from contracts.messages.entities import Connection, Destination
 from services.activation.lane_events import DELIVERY_REQUEST_SECONDS
 from services.activation.lane_ports import LanePorts
-from services.connectors.base import Connector, Request, SecretUnavailable
-from services.connectors.declaration import Limits, filled, limited, mistakes
+from services.connectors.base import Connector, Request, Settings, Target
+from services.connectors.declaration import Limits, Mistake, connection_mistakes, filled, limited, mistakes
 from services.connectors.registry import CONNECTORS
 from services.domain.delivery.answers import UNANSWERED, Fate, Verdict, gravest, retry_after_seconds
 from services.domain.delivery.merge import Item
 from services.runtime.failures import Rejected, Unavailable
+from services.runtime.secret import SecretUnavailable
 from services.runtime.web import WebAnswer
 
 UNKNOWN = Verdict(Fate.REFUSED, codes.DELIVERY_DESTINATION_UNKNOWN, codes.DELIVERY_DESTINATION_UNKNOWN.title)
@@ -28,7 +29,7 @@ class Ready:
 
     destination: Destination
     connector: Connector
-    settings: Mapping[str, object]
+    settings: Settings
     limits: Limits
 
 
@@ -52,13 +53,13 @@ def ready(destination: Destination | None) -> Ready | Verdict:
         return Verdict(Fate.BLOCKED, codes.CONNECTOR_UNKNOWN, detail)
     declaration = connector.declaration
     wrong = mistakes(declaration, settings=destination.settings, secrets=destination.secrets, limits=destination.limits)
-    hindrances = [f"{one.field}: {one.detail}" for one in wrong if one.code is not codes.UNKNOWN_FIELD]
-    if hindrances:
-        return Verdict(Fate.BLOCKED, codes.DELIVERY_SETTINGS_INVALID, "; ".join(hindrances))
+    hindrance = _hindrance(wrong)
+    if hindrance is not None:
+        return hindrance
     return Ready(
         destination=destination,
         connector=connector,
-        settings=filled(declaration, destination.settings),
+        settings=filled(declaration.settings, destination.settings),
         limits=limited(declaration, destination.limits),
     )
 
@@ -77,10 +78,13 @@ async def send_once(request: Request, to: Ready, ports: LanePorts) -> Attempt:
 
 async def _attempt(request: Request, to: Ready, ports: LanePorts) -> Attempt:
     references = to.destination.secrets
+    connection = _connection_settings(request, to, ports)
+    if isinstance(connection, Verdict):
+        return _all(request, connection)
     try:
         secrets = await ports.secrets.resolve(references)
-        attempt = to.connector.attempt(request, to.settings, secrets, ports.clock.now_ms())
-        answer = await ports.web.send(attempt)
+        target = Target(to.settings, secrets, ports.clock.now_ms(), connection)
+        answer = await ports.web.send(to.connector.attempt(request, target))
     except SecretUnavailable as error:
         ports.secrets.forget(references)
         return _all(request, Verdict(Fate.BLOCKED, codes.DELIVERY_SECRET_UNAVAILABLE, str(error)))
@@ -90,6 +94,24 @@ async def _attempt(request: Request, to: Ready, ports: LanePorts) -> Attempt:
         verdict = Verdict(Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, str(error))
         return _all(request, verdict, error.retry_after_seconds)
     return _judged(request, to, answer, ports)
+
+
+def _connection_settings(request: Request, to: Ready, ports: LanePorts) -> Settings | Verdict:
+    """The settings of the request's one connection, for a connector that declares any."""
+    declaration = to.connector.declaration
+    if not declaration.connection_settings:
+        return {}
+    delivery = request.items[0].delivery
+    connection = ports.catalogue.get(Connection, delivery.space_id, delivery.connection_id)
+    if connection is None:
+        return Verdict(Fate.REFUSED, codes.DELIVERY_CONNECTION_UNKNOWN, codes.DELIVERY_CONNECTION_UNKNOWN.title)
+    wrong = connection_mistakes(declaration, connection.connection_settings)
+    return _hindrance(wrong) or filled(declaration.connection_settings, connection.connection_settings)
+
+
+def _hindrance(wrong: Iterable[Mistake]) -> Verdict | None:
+    hindrances = [f"{one.field}: {one.detail}" for one in wrong if one.code is not codes.UNKNOWN_FIELD]
+    return Verdict(Fate.BLOCKED, codes.DELIVERY_SETTINGS_INVALID, "; ".join(hindrances)) if hindrances else None
 
 
 def _judged(request: Request, to: Ready, answer: WebAnswer, ports: LanePorts) -> Attempt:

@@ -6,7 +6,8 @@ Pure; the lane drives it. Items leave it when they are settled, and only then.
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from services.connectors.base import Connector, Request
+from services.connectors.base import Connector, Request, Settings
+from services.connectors.grouping import fitting
 from services.domain.delivery.merge import Item, Kept, cut
 
 
@@ -16,18 +17,26 @@ class Work:
     def __init__(self, kept: Sequence[Kept]) -> None:
         self._unplanned = [one for one in kept if one.members]
         self._requests: deque[Request] = deque()
-        self._connector: Connector | None = None
+        self._to: tuple[Connector, Settings] | None = None
 
     def done(self) -> bool:
         return not self._unplanned and not self._requests
 
-    def plan(self, connector: Connector, items_per_request: int) -> None:
-        """Makes requests of what there is; once made they stay, so that every attempt sends the first one's bytes."""
+    def plan(self, connector: Connector, settings: Settings, items_per_request: int) -> list[tuple[Item, str]]:
+        """Makes requests of what there is; once made they stay, so that every attempt sends the first one's bytes.
+
+        Returns what the connector can't send at all, with the reason.
+        """
+        refused: list[tuple[Item, str]] = []
         for items in cut(self._unplanned, items_per_request):
-            self._requests.extend(connector.requests(items))
+            reasons = [connector.refuses(item.delivery.id_type, settings) for item in items]
+            refused += [(item, why) for item, why in zip(items, reasons, strict=True) if why is not None]
+            fit = [item for item, why in zip(items, reasons, strict=True) if why is None]
+            self._requests.extend(fitting(connector, fit, settings) if fit else [])
         if self._unplanned:
-            self._connector = connector
+            self._to = connector, settings
         self._unplanned = []
+        return refused
 
     def head(self) -> Request:
         """The request that is next: planned, and not done."""
@@ -55,8 +64,9 @@ class Work:
         return given
 
     def _again(self, left: Sequence[Item]) -> list[Request]:
-        assert self._connector is not None, "whoever has planned has a connector"
-        return self._connector.requests(left) if left else []
+        assert self._to is not None, "whoever has planned has a connector"
+        connector, settings = self._to
+        return fitting(connector, left, settings) if left else []
 
 
 def _parted(items: Iterable[Item], which: Callable[[Item], bool]) -> tuple[list[Item], list[Item]]:

@@ -1,36 +1,21 @@
 """What every connector is (README.md has the specification). The lanes of `services.activation` are the only caller.
 
-A connector is three pure functions over a declaration. Batching, the HTTP client, rate limits, retries, deduplication,
-secrets and deadlines are the engine's, so that they are right once.
+A connector is pure functions over a declaration. Batching, clients, rate limits, retries, deduplication, secrets and
+deadlines are the engine's, so that they are right once.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
 
 from services.connectors.declaration import Declaration
 from services.domain.delivery.answers import Verdict
 from services.domain.delivery.merge import Item
+from services.runtime.secret import Secret
 from services.runtime.web import WebAnswer, WebRequest
 
-
-class Secret:
-    """A secret's value, which shows itself only to who asks for it by name."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-
-class SecretUnavailable(Exception):  # noqa: N818 - named for the state of the secret, as the failure tree does
-    """A secret can't be read, or isn't of the form that the connector needs; the text never holds its value."""
+Settings = Mapping[str, object]
+"""Free of mistakes and complete: defaults are filled in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +27,37 @@ class Request:
     body: bytes
 
 
-class Connector(Protocol):
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom one attempt goes to, and when. `connection` has the connection's settings where the declaration asks any."""
+
+    settings: Settings
+    secrets: Mapping[str, Secret]
+    now_ms: int
+    connection: Settings = field(default_factory=dict)
+
+
+class Connector(ABC):
     """Stateless; one object serves all destinations. No method does I/O, waits, or reads a clock."""
 
-    @property
-    def declaration(self) -> Declaration: ...
+    declaration: Declaration
 
-    def requests(self, items: Sequence[Item]) -> list[Request]:
-        """Requests that together carry each of the items once, in their order.
+    @abstractmethod
+    def requests(self, items: Sequence[Item], settings: Settings) -> list[Request]:
+        """Requests that together carry each of the items once; those of one identity keep their order.
 
         `items` are within the limits for one request and name no identity of an activation twice.
         """
-        ...
 
-    def attempt(
-        self, request: Request, settings: Mapping[str, object], secrets: Mapping[str, Secret], now_ms: int
-    ) -> WebRequest:
-        """The request as it goes out now: address, credentials, time stamps. Raises `SecretUnavailable`.
+    def refuses(self, id_type: str, settings: Settings) -> str | None:  # noqa: ARG002 - files look at them
+        """Why identities of this id type can't be sent there, None: they can."""
+        taken = [one.id_type for one in self.declaration.identifiers]
+        return None if not taken or id_type in taken else f"of id type {id_type}; it takes {', '.join(taken)}"
 
-        `settings` are free of mistakes and complete: defaults are filled in.
-        """
-        ...
+    @abstractmethod
+    def attempt(self, request: Request, target: Target) -> WebRequest:
+        """The request as it goes out now: address, credentials, time stamps. Raises `SecretUnavailable`."""
 
+    @abstractmethod
     def outcomes(self, request: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
         """The verdict on each item by `Item.id`, whatever the answer's bytes. An item without one has failed."""
-        ...

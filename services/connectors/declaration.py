@@ -1,11 +1,11 @@
-"""What a connector says about itself, as data: settings, secrets and limits, each with its type and its meaning.
+"""What a connector says about itself, as data: what may be set, what it takes, and how much of it at once.
 
-Control checks commands by it, the lanes fill in defaults from it, documentation is made from it. A declaration holds no
-values and does nothing.
+Control checks commands by it, the lanes fill in defaults from it, `description` makes documentation of it. It holds no
+values of anybody's and does nothing. What is wrong with entries is found here too.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -21,15 +21,20 @@ _SECRET_REFERENCE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\x00]
 
 @dataclass(frozen=True, slots=True)
 class SettingField:
-    """One entry of a destination's `settings`. `minimum` and `maximum` bound numbers, both inclusive."""
+    """One entry of `settings` or `connection_settings`. `minimum` and `maximum` bound numbers, both inclusive."""
 
     name: str
-    kind: Literal["url", "text", "integer", "number", "boolean"]
+    kind: Literal["url", "text", "choice", "integer", "number", "boolean"]
     title: str
     required: bool = False
     default: object = None
     minimum: float | None = None
     maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    pattern: str | None = None  # of a text: the whole of it
+
+    def __post_init__(self) -> None:
+        assert bool(self.choices) == (self.kind == "choice"), self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,23 @@ class SecretField:
 class Limits:
     """What one request may carry and how often one may come: what holds where a destination's `limits` say nothing.
 
-    An item of the limits is one member. `requests_per_second` None is no limit.
+    An item of the limits is one member. `requests_per_second` None is no limit. A request whose body would be larger
+    than `bytes_per_request_max` is made into several.
     """
 
     items_per_request: int
     items_per_request_max: int
     requests_per_second: float | None = None
+    bytes_per_request_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """An id type that the destination takes, its name there, and the form in which it is sent."""
+
+    id_type: str
+    name: str
+    form: Literal["as it is", "hex", "base64", "upper case"] = "as it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +78,13 @@ class Declaration:
     settings: tuple[SettingField, ...]
     secrets: tuple[SecretField, ...]
     limits: Limits
+    removal: str
+    """When, and how, a member that exits is gone there: a sentence."""
+    connection_settings: tuple[SettingField, ...] = ()
+    identifiers: tuple[Identifier, ...] = ()
+    """Empty: any id type, as it is."""
+    met: str = ""
+    """Where it has not met the live service: what it was tried on instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +104,18 @@ def mistakes(
     limits: Mapping[str, object],
 ) -> list[Mistake]:
     """Everything that is wrong with a destination's entries. No detail repeats a value: it may be a secret."""
-    found = [*_setting_mistakes(declaration, settings), *_secret_mistakes(declaration, secrets)]
+    found = [*_setting_mistakes("settings", declaration.settings, settings), *_secret_mistakes(declaration, secrets)]
     return [*found, *_limit_mistakes(declaration, limits)]
 
 
-def filled(declaration: Declaration, settings: Mapping[str, object]) -> dict[str, object]:
+def connection_mistakes(declaration: Declaration, settings: Mapping[str, object]) -> list[Mistake]:
+    """Everything that is wrong with a connection's settings."""
+    return list(_setting_mistakes("connection_settings", declaration.connection_settings, settings))
+
+
+def filled(fields: Sequence[SettingField], settings: Mapping[str, object]) -> dict[str, object]:
     """The settings with the defaults of those that are absent; what isn't declared is left out."""
-    return {field.name: settings.get(field.name, field.default) for field in declaration.settings}
+    return {field.name: settings.get(field.name, field.default) for field in fields}
 
 
 def limited(declaration: Declaration, limits: Mapping[str, object]) -> Limits:
@@ -97,19 +125,20 @@ def limited(declaration: Declaration, limits: Mapping[str, object]) -> Limits:
         items_per_request=items if isinstance(items, int) else declaration.limits.items_per_request,
         items_per_request_max=declaration.limits.items_per_request_max,
         requests_per_second=float(rate) if isinstance(rate, int | float) else declaration.limits.requests_per_second,
+        bytes_per_request_max=declaration.limits.bytes_per_request_max,
     )
 
 
-def _setting_mistakes(declaration: Declaration, settings: Mapping[str, object]) -> Iterator[Mistake]:
-    yield from _unknown("settings", settings, {field.name for field in declaration.settings})
-    for field in declaration.settings:
+def _setting_mistakes(part: str, fields: Sequence[SettingField], settings: Mapping[str, object]) -> Iterator[Mistake]:
+    yield from _unknown(part, settings, {field.name for field in fields})
+    for field in fields:
         value = settings.get(field.name)
         if value is not None:
             detail = _wrong(field, value)
             if detail:
-                yield Mistake(f"settings.{field.name}", codes.FIELD_INVALID, detail)
+                yield Mistake(f"{part}.{field.name}", codes.FIELD_INVALID, detail)
         elif field.required or field.name in settings:  # null is no way to ask for the default
-            yield Mistake(f"settings.{field.name}", codes.FIELD_REQUIRED, field.title)
+            yield Mistake(f"{part}.{field.name}", codes.FIELD_REQUIRED, field.title)
 
 
 def _secret_mistakes(declaration: Declaration, secrets: Mapping[str, str]) -> Iterator[Mistake]:
@@ -148,7 +177,13 @@ def _wrong(field: SettingField, value: object) -> str | None:
         case "url":
             return None if isinstance(value, str) and _is_url(value) else "an http or https URL without a user in it"
         case "text":
-            return None if isinstance(value, str) and value else "a text that isn't empty"
+            if not isinstance(value, str) or not value:
+                return "a text that isn't empty"
+            return (
+                None if field.pattern is None or re.fullmatch(field.pattern, value) else f"of the form {field.pattern}"
+            )
+        case "choice":
+            return None if value in field.choices else f"one of {', '.join(field.choices)}"
         case "boolean":
             return None if isinstance(value, bool) else "true or false"
         case "integer" | "number":

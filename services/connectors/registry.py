@@ -4,8 +4,9 @@ from types import MappingProxyType
 from typing import Final
 
 from services.connectors.base import Connector
+from services.connectors.files.definition import Files
 from services.connectors.webhook.definition import Webhook
 
-_ALL: Final[tuple[Connector, ...]] = (Webhook(),)
+_ALL: Final[tuple[Connector, ...]] = (Files(), Webhook())
 
 CONNECTORS: Final = MappingProxyType({connector.declaration.slug: connector for connector in _ALL})

@@ -1,14 +1,15 @@
 """Control, composed: the fold loop over the sequencer, on Kafka."""
 
 import asyncio
-from functools import partial
 
-from contracts.messages.entities import Destination
+from contracts.messages.entities import Connection, Destination
 from services.adapters.connect import open_http, open_kafka
-from services.connectors.declaration import Declaration, mistakes
+from services.connectors.base import Connector
+from services.connectors.declaration import Mistake, connection_mistakes, filled, mistakes
+from services.connectors.description import described
 from services.connectors.registry import CONNECTORS
 from services.control.restore import ControlService
-from services.domain.catalogue.destinations import Remark
+from services.domain.catalogue.connectors import ConnectorRules, Remark
 from services.runtime.clock import SystemClock
 from services.runtime.fold import run_folds
 from services.runtime.health import Health
@@ -33,7 +34,7 @@ async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> N
 
 def control_service(log: Log, *, delivery_partitions: int, topic_prefix: str = "usher") -> ControlService:
     """Control over any log, with every connector's judgement on destinations: for `main` and for simulations."""
-    connectors = {slug: partial(_remarks, connector.declaration) for slug, connector in CONNECTORS.items()}
+    connectors = {slug: _rules(connector) for slug, connector in CONNECTORS.items()}
     return ControlService(
         log,
         connectors=connectors,
@@ -42,6 +43,20 @@ def control_service(log: Log, *, delivery_partitions: int, topic_prefix: str = "
     )
 
 
-def _remarks(declaration: Declaration, destination: Destination) -> list[Remark]:
-    found = mistakes(declaration, settings=destination.settings, secrets=destination.secrets, limits=destination.limits)
+def _rules(connector: Connector) -> ConnectorRules:
+    declaration = connector.declaration
+
+    def on_destination(one: Destination) -> list[Remark]:
+        return _remarks(mistakes(declaration, settings=one.settings, secrets=one.secrets, limits=one.limits))
+
+    def on_connection(one: Connection) -> list[Remark]:
+        return _remarks(connection_mistakes(declaration, one.connection_settings))
+
+    def refuses(destination: Destination, id_type: str) -> str | None:
+        return connector.refuses(id_type, filled(declaration.settings, destination.settings))
+
+    return ConnectorRules(on_destination, on_connection, refuses, described(declaration))
+
+
+def _remarks(found: list[Mistake]) -> list[Remark]:
     return [(one.code, f"{one.field}: {one.detail}") for one in found]

@@ -16,7 +16,7 @@ from contracts.messages.entities import CatalogueEntity
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record, TopicPartition
 from services.control.events import RecordRefused
-from services.domain.catalogue.destinations import Connectors
+from services.domain.catalogue.connectors import Connectors
 from services.domain.control.config import ShardConfig
 from services.domain.control.effects import state_bytes
 from services.domain.control.shard import TOPICS, ControlShard, restored

@@ -14,7 +14,7 @@ from services.tools import (
     audit_command,
     bench_command,
     demo_command,
-    inspect_command,
+    destinations_command,
     play_command,
     put_command,
     send_command,
@@ -33,8 +33,8 @@ app = App(
 )
 stack = App(name="stack", help="The local stack: a real Kafka and an S3 with notifications, on loopback only.")
 app.command(stack)
-inspect = App(name="inspect", help="What is kept of one identity, audience or partition, whether services run or not.")
-app.command(inspect)
+destinations = App(name="destinations", help="What can be delivered to.")
+app.command(destinations)
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="one JSON object a line instead of a table")]
 Service = Literal["control", "intake", "membership", "activation"]
@@ -125,24 +125,6 @@ def audit(*, json: Json = False) -> int:
     return _run(audit_command.main(as_json=json))
 
 
-@inspect.command
-def identity(space: str, id_type: str, identifier: str, *, json: Json = False) -> int:
-    """Its audiences, layers and expiry, and the imports and commands that made it so."""
-    return _run(inspect_command.identity(space, id_type, identifier, as_json=json))
-
-
-@inspect.command
-def audience(space: str, audience: str, *, json: Json = False) -> int:
-    """Its size on each partition, and its layers by day."""
-    return _run(inspect_command.audience(space, audience, as_json=json))
-
-
-@inspect.command
-def partition(number: int, *, json: Json = False) -> int:
-    """Its offsets, its lag, and the age and bytes of its checkpoints."""
-    return _run(inspect_command.partition(number, as_json=json))
-
-
 @app.command
 def send(file: Annotated[str, Parameter(allow_leading_hyphen=True)], *, timeout: float = 30.0) -> int:
     """Publishes commands (JSON, one a line; `-` is standard input) and prints the replies; exit 1 if an item failed."""
@@ -165,6 +147,12 @@ def tail(
 ) -> int:
     """Follows a topic in readable form until Ctrl-C."""
     return _run(tail_command.main(what, from_beginning=from_beginning, seconds=for_, as_json=json))
+
+
+@destinations.command(name="list")
+def list_destinations(connector: str | None = None, *, json: Json = False) -> int:
+    """Lists the connectors with their settings, or one of them."""
+    return destinations_command.list_all(connector, as_json=json)
 
 
 @app.command

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.connectors.base import Request, Secret
+from services.connectors.base import Connector, Request, Settings, Target
 from services.connectors.declaration import ANY_NAME, Declaration, Limits, SecretField, SettingField
 from services.connectors.webhook import requests, send
 from services.domain.delivery.answers import Verdict
@@ -26,23 +26,22 @@ DECLARATION: Final = Declaration(
         ),
     ),
     limits=Limits(items_per_request=1_000, items_per_request_max=10_000),
+    removal='A member that exits is in an entry with `"change":"exited"`, at once.',
 )
 
 
-class Webhook:
+class Webhook(Connector):
     """The connector `webhook`."""
 
     declaration = DECLARATION
 
-    def requests(self, items: Sequence[Item]) -> list[Request]:
+    def requests(self, items: Sequence[Item], settings: Settings) -> list[Request]:  # noqa: ARG002 - none says how
         """One request with all of the items."""
         return [requests.request(items)]
 
-    def attempt(
-        self, request: Request, settings: Mapping[str, object], secrets: Mapping[str, Secret], now_ms: int
-    ) -> WebRequest:
-        """The request, signed for `now_ms`."""
-        return send.signed(request, settings, secrets, now_ms)
+    def attempt(self, request: Request, target: Target) -> WebRequest:
+        """The request, signed for this moment."""
+        return send.signed(request, target)
 
     def outcomes(self, request: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
         """One verdict for all, by the status alone."""

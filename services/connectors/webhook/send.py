@@ -6,8 +6,9 @@ import hmac
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from services.connectors.base import Request, Secret, SecretUnavailable
+from services.connectors.base import Request, Target
 from services.domain.delivery.answers import Verdict, judge
+from services.runtime.secret import Secret, SecretUnavailable
 from services.runtime.web import WebAnswer, WebRequest
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the standard's mark of a secret, not one
@@ -15,12 +16,12 @@ _KEY_BYTES_MIN: Final = 24
 _KEY_BYTES_MAX: Final = 64
 
 
-def signed(request: Request, settings: Mapping[str, object], secrets: Mapping[str, Secret], now_ms: int) -> WebRequest:
+def signed(request: Request, target: Target) -> WebRequest:
     """The request with its id (the same on every attempt), the time, and a signature for each secret.
 
     Without secrets there is no signature header. Raises `SecretUnavailable` for what is not a signing secret.
     """
-    timestamp = str(now_ms // 1000)
+    timestamp = str(target.now_ms // 1000)
     headers = {
         "content-type": "application/json",
         "user-agent": "usher",
@@ -29,12 +30,12 @@ def signed(request: Request, settings: Mapping[str, object], secrets: Mapping[st
     }
     signatures = [
         signature(key, request.id, timestamp, request.body)
-        for name in sorted(secrets)
-        for key in _keys(name, secrets[name])
+        for name in sorted(target.secrets)
+        for key in _keys(name, target.secrets[name])
     ]
     if signatures:
         headers["webhook-signature"] = " ".join(signatures)
-    url, timeout_seconds = settings["url"], settings["timeout_seconds"]
+    url, timeout_seconds = target.settings["url"], target.settings["timeout_seconds"]
     assert isinstance(url, str)
     assert isinstance(timeout_seconds, int | float)
     return WebRequest(

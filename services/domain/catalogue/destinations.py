@@ -1,13 +1,11 @@
 """Destinations: what an item makes of the catalogue (contracts.md §3)."""
 
-from collections.abc import Callable, Mapping, Sequence
-
 from contracts import codes
-from contracts.codes import Code
 from contracts.messages.commands import DestinationCreate, DestinationReference, DestinationUpdate
 from contracts.messages.entities import Destination
 from services.domain.catalogue.catalogue import Catalogue
-from services.domain.catalogue.failed import fail, quoted
+from services.domain.catalogue.connectors import Connectors, Remark, check_destination
+from services.domain.catalogue.failed import fail
 from services.domain.catalogue.item import (
     Origin,
     changed,
@@ -20,15 +18,8 @@ from services.domain.catalogue.item import (
     new_id,
     refer,
     refuse_immutable,
-    refuse_used,
     required,
 )
-
-Remark = tuple[Code, str]
-_REMARKS_MAX = 10
-
-Connectors = Mapping[str, Callable[[Destination], Sequence[Remark]]]
-"""By connector: what it finds in a destination's settings, secrets and limits; `unknown-field` is no hindrance."""
 
 
 def create_destination(
@@ -89,17 +80,13 @@ def deletable_destination(item: DestinationReference, catalogue: Catalogue) -> D
     }
     destination = refer(catalogue.destinations, references)
     check_version(item, destination)
-    refuse_used("destination", destination.destination_id, catalogue)
+    connections = catalogue.connections.holders(destination.destination_id)
+    if connections:
+        fail(codes.IN_USE, f"used by connection {connections[0]} and {len(connections) - 1} more")
     return destination
 
 
 def _remarks(destination: Destination, connectors: Connectors) -> tuple[Remark, ...]:
-    check = connectors.get(destination.connector)
-    if check is None:
-        fail(codes.CONNECTOR_UNKNOWN, f"connector {quoted(destination.connector)}")
-    remarks = tuple((code, detail[:300]) for code, detail in check(destination))
-    for code, detail in remarks:
-        if code != codes.UNKNOWN_FIELD:
-            fail(code, detail)
+    remarks = check_destination(destination, connectors)
     check_size(destination)
-    return remarks[:_REMARKS_MAX]
+    return remarks

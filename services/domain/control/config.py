@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from contracts.codes import Code
 from contracts.records import Out, Record
-from services.domain.catalogue.destinations import Connectors
+from services.domain.catalogue.connectors import Connectors
 
 DeadLetter = Callable[[Record, Code, str], Out]
 """Makes the dead letter of a record, with a code and a detail that holds no identifiers."""

@@ -1,5 +1,6 @@
 """Items about destinations, connections and activations: catalogue, queues and markers."""
 
+from contracts import codes
 from contracts.catalog import DELIVERIES, queue_topic, topic_spec
 from contracts.messages.commands import (
     ActivationCreate,
@@ -8,17 +9,20 @@ from contracts.messages.commands import (
     ConnectionCreate,
     ConnectionReference,
     ConnectionUpdate,
+    ConnectorReference,
     DestinationCreate,
     DestinationReference,
     DestinationUpdate,
 )
 from services.domain.catalogue.activations import create_activation, referred_activation, update_activation
 from services.domain.catalogue.connections import create_connection, deletable_connection, update_connection
+from services.domain.catalogue.connectors import check_connection
 from services.domain.catalogue.destinations import (
     create_destination,
     deletable_destination,
     update_destination,
 )
+from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.item import Origin
 from services.domain.control.activations import adjust, take_away
 from services.domain.control.answer import ItemAnswer, entity_data
@@ -42,6 +46,16 @@ def destination_updated(turn: Turn, item: DestinationUpdate, origin: Origin) -> 
     return ItemAnswer(entity_data(destination), remarks)
 
 
+def destinations_supported(turn: Turn, item: ConnectorReference) -> ItemAnswer:
+    """The connector that the item names, or all of them, described."""
+    known = turn.config.connectors
+    name = item.connector
+    if isinstance(name, str) and name not in known:
+        fail(codes.CONNECTOR_UNKNOWN, f"connector {quoted(name)}")
+    chosen = [name] if isinstance(name, str) else sorted(known)
+    return ItemAnswer({"connectors": [known[slug].description for slug in chosen]})
+
+
 def destination_deleted(turn: Turn, item: DestinationReference) -> ItemAnswer:
     """Its queue stays until its retention has passed: what is in it may still be on its way."""
     destination = deletable_destination(item, turn.state.catalogue)
@@ -54,15 +68,17 @@ def destination_deleted(turn: Turn, item: DestinationReference) -> ItemAnswer:
 def connection_created(turn: Turn, item: ConnectionCreate, origin: Origin) -> ItemAnswer:
     """Nothing is sent before an activation says so."""
     connection = create_connection(item, turn.state.catalogue, origin)
+    remarks = check_connection(connection, turn.state.catalogue, turn.config.connectors)
     turn.state.catalogue.connections.put(connection)
-    return ItemAnswer(entity_data(connection))
+    return ItemAnswer(entity_data(connection), remarks)
 
 
 def connection_updated(turn: Turn, item: ConnectionUpdate, origin: Origin) -> ItemAnswer:
     """Lanes see it in the catalogue."""
     connection = update_connection(item, turn.state.catalogue, origin)
+    remarks = check_connection(connection, turn.state.catalogue, turn.config.connectors)
     turn.state.catalogue.connections.put(connection)
-    return ItemAnswer(entity_data(connection))
+    return ItemAnswer(entity_data(connection), remarks)
 
 
 def connection_deleted(turn: Turn, item: ConnectionReference) -> ItemAnswer:
@@ -76,6 +92,7 @@ def connection_deleted(turn: Turn, item: ConnectionReference) -> ItemAnswer:
 def activation_created(turn: Turn, item: ActivationCreate, origin: Origin) -> ItemAnswer:
     """Starts at once, or at its date."""
     activation, connection = create_activation(item, turn.state.catalogue, origin)
+    check_connection(connection, turn.state.catalogue, turn.config.connectors)
     if turn.state.catalogue.connections.get(connection.connection_id) is None:
         turn.state.catalogue.connections.put(connection)
     turn.state.catalogue.activations.put(activation)

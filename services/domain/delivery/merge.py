@@ -73,7 +73,7 @@ def cut(kept: Sequence[Kept], members_max: int) -> Iterator[list[Item]]:
         start = 0
         while start < len(one.members):
             members = one.members[start : start + room]
-            batch.append(_item(one, members))
+            batch.append(_part(one, members))
             start += len(members)
             room -= len(members)
             if room == 0:
@@ -83,16 +83,27 @@ def cut(kept: Sequence[Kept], members_max: int) -> Iterator[list[Item]]:
         yield batch
 
 
+def halved(items: Sequence[Item]) -> list[list[Item]]:
+    """The same members as two batches, or one where there is only one member."""
+    if len(items) > 1:
+        middle = len(items) // 2
+        return [list(items[:middle]), list(items[middle:])]
+    (item,) = items
+    middle = (len(item.members) + 1) // 2
+    parts = [part for part in (item.members[:middle], item.members[middle:]) if part]
+    return [[_part(item, members)] for members in parts]
+
+
 def members_of(items: Sequence[Item]) -> int:
     """How many members the items name together."""
     return sum(len(item.members) for item in items)
 
 
-def _item(one: Kept, members: list[str]) -> Item:
-    delivery = one.delivery
+def _part(of: Kept | Item, members: list[str]) -> Item:
+    delivery = of.delivery
     whole = len(members) == len(delivery.members)
     item_id = delivery.delivery_id if whole else f"{delivery.delivery_id}.{_digest(members)}"
-    return Item(index=one.index, id=item_id, delivery=delivery, members=members)
+    return Item(index=of.index, id=item_id, delivery=delivery, members=members)
 
 
 def _digest(members: Sequence[str]) -> str:

@@ -147,6 +147,8 @@ class RouterPartition:
             delivery_id=f"{change_id}.{activation.activation_id}",
             space_id=state.space_id,
             activation_id=activation.activation_id,
+            activation_name=activation.name,
+            activation_type=activation.activation_type,
             connection_id=activation.connection_id,
             destination_id=activation.destination_id,
             audience_id=activation.audience_id,

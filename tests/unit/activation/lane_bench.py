@@ -10,7 +10,8 @@ import msgspec
 
 from contracts import catalog, codec
 from contracts.messages.delivery import Delivered, Delivery, LaneState
-from contracts.messages.entities import CatalogueEntity, Destination
+from contracts.messages.entities import CatalogueEntity, Connection, Destination
+from contracts.messages.entities import entity_id as entity_id_of
 from contracts.records import Out, Record, TopicPartition
 from services.activation.lane import Lane
 from services.activation.lane_health import RetryPolicy
@@ -95,13 +96,14 @@ class FixedCatalogue:
     """What the view holds; `arriving` is there once somebody waits for the view to catch up."""
 
     present: Destination | None
+    connection: Connection | None = None
     arriving: Destination | None = None
     asked: int = 0
 
     def get(self, kind: type[E], space_id: str, entity_id: str) -> E | None:
-        found = self.present
-        if isinstance(found, kind) and (found.space_id, found.destination_id) == (space_id, entity_id):
-            return found
+        for found in (self.present, self.connection):
+            if isinstance(found, kind) and (found.space_id, entity_id_of(found)) == (space_id, entity_id):
+                return found
         return None
 
     async def caught_up(self) -> None:

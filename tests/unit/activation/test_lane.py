@@ -13,10 +13,12 @@ import structlog
 
 from contracts import codes
 from contracts.messages.delivery import Delivery
+from contracts.messages.entities import Connection
 from contracts.records import Record
 from services.activation import sending
 from services.activation.lane import Lane
-from services.connectors.base import Request
+from services.connectors.base import Request, Target
+from services.connectors.declaration import Identifier, SettingField
 from services.connectors.webhook.definition import Webhook
 from services.connectors.webhook.requests import WebhookMessage
 from services.domain.delivery.answers import DELIVERED, Fate, Verdict
@@ -322,3 +324,66 @@ def _toggle(truth: set[str], member: str) -> tuple[str, list[str]]:
         return "remove", [member]
     truth.add(member)
     return "add", [member]
+
+
+class Listing(Webhook):
+    """A webhook whose connections name a list, and that takes one id type."""
+
+    declaration = replace(
+        Webhook.declaration,
+        connection_settings=(SettingField("list", "text", "The list", required=True),),
+        identifiers=(Identifier("kuid", "kuid"),),
+    )
+
+    def attempt(self, request: Request, target: Target) -> WebRequest:
+        return replace(super().attempt(request, target), url=f"https://example.com/{target.connection['list']}")
+
+
+def connection(**settings: object) -> Connection:
+    return Connection(
+        space_id="acme", name="con_1", created_at="", updated_at="", connection_id="con_1", audience_id="aud_1",
+        destination_id="des_1", connection_settings=settings,
+    )  # fmt: skip
+
+
+async def test_a_connector_is_told_the_settings_of_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "CONNECTORS", {"webhook": Listing()})
+    bench = Bench()
+    bench.catalogue.connection = connection(list="spring")
+    await bench.deliver(ADD)
+    assert [request.url for _, request in bench.web.sent] == ["https://example.com/spring"]
+
+
+async def test_what_is_for_a_connection_that_is_gone_goes_to_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "CONNECTORS", {"webhook": Listing()})
+    bench = Bench()
+    await bench.deliver(ADD)
+    assert bench.web.sent == []
+    assert bench.letter_codes() == [codes.DELIVERY_CONNECTION_UNKNOWN.code]
+
+
+async def test_a_lane_waits_until_the_settings_of_a_connection_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "CONNECTORS", {"webhook": Listing()})
+    bench = Bench()
+    bench.catalogue.connection = connection()
+
+    def mend() -> None:
+        bench.catalogue.connection = connection(list="late")
+
+    bench.clock.events.append((20.0, mend))
+    await bench.deliver(ADD)
+    assert [request.url for _, request in bench.web.sent] == ["https://example.com/late"]
+    assert bench.states()[0] == ("parked", codes.DELIVERY_SETTINGS_INVALID.code)
+    assert bench.counts()["delivered"] == 2
+
+
+async def test_identities_that_the_destination_does_not_take_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "CONNECTORS", {"webhook": Listing()})
+    bench = Bench()
+    bench.catalogue.connection = connection(list="spring")
+    strange = msgspec.structs.replace(delivery(2, "add", ["x"]), id_type="gum")
+    await bench.deliver(strange)
+    await bench.deliver(ADD, strange, first_offset=1)
+    assert sent_members(bench) == [[("entered", ["a", "b"])]]
+    assert bench.letter_codes() == [codes.DELIVERY_ID_TYPE_REFUSED.code] * 2
+    assert bench.counts() == {"delivered": 2, "merged": 0, "dead": 2, "uploads": 1}

@@ -21,9 +21,12 @@ DECLARATION = Declaration(
         SettingField("count", "integer", "How many", default=3, minimum=1, maximum=9),
         SettingField("share", "number", "How much", minimum=0),
         SettingField("loud", "boolean", "How"),
+        SettingField("shape", "choice", "Which", default="round", choices=("round", "square")),
+        SettingField("code", "text", "Of a form", pattern="[a-z]{3}"),
     ),
     secrets=(SecretField("token", "Who", required=True),),
     limits=Limits(items_per_request=100, items_per_request_max=500),
+    removal="At once.",
 )
 GOOD: dict[str, object] = {"url": "https://example.com/hook"}
 SECRETS = {"token": "env:TOKEN"}
@@ -67,6 +70,11 @@ def test_good_entries_have_no_mistakes() -> None:
         ({**GOOD, "share": -1}, [("settings.share", "field-invalid")]),
         ({**GOOD, "share": "1"}, [("settings.share", "field-invalid")]),
         ({**GOOD, "loud": 1}, [("settings.loud", "field-invalid")]),
+        ({**GOOD, "shape": "flat"}, [("settings.shape", "field-invalid")]),
+        ({**GOOD, "shape": ["round"]}, [("settings.shape", "field-invalid")]),
+        ({**GOOD, "code": "abcd"}, [("settings.code", "field-invalid")]),
+        ({**GOOD, "code": "abc\n"}, [("settings.code", "field-invalid")]),
+        ({**GOOD, "shape": "square", "code": "abc"}, []),
         ({**GOOD, "colour": 1}, [("settings.colour", "unknown-field")]),
     ],
 )
@@ -146,12 +154,14 @@ def test_no_mistake_repeats_a_value() -> None:
 
 
 def test_defaults_fill_what_is_absent_and_the_undeclared_stays_out() -> None:
-    assert filled(DECLARATION, {**GOOD, "colour": 1}) == {
+    assert filled(DECLARATION.settings, {**GOOD, "colour": 1}) == {
         "url": "https://example.com/hook",
         "name": None,
         "count": 3,
         "share": None,
         "loud": None,
+        "shape": "round",
+        "code": None,
     }
 
 

@@ -12,11 +12,12 @@ import pytest
 
 from services.activation.lane import Lane
 from services.adapters.http import HttpWeb
-from services.connectors.base import Secret
+from services.connectors.base import Target
 from services.connectors.declaration import filled
 from services.connectors.webhook.definition import DECLARATION, Webhook
 from services.domain.delivery.merge import collapse, cut
 from services.runtime.failures import Unavailable
+from services.runtime.secret import Secret
 from services.runtime.web import WebRequest
 from services.tools.received import Received, Refused
 from services.tools.receiver import Behaviour, Receiver, secret_value, serving
@@ -32,8 +33,9 @@ def sent(*said: tuple[int, str, list[str]], url: str = "http://example.com/hook"
     """What the webhook connector sends for these deliveries: (sequence, operation, members)."""
     (items,) = cut(collapse([delivery(*one) for one in said]), 1_000)
     webhook = Webhook()
-    (request,) = webhook.requests(items)
-    return webhook.attempt(request, filled(DECLARATION, {"url": url}), {"a": Secret(secret)}, NOW * 1000)
+    settings = filled(DECLARATION.settings, {"url": url})
+    (request,) = webhook.requests(items, settings)
+    return webhook.attempt(request, Target(settings, {"a": Secret(secret)}, NOW * 1000))
 
 
 def take(receiver: Received, request: WebRequest, now_seconds: float = NOW) -> None:

@@ -8,15 +8,16 @@ import msgspec
 import pytest
 import standardwebhooks
 
-from services.connectors.base import Secret, SecretUnavailable
+from services.connectors.base import Target
 from services.connectors.declaration import filled, mistakes
 from services.connectors.webhook.definition import DECLARATION, Webhook
 from services.domain.delivery.answers import Fate
 from services.domain.delivery.merge import Item, collapse, cut
+from services.runtime.secret import Secret, SecretUnavailable
 from services.runtime.web import WebAnswer, WebRequest
 from tests.unit.domain.delivery.making import delivery
 
-SETTINGS = filled(DECLARATION, {"url": "https://example.com/hook"})
+SETTINGS = filled(DECLARATION.settings, {"url": "https://example.com/hook"})
 OLD = "whsec_" + base64.b64encode(b"o" * 24).decode()
 NEW = "whsec_" + base64.b64encode(b"n" * 64).decode()
 OTHER = "whsec_" + base64.b64encode(b"x" * 32).decode()
@@ -34,8 +35,8 @@ def items() -> list[Item]:
 
 def attempt(now_ms: int, **secrets: str) -> WebRequest:
     webhook = Webhook()
-    (request,) = webhook.requests(items())
-    return webhook.attempt(request, SETTINGS, {name: Secret(value) for name, value in secrets.items()}, now_ms)
+    (request,) = webhook.requests(items(), SETTINGS)
+    return webhook.attempt(request, Target(SETTINGS, {name: Secret(value) for name, value in secrets.items()}, now_ms))
 
 
 def verified(sent: WebRequest, secret: str) -> Any:
@@ -43,7 +44,7 @@ def verified(sent: WebRequest, secret: str) -> Any:
 
 
 def test_the_body_says_what_happened() -> None:
-    (request,) = Webhook().requests(items())
+    (request,) = Webhook().requests(items(), SETTINGS)
     body = msgspec.json.decode(request.body)
     assert body["type"] == "audience.membership"
     first, second, third = body["deliveries"]
@@ -69,9 +70,9 @@ def test_the_body_says_what_happened() -> None:
 
 def test_the_same_items_have_the_same_id_and_bytes_and_others_have_others() -> None:
     webhook = Webhook()
-    (one,), (two,) = webhook.requests(items()), webhook.requests(items())
+    (one,), (two,) = webhook.requests(items(), SETTINGS), webhook.requests(items(), SETTINGS)
     assert (one.id, one.body) == (two.id, two.body)
-    (less,) = webhook.requests(items()[:2])
+    (less,) = webhook.requests(items()[:2], SETTINGS)
     assert less.id != one.id
     assert one.id.startswith("msg_")
     assert "." not in one.id
@@ -146,7 +147,7 @@ def test_a_secret_does_not_show_itself() -> None:
 )
 def test_the_status_is_the_verdict_on_every_item_whatever_the_body(status: int, fate: Fate, body: bytes) -> None:
     webhook = Webhook()
-    (request,) = webhook.requests(items())
+    (request,) = webhook.requests(items(), SETTINGS)
     said = webhook.outcomes(request, WebAnswer(status=status, headers={}, body=body))
     assert {item_id: verdict.fate for item_id, verdict in said.items()} == {item.id: fate for item in items()}
 

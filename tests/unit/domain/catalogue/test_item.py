@@ -3,9 +3,7 @@
 import pytest
 
 from contracts import codes
-from contracts.messages.commands import ITEM_TYPES, NOT_SUPPORTED_YET, AudienceUpdate
-from contracts.messages.feed_commands import FeedCreate
-from contracts.messages.fields import Item
+from contracts.messages.commands import ITEM_TYPES, NOT_SUPPORTED_YET, AudienceUpdate, FeedCreate, Item
 from services.domain.catalogue.item import decode_item, ignored_fields
 from tests.unit.domain.control.bench import Bench
 

@@ -12,13 +12,14 @@ from contracts.catalog import TopicSpec
 from contracts.codec import Headers
 from contracts.codes import Code
 from contracts.messages.control_state import ControlState
-from contracts.messages.entities import CatalogueEntity, Destination
+from contracts.messages.entities import CatalogueEntity, Connection, Destination
 from contracts.messages.intake import IntakeEvent, ReadRequest
 from contracts.messages.published import ActivationStatus, Import, Reply
 from contracts.messages.results import Result, Ticked
 from contracts.messages.steps import Step, TickStep
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
+from services.domain.catalogue.connectors import ConnectorRules
 from services.domain.control.config import ShardConfig
 from services.domain.control.effects import state_bytes
 from services.domain.control.shard import ControlShard, restored
@@ -40,6 +41,20 @@ def webhook(destination: Destination) -> list[tuple[Code, str]]:
     return missing + [(codes.UNKNOWN_FIELD, f"settings.{name}") for name in destination.settings if name != "url"]
 
 
+def listed(connection: Connection) -> list[tuple[Code, str]]:
+    """It takes a number of a list, and needs none."""
+    number = connection.connection_settings.get("list", 1)
+    return [] if isinstance(number, int) else [(codes.FIELD_INVALID, "connection_settings.list is a number")]
+
+
+def no_cookies(_: Destination, id_type: str) -> str | None:
+    """It takes identities of every type but one."""
+    return "no cookies" if id_type == "anonymous_id" else None
+
+
+WEBHOOK = ConnectorRules(webhook, listed, no_cookies, {"slug": "webhook", "title": "Webhook"})
+
+
 def config(**changes: Any) -> ShardConfig:
     """One shard that owns every space, three membership partitions."""
     given: dict[str, Any] = {
@@ -49,7 +64,7 @@ def config(**changes: Any) -> ShardConfig:
         "intake_partitions": 2,
         "delivery_partitions": 2,
         "dead_letter": letter,
-        "connectors": {"webhook": webhook},
+        "connectors": {"webhook": WEBHOOK},
     }
     return ShardConfig(**(given | changes))
 

@@ -124,6 +124,21 @@ def test_what_the_connector_does_not_know_is_a_warning(bench: Bench) -> None:
     assert [(one.code, one.detail) for one in reply.warnings] == [(codes.UNKNOWN_FIELD.code, "settings.colour")]
 
 
+def test_connectors_are_described_one_or_all(bench: Bench) -> None:
+    for item in ({}, {"connector": "webhook"}):
+        (answered,) = bench.send("destinations.supported", item).data
+        assert answered["connectors"] == [{"slug": "webhook", "title": "Webhook"}]
+
+
+def test_what_a_destination_does_not_take_is_refused_when_it_is_saved(bench: Bench) -> None:
+    bench.made("audiences.create", {"name": "cookies", "kind": "list", "id_type": "anonymous_id"})
+    ends = {"audience": "cookies", "destination": "d"}
+    for command, item in (("connections.create", ends), ("activations.create", {"name": "n", **ends})):
+        (error,) = bench.send(command, item).errors
+        assert (error.code, error.detail) == (codes.DELIVERY_ID_TYPE_REFUSED.code, "no cookies")
+    assert not [key for key in bench.catalogue if "/connection/" in key]
+
+
 def test_a_queue_is_named_by_no_user_and_never_twice() -> None:
     bench = Bench()
     item = {"name": "d", "connector": "webhook", "settings": {"url": "https://a"}}

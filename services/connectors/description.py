@@ -1,0 +1,113 @@
+"""A declaration in words: for the reply to `destinations.supported`, `usher destinations list`, and the READMEs.
+
+`python -m services.connectors.description` writes the tables into each README, between its two marks.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from services.connectors.declaration import ANY_NAME, Declaration, SettingField
+from services.connectors.registry import CONNECTORS
+
+BEGIN: Final = "<!-- of the declaration: python -m services.connectors.description -->"
+END: Final = "<!-- end -->"
+_LEFT_OUT: Final = (None, (), "")
+_FOLDER: Final = Path(__file__).parent
+
+
+def described(declaration: Declaration) -> dict[str, object]:
+    """The declaration as JSON has it, without what it leaves open; of secrets it has names and titles."""
+    return {name: value for name, value in _plain(declaration).items() if value not in _LEFT_OUT}
+
+
+def tables(declaration: Declaration) -> str:
+    """The part of a README that the declaration makes: settings, limits, identifiers, removal."""
+    sections = [
+        "## Settings\n\n" + _table(("entry", "type", "default", "what it is"), _settings(declaration)),
+        "## Limits\n\n" + _table(("limit", "default", "at most"), _limits(declaration)),
+    ]
+    if declaration.identifiers:
+        rows = [(f"`{one.id_type}`", f"`{one.name}`", one.form) for one in declaration.identifiers]
+        sections.append("## Identifiers\n\n" + _table(("id type", "called there", "sent"), rows))
+    sections.append(f"## Removal\n\n{declaration.removal}")
+    if declaration.met:
+        sections.append(f"## Not met live\n\n{declaration.met}")
+    return "\n\n".join(sections)
+
+
+def readme(declaration: Declaration) -> Path:
+    """Where the connector's README is."""
+    return _FOLDER / declaration.slug.replace("-", "_") / "README.md"
+
+
+def renewed(text: str, declaration: Declaration) -> str:
+    """The README's text with the tables as they are now."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{tables(declaration)}\n\n{END}{after}"
+
+
+def _plain(declaration: Declaration) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(declaration)
+    for part in ("settings", "secrets", "connection_settings", "identifiers"):
+        plain[part] = tuple({k: v for k, v in one.items() if v not in _LEFT_OUT} for one in plain[part])
+    plain["limits"] = {k: v for k, v in plain["limits"].items() if v is not None}
+    return plain
+
+
+def _settings(declaration: Declaration) -> Iterator[tuple[str, ...]]:
+    yield from _fields("settings", declaration.settings)
+    for secret in declaration.secrets:
+        name = "<any name>" if secret.name == ANY_NAME else secret.name
+        need = "required" if secret.required else "none"
+        yield f"`secrets.{name}`", "reference: `env:NAME` or `file:/path`", need, secret.title
+    yield from _fields("connection_settings", declaration.connection_settings)
+
+
+def _fields(part: str, fields: Sequence[SettingField]) -> Iterator[tuple[str, ...]]:
+    for one in fields:
+        default = "required" if one.required else "none" if one.default is None else f"`{one.default}`"
+        yield f"`{part}.{one.name}`", _type(one), default, one.title
+
+
+def _type(field: SettingField) -> str:
+    match field.kind:
+        case "url":
+            return "http or https URL"
+        case "choice":
+            return ", ".join(f"`{choice}`" for choice in field.choices)
+        case "integer" | "number" if field.minimum is not None and field.maximum is not None:
+            return f"{field.kind}, {field.minimum:g} to {field.maximum:g}"
+        case "text" if field.pattern is not None:
+            return f"text like `{field.pattern}`"
+        case kind:
+            return kind
+
+
+def _limits(declaration: Declaration) -> Iterator[tuple[str, ...]]:
+    limits = declaration.limits
+    rate = "none" if limits.requests_per_second is None else f"{limits.requests_per_second:g}"
+    yield "`limits.items_per_request`: members", f"{limits.items_per_request:,}", f"{limits.items_per_request_max:,}"
+    yield "`limits.requests_per_second`, all lanes together", rate, ""
+    if limits.bytes_per_request_max is not None:
+        yield "bytes of a request's body", f"{limits.bytes_per_request_max:,}", f"{limits.bytes_per_request_max:,}"
+
+
+def _table(heads: Sequence[str], rows: Iterable[tuple[str, ...]]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return "\n".join([line(heads), "|" + "---|" * len(heads), *map(line, rows)])
+
+
+def _main() -> None:
+    for connector in CONNECTORS.values():
+        path = readme(connector.declaration)
+        path.write_text(renewed(path.read_text(), connector.declaration))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,58 @@
+"""The files connector's declaration, and the connector itself."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from services.connectors.base import Connector, Request, Settings, Target
+from services.connectors.declaration import Declaration, Limits, SecretField, SettingField
+from services.connectors.files import requests, rows, send
+from services.domain.delivery.answers import Verdict
+from services.domain.delivery.merge import Item
+from services.runtime.web import WebAnswer, WebRequest
+
+DECLARATION: Final = Declaration(
+    slug="files",
+    title="Files in S3",
+    settings=(
+        SettingField("bucket", "text", "The bucket", required=True, pattern=r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
+        SettingField("prefix", "text", "What every key begins with", default="", pattern=r"[A-Za-z0-9_=/-]{1,256}"),
+        SettingField("region", "text", "The bucket's region", default="us-east-1", pattern=r"[a-z0-9-]{1,64}"),
+        SettingField("endpoint_url", "url", "An S3 that isn't Amazon's; buckets are named by path there"),
+        SettingField(
+            "format", "choice", "What an object holds", default="csv", choices=(*rows.TEXT_FORMATS, "parquet")
+        ),
+        SettingField("compression", "choice", "How it is compressed", default="gzip", choices=("gzip", "zstd", "none")),
+    ),
+    secrets=(
+        SecretField("access_key_id", "The access key, of an owner who may do no more than PutObject", required=True),
+        SecretField("secret_access_key", "Its secret", required=True),
+    ),
+    limits=Limits(items_per_request=50_000, items_per_request_max=1_000_000),
+    removal=(
+        "A member that exits is a row with the change `exited`. The presets have no such column: what exited is in "
+        "objects of the folder `exited/`, for a suppression or the next full refresh, as these platforms want it."
+    ),
+)
+
+
+class Files(Connector):
+    """The connector `files`."""
+
+    declaration = DECLARATION
+
+    def requests(self, items: Sequence[Item], settings: Settings) -> list[Request]:
+        """One object for each activation."""
+        return requests.requests(items, settings)
+
+    def refuses(self, id_type: str, settings: Settings) -> str | None:
+        """The Trade Desk takes e-mail addresses alone."""
+        crm = settings["format"] == "trade-desk-crm" and id_type != "email_sha256"
+        return f"of id type {id_type}; The Trade Desk's CRM files take email_sha256" if crm else None
+
+    def attempt(self, request: Request, target: Target) -> WebRequest:
+        """The PUT, signed for this moment."""
+        return send.put(request, target)
+
+    def outcomes(self, request: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
+        """One verdict for all."""
+        return send.outcomes(request, answer)

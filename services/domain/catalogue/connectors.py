@@ -1,0 +1,67 @@
+"""What the catalogue has to know of a connector, without knowing one: its judgement on entries, and its description.
+
+Told by `services.control.app`, asked when a destination, a connection or an activation is saved.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from contracts import codes
+from contracts.codes import Code
+from contracts.messages.entities import Connection, Destination
+from services.domain.catalogue.catalogue import Catalogue
+from services.domain.catalogue.failed import fail, quoted
+
+Remark = tuple[Code, str]
+_REMARKS_MAX: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorRules:
+    """`on_destination` and `on_connection` find what is wrong with entries; `unknown-field` is no hindrance.
+
+    `refuses` says why identities of an id type can't be sent to a destination, None: they can.
+    """
+
+    on_destination: Callable[[Destination], Sequence[Remark]]
+    on_connection: Callable[[Connection], Sequence[Remark]]
+    refuses: Callable[[Destination, str], str | None]
+    description: Mapping[str, object]
+
+
+Connectors = Mapping[str, ConnectorRules]
+"""By the connector's slug."""
+
+
+def check_destination(destination: Destination, connectors: Connectors) -> tuple[Remark, ...]:
+    """Remarks on a destination that may be saved; raises `ItemFailed`."""
+    return _remarks(_rules(destination, connectors).on_destination(destination))
+
+
+def check_connection(connection: Connection, catalogue: Catalogue, connectors: Connectors) -> tuple[Remark, ...]:
+    """Remarks on a connection that may be saved; raises `ItemFailed`, also where its audience can't be sent there."""
+    destination = catalogue.destinations.get(connection.destination_id)
+    audience = catalogue.audiences.get(connection.audience_id)
+    assert destination is not None, "a connection is made with both ends"
+    assert audience is not None, "a connection is made with both ends"
+    rules = _rules(destination, connectors)
+    why = rules.refuses(destination, audience.id_type)
+    if why is not None:
+        fail(codes.DELIVERY_ID_TYPE_REFUSED, why)
+    return _remarks(rules.on_connection(connection))
+
+
+def _rules(destination: Destination, connectors: Connectors) -> ConnectorRules:
+    rules = connectors.get(destination.connector)
+    if rules is None:
+        fail(codes.CONNECTOR_UNKNOWN, f"connector {quoted(destination.connector)}")
+    return rules
+
+
+def _remarks(found: Sequence[Remark]) -> tuple[Remark, ...]:
+    remarks = tuple((code, detail[:300]) for code, detail in found)
+    for code, detail in remarks:
+        if code != codes.UNKNOWN_FIELD:
+            fail(code, detail)
+    return remarks[:_REMARKS_MAX]

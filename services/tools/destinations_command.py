@@ -1,0 +1,31 @@
+"""`usher destinations`: what can be delivered to, from the declarations of the connectors."""
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from services.connectors.description import described
+from services.connectors.registry import CONNECTORS
+from services.tools.failed import CallFailed
+
+
+def list_all(connector: str | None, *, as_json: bool) -> int:
+    """All connectors, or one of them; reads no topic: it shows what this version has."""
+    if connector is not None and connector not in CONNECTORS:
+        raise CallFailed(f"no connector {connector!r}: {', '.join(CONNECTORS)}")
+    chosen = [one.declaration for slug, one in CONNECTORS.items() if connector in (None, slug)]
+    if as_json:
+        for one in chosen:
+            print(msgspec.json.encode(described(one)).decode())
+        return 0
+    table = Table("connector", "entry", "default", "what it is")
+    for one in chosen:
+        table.add_row(f"[bold]{one.slug}[/bold]", "", "", one.title)
+        for part, fields in (("settings", one.settings), ("connection_settings", one.connection_settings)):
+            for field in fields:
+                default = "required" if field.required else "" if field.default is None else str(field.default)
+                table.add_row("", f"{part}.{field.name}", default, field.title)
+        for secret in one.secrets:
+            table.add_row("", f"secrets.{secret.name}", "required" if secret.required else "", secret.title)
+    Console().print(table)
+    return 0

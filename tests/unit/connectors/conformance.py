@@ -1,0 +1,73 @@
+"""What the suite must be told of a connector to try it: good settings, an id type, and what the other side makes of it.
+
+Adding a connector adds one `Case` here; a test finds connectors without.
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final
+
+from services.connectors.base import Request, Target
+from services.connectors.declaration import filled
+from services.connectors.registry import CONNECTORS
+from services.runtime.secret import Secret
+from services.runtime.web import WebAnswer
+
+NOW_MS: Final = 1_767_312_000_000
+CANARY: Final = "c4n4ry"
+"""Part of every secret: nothing but an attempt's headers, URL and body may hold it."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """`members` makes a canonical member of `id_type` from a number; `accepted` is the answer to a good request."""
+
+    slug: str
+    settings: Mapping[str, object]
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    connection: Mapping[str, object] = field(default_factory=dict)
+    id_type: str = "customer_id"
+    member: Callable[[int], str] = "u{:06}".format
+    accepted: Callable[[Request], WebAnswer] = lambda _: WebAnswer(status=200, headers={}, body=b"{}")
+    name: str = ""
+
+    @property
+    def filled(self) -> dict[str, object]:
+        return filled(CONNECTORS[self.slug].declaration.settings, self.settings)
+
+    @property
+    def target(self) -> Target:
+        secrets = {name: Secret(value) for name, value in self.secrets.items()}
+        fields = CONNECTORS[self.slug].declaration.connection_settings
+        return Target(self.filled, secrets, NOW_MS, filled(fields, self.connection))
+
+
+def hashed(number: int) -> str:
+    """The canonical form of an e-mail address."""
+    return sha256(f"user{number}@example.com".encode()).hexdigest()
+
+
+_KEYS: Final = {"access_key_id": f"AKIA{CANARY}", "secret_access_key": f"{CANARY}/secret"}
+_BUCKET: Final = {"bucket": "audiences", "endpoint_url": "https://store.example.com"}
+
+CASES: Final = (
+    Case(
+        "webhook",
+        {"url": "https://example.com/hook"},
+        {"signing": f"whsec_{base64.b64encode(f'{CANARY} of twenty-four bytes'.encode()).decode()}"},
+    ),
+    Case("files", _BUCKET, _KEYS),
+    Case("files", {**_BUCKET, "format": "jsonl", "compression": "zstd"}, _KEYS, name="files-jsonl"),
+    Case("files", {**_BUCKET, "format": "parquet"}, _KEYS, name="files-parquet"),
+    Case("files", {**_BUCKET, "format": "liveramp"}, _KEYS, name="files-liveramp"),
+    Case(
+        "files",
+        {**_BUCKET, "format": "trade-desk-crm"},
+        _KEYS,
+        id_type="email_sha256",
+        member=hashed,
+        name="files-trade-desk-crm",
+    ),
+)
