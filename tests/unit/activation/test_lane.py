@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import msgspec
 import pytest
 import standardwebhooks
 import structlog
+from msgspec.structs import replace
 
 from contracts import codes
 from contracts.messages.delivery import Delivery

@@ -1,11 +1,11 @@
 """Each law of the audit passes on a right log and catches the violation planted for it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from contracts import catalog, codec
 from contracts.messages.entities import Activation, Audience, Expression
