@@ -23,10 +23,11 @@ check: install
 	$(PY) -m tests.contract.asyncapi
 
 bench: install
+	.venv/bin/uv pip install --quiet --python $(PY) --constraint requirements.lock --group bench
 	$(PY) -m services.tools bench all
 
 lock: # takes the newest versions that pyproject.toml allows; commit the result
-	.venv/bin/uv pip compile --universal --python-version 3.11 --upgrade --no-header --no-annotate --group dev pyproject.toml -o requirements.lock
+	.venv/bin/uv pip compile --universal --python-version 3.11 --upgrade --no-header --no-annotate --group dev --group bench pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf .venv .usher .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

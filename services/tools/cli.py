@@ -162,9 +162,9 @@ def settings(*, json: Json = False) -> int:
 
 
 @app.command
-def bench(name: str = "all", *, json: Json = False) -> int:
-    """Runs a benchmark by name, or all, on a system of its own; prints medians and spread."""
-    return _run(bench_command.main(name, as_json=json))
+def bench(name: str = "all", *, case: str | None = None, json: Json = False) -> int:
+    """Runs a benchmark by name, or all, or one case of it, on a system of its own; prints medians and spread."""
+    return _run(bench_command.main(name, case=case, as_json=json))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -50,25 +50,30 @@ IDENTITIES: Final = 10_000_000
 AUDIENCES: Final = 10
 SHARE: Final = 0.5  # of the identities in each audience, at random: its bitmap is as large as it can be
 RUNS: Final = 5
+CASES: Final = ("10m x 10",)
 BATCH_ROWS: Final = 48_000
 SPACE, ID_TYPE, DAY, AT_MS = "bench", "user_id", "2026-11-23", 1_795_392_000_000
 PLACE: Final = TopicPartition(INPUT, 0)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """Each figure as (wall seconds, CPU seconds); `rss_bytes` above what the state has, at the most, while writing."""
+    """Each figure as (wall seconds, CPU seconds); `rss_bytes` at the most, above what the state has, while writing.
+
+    `steady_rss_bytes`: of the process before each writing, above what it had without any state.
+    """
 
     take: list[tuple[float, float]] = []
     write: list[tuple[float, float]] = []
     load: list[tuple[float, float]] = []
     rss_bytes: list[float] = []
+    steady_rss_bytes: list[float] = []
     size_bytes: int = 0
     state_rss_bytes: int = 0
 
 
-async def checkpoint(_: LocalSystem) -> list[Measured]:
+async def checkpoint(_: LocalSystem, cases: Collection[str]) -> list[Measured]:
     """`RUNS` times written and loaded, after once that isn't counted."""
-    return _figures(await _child(IDENTITIES, AUDIENCES, SHARE), IDENTITIES, AUDIENCES)
+    return _figures(await child(IDENTITIES, AUDIENCES, SHARE), IDENTITIES, AUDIENCES)
 
 
 class Folder:
@@ -206,6 +211,7 @@ async def run(identities: int, audiences: int, share: float, runs: int) -> Run:
         writing = Checkpointing(log, store, pace, clock=clock, offload=asyncio.to_thread)
         for _ in range(runs + 1):
             offset = await _one_more(log, building)
+            found.steady_rss_bytes.append(process.memory_info().rss - empty_bytes)
             with timed(found.take), tempfile.TemporaryFile() as spool:
                 take(building.fold.partition, spool.write)
             with peak(found.rss_bytes), timed(found.write):
@@ -232,9 +238,10 @@ async def _one_more(log: Log, building: Building) -> int:
     return end
 
 
-async def _child(identities: int, audiences: int, share: float) -> Run:
+async def child(identities: int, audiences: int, share: float, *, runs: int = RUNS) -> Run:
+    """One partition with so many identities and audiences, in a process of its own."""
     command = (sys.executable, "-m", "tests.benchmarks.checkpoint", "--child")
-    given = ("--identities", str(identities), "--audiences", str(audiences), "--share", str(share))
+    given = ("--identities", str(identities), "--audiences", str(audiences), "--share", str(share), "--runs", str(runs))
     child = await asyncio.create_subprocess_exec(*command, *given, stdout=asyncio.subprocess.PIPE)
     said, _ = await child.communicate()
     assert child.returncode == 0, child.returncode
@@ -260,12 +267,15 @@ def main() -> None:
     parser.add_argument("--identities", type=int, default=1_000_000)
     parser.add_argument("--audiences", type=int, default=AUDIENCES)
     parser.add_argument("--share", type=float, default=SHARE)
+    parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--child", action="store_true")
     given = parser.parse_args()
     if given.child:
-        print(msgspec.json.encode(asyncio.run(run(given.identities, given.audiences, given.share, RUNS))).decode())
+        print(
+            msgspec.json.encode(asyncio.run(run(given.identities, given.audiences, given.share, given.runs))).decode()
+        )
         return
-    found = asyncio.run(_child(given.identities, given.audiences, given.share))
+    found = asyncio.run(child(given.identities, given.audiences, given.share, runs=given.runs))
     show(_figures(found, given.identities, given.audiences), as_json=False)
 
 

@@ -1,32 +1,57 @@
 """The benchmarks by name, as `usher bench` runs them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.tools.local_system import LocalSystem, local_system
-from tests.benchmarks.checkpoint import checkpoint
-from tests.benchmarks.end_to_end import end_to_end
-from tests.benchmarks.fold import fold
-from tests.benchmarks.fold_alone import fold_alone
+from tests.benchmarks import (
+    checkpoint,
+    composed,
+    end_to_end,
+    fold,
+    fold_alone,
+    latency,
+    memory,
+    peers,
+    tick,
+)
 from tests.benchmarks.measure import Measured, show
 
-BENCHMARKS: Final[dict[str, Callable[[LocalSystem], Awaitable[list[Measured]]]]] = {
-    "checkpoint": checkpoint,
-    "end-to-end": end_to_end,
-    "fold": fold,
-    "fold-alone": fold_alone,
+
+class Benchmark(NamedTuple):
+    """`run` measures the cases that it is given, some of `cases`."""
+
+    run: Callable[[LocalSystem, Collection[str]], Awaitable[list[Measured]]]
+    cases: tuple[str, ...]
+
+
+BENCHMARKS: Final[dict[str, Benchmark]] = {
+    "checkpoint": Benchmark(checkpoint.checkpoint, checkpoint.CASES),
+    "composed": Benchmark(composed.composed, composed.CASES),
+    "end-to-end": Benchmark(end_to_end.end_to_end, end_to_end.CASES),
+    "fold": Benchmark(fold.fold, fold.CASES),
+    "fold-alone": Benchmark(fold_alone.fold_alone, fold_alone.CASES),
+    "latency": Benchmark(latency.latency, latency.CASES),
+    "memory": Benchmark(memory.memory, memory.CASES),
+    "peers": Benchmark(peers.peers, peers.CASES),
+    "tick": Benchmark(tick.tick, tick.CASES),
 }
 
 
-async def run(name: str, root: Path, *, as_json: bool) -> int:
-    """Runs one benchmark, or `all`; exit 2 where there is none of that name."""
+async def run(name: str, root: Path, *, case: str | None, as_json: bool) -> int:
+    """Runs one benchmark, or `all`; exit 2 where there is none of that name, or no such case of it."""
     chosen = list(BENCHMARKS) if name == "all" else [name]
     if unknown := [one for one in chosen if one not in BENCHMARKS]:
         print(f"no benchmark {unknown[0]!r}: {', '.join([*BENCHMARKS, 'all'])}")
         return 2
+    if case is not None and any(case not in BENCHMARKS[one].cases for one in chosen):
+        print(f"no case {case!r} of {name}: {', '.join(BENCHMARKS[chosen[0]].cases)}")
+        return 2
     async with local_system(root) as system:
         for one in chosen:
-            show(await system.unless_a_child_dies(asyncio.ensure_future(BENCHMARKS[one](system))), as_json=as_json)
+            benchmark = BENCHMARKS[one]
+            measuring = asyncio.ensure_future(benchmark.run(system, benchmark.cases if case is None else (case,)))
+            show(await system.unless_a_child_dies(measuring), as_json=as_json)
     return 0

@@ -1,0 +1,199 @@
+"""How long a change takes under a steady load, from its cause to a read_committed reader.
+
+`rows`: a thousand a second, first as patches on the input of a membership service (fold and transaction alone), then as
+events on the topic of a feed (intake and membership). `imports`: fifty objects of one row a second, from the call of
+the put, which is before the notification, through all services. Each instant is the one at which the load was meant to
+be sent: a sender that falls behind counts as latency. Broker, S3 server, sender and reader share the cores with usher.
+"""
+
+import asyncio
+import statistics
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from contracts import catalog
+from contracts.partitioning import member_partition
+from contracts.records import Out, Record
+from services.adapters.connect import open_kafka
+from services.client import Follower
+from services.runtime.environment import load_settings
+from services.tools.local_system import LocalSystem
+from tests.benchmarks.folding_service import PARTITIONS, Folding, folding_service
+from tests.benchmarks.measure import Measured, cpu_seconds_of, measured
+from tests.benchmarks.peer_events import make_topic
+from tests.benchmarks.spaces import space_of
+
+CASES: Final = ("rows", "imports")
+RUNS: Final = 5
+RUN_SECONDS: Final = 4.0
+ROWS_PER_SECOND: Final = 1_000
+IMPORTS_PER_SECOND: Final = 50
+_WITHIN_SECONDS: Final = 30.0
+
+Send = Callable[[Sequence[str]], Awaitable[None]]
+"""Writes these identifiers and returns when they are durable."""
+
+
+class _Said(msgspec.Struct):
+    members: list[str]
+
+
+class _Seen:
+    """When each identifier was first read in a change."""
+
+    def __init__(self) -> None:
+        self.at: dict[str, float] = {}
+        self._decode = msgspec.json.Decoder(_Said).decode
+
+    def sink(self, record: Record) -> None:
+        now = time.monotonic()
+        for identifier in self._decode(record.value or b"").members:
+            self.at.setdefault(identifier, now)
+
+
+async def latency(system: LocalSystem, cases: Collection[str]) -> list[Measured]:
+    """Medians over `RUNS` runs of each run's p50 and p99, after one run that isn't counted."""
+    found: list[Measured] = []
+    if "rows" in cases:
+        found += await _patches(system)
+        found += await _events(system)
+    if "imports" in cases:
+        found += await _imports(system)
+    return found
+
+
+async def _patches(system: LocalSystem) -> list[Measured]:
+    async with folding_service(system, "bench-latency", checkpoints=True) as service:
+        pids = {service.name: service.pid}
+        changes = _Changes(
+            await Follower.open(service.log, [catalog.CHANGES], (seen := _Seen()).sink, from_end=True), seen
+        )
+
+        async def send(identifiers: Sequence[str]) -> None:
+            await service.producer.send([_patch(service, identifier) for identifier in identifiers])
+
+        return await _measure("rows", "patch", ROWS_PER_SECOND, send, changes, pids)
+
+
+def _patch(service: Folding, identifier: str) -> Out:
+    headers, value = service.input.patch(identifier)
+    return Out(catalog.INPUT, b"bench", value, headers, member_partition(identifier, PARTITIONS))
+
+
+async def _events(system: LocalSystem) -> list[Measured]:
+    settings, topic = load_settings(), "latency-events"
+    async with (
+        open_kafka(settings, client_id="bench", prefix="") as log,
+        space_of(system, "latency-rows", audiences=["all"]) as space,
+    ):
+        await make_topic(log, topic)
+        producer = await log.producer()
+        source = {"kind": "topic", "topic": topic}
+        await space.create("feeds.create", {"name": "all", "source": source, "mode": "append", "id_type": "user_id"})
+        changes = _Changes(
+            await Follower.open(system.log, [catalog.CHANGES], (seen := _Seen()).sink, from_end=True), seen
+        )
+
+        async def send(identifiers: Sequence[str]) -> None:
+            events = [b'{"id":"%s","audience":"all","op":"add"}' % one.encode() for one in identifiers]
+            keys = [one.encode() for one in identifiers]
+            await producer.send([Out(topic, key, event) for key, event in zip(keys, events, strict=True)])
+
+        pids = {name: system.pids[name] for name in ("intake", "membership")}
+        return await _measure("rows", "topic feed", ROWS_PER_SECOND, send, changes, pids)
+
+
+async def _imports(system: LocalSystem) -> list[Measured]:
+    async with space_of(system, "latency-imports", audiences=["all"]) as space:
+        feed: dict[str, Any] = {
+            "name": "all",
+            "mode": "append",
+            "lookback_days": 30,
+            "id_type": "user_id",
+            "format": "caret",
+        }
+        await space.create("feeds.create", {**feed, "source": {"kind": "s3", "prefix": "latency/"}})
+        changes = _Changes(
+            await Follower.open(system.log, [catalog.CHANGES], (seen := _Seen()).sink, from_end=True), seen
+        )
+
+        async def put(identifier: str) -> None:
+            body, key = f"{identifier}^all\n".encode(), f"latency/{identifier}.txt"
+            await system.objects.write(system.bucket, key, body, content_type="text/plain")
+
+        async def send(identifiers: Sequence[str]) -> None:
+            await asyncio.gather(*map(put, identifiers))
+
+        pids = {name: system.pids[name] for name in ("intake", "control", "membership")}
+        return await _measure("imports", "one-row import", IMPORTS_PER_SECOND, send, changes, pids)
+
+
+class _Changes:
+    """Reads changes for as long as it is awaited."""
+
+    def __init__(self, follower: Follower, seen: _Seen) -> None:
+        self.seen = seen
+        self._follower = follower
+
+    async def until(self, identifiers: set[str]) -> None:
+        """Returns when all of them were seen."""
+        async with asyncio.timeout(RUN_SECONDS + _WITHIN_SECONDS):
+            while not identifiers <= self.seen.at.keys():
+                await self._follower.pump(0.1)
+
+    async def close(self) -> None:
+        await self._follower.close()
+
+
+async def _measure(  # noqa: PLR0917 - what is measured, then with what
+    case: str, what: str, per_second: int, send: Send, changes: _Changes, pids: dict[str, int]
+) -> list[Measured]:
+    median: list[float] = []
+    tail: list[float] = []
+    cpu: list[float] = []
+    try:
+        for run in range(RUNS + 1):
+            before = cpu_seconds_of(pids)
+            milliseconds = await _run(per_second, send, changes)
+            if run:
+                median.append(statistics.median(milliseconds))
+                tail.append(statistics.quantiles(milliseconds, n=100)[98])
+                cpu.append(cpu_seconds_of(pids) - before)
+    finally:
+        await changes.close()
+    return [
+        measured("latency", case, f"{what}, p50", "ms", median, cpu, better="lower"),
+        measured("latency", case, f"{what}, p99", "ms", tail, cpu, better="lower"),
+    ]
+
+
+async def _run(per_second: int, send: Send, changes: _Changes) -> list[float]:
+    """Milliseconds of each."""
+    count = int(per_second * RUN_SECONDS)
+    identifiers = [str(uuid.uuid4()) for _ in range(count)]
+    began = time.monotonic() + 0.05
+    meant = {identifier: began + number / per_second for number, identifier in enumerate(identifiers)}
+    reading = asyncio.create_task(changes.until(set(identifiers)))
+    try:
+        await _sent(meant, send)
+        await reading
+    finally:
+        reading.cancel()
+    return [(changes.seen.at[identifier] - at) * 1000 for identifier, at in meant.items()]
+
+
+async def _sent(meant: dict[str, float], send: Send) -> None:
+    """Sends what is due, at once with what became due while the last was being sent."""
+    waiting = list(meant)
+    while waiting:
+        now = time.monotonic()
+        due = [identifier for identifier in waiting[:1000] if meant[identifier] <= now]
+        if due:
+            await send(due)
+            waiting = waiting[len(due) :]
+        else:
+            await asyncio.sleep(meant[waiting[0]] - now)
