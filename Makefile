@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 STAMP := .venv/.installed
 
-.PHONY: install demo test check bench lock clean
+.PHONY: install demo test check bench bench-check lock clean
 
 install: $(STAMP)
 
@@ -25,6 +25,9 @@ check: install
 bench: install
 	.venv/bin/uv pip install --quiet --python $(PY) --constraint requirements.lock --group bench
 	$(PY) -m services.tools bench all
+
+bench-check: install # stages against what was recorded; no broker
+	$(PY) -m tests.benchmarks.check
 
 lock: # takes the newest versions that pyproject.toml allows; commit the result
 	.venv/bin/uv pip compile --universal --python-version 3.11 --upgrade --no-header --no-annotate --group dev --group bench pyproject.toml -o requirements.lock
