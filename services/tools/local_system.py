@@ -7,6 +7,7 @@ import asyncio
 import base64
 import os
 import secrets
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class LocalSystem:
 async def local_system(root: Path) -> AsyncIterator[LocalSystem]:
     """A system with its data under `root`, fresh. Changes the working directory to `root`: settings are found there."""
     async with AsyncExitStack() as opened:
+        _end_in_order_on_sigterm()
         await _bring_up(opened, root)
         os.chdir(root)
         settings = load_settings()
@@ -70,6 +72,13 @@ async def local_system(root: Path) -> AsyncIterator[LocalSystem]:
         children = await opened.enter_async_context(Children(root / ".usher" / "logs"))
         receiver, pids = await _start_children(children)
         yield LocalSystem(log, objects, str(settings.s3_bucket), receiver, children, pids)
+
+
+def _end_in_order_on_sigterm() -> None:
+    """As on Ctrl-C: else everything that was started would stay, with its ports and its memory."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 async def _bring_up(opened: AsyncExitStack, root: Path) -> None:
