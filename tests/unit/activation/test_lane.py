@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import msgspec
 import pytest
 import standardwebhooks
 import structlog
-from msgspec.structs import replace
 
 from contracts import codes
 from contracts.messages.delivery import Delivery
@@ -207,7 +207,7 @@ async def test_only_the_old_records_of_a_waiting_request_are_given_up() -> None:
 
     bench.web.otherwise = up_after_seven_hours
     old, new = bench.records(ADD, delivery(2, "add", ["c"]))
-    await bench.lane.deliver([old, replace(new, timestamp_ms=old.timestamp_ms + 2 * 3_600_000)])
+    await bench.lane.deliver([old, msgspec.structs.replace(new, timestamp_ms=old.timestamp_ms + 2 * 3_600_000)])
     assert [out.value for out in bench.letters()] == [old.value]
     assert receiver.members() == {"c"}
     assert bench.counts() == {"delivered": 1, "merged": 0, "dead": 2, "uploads": 1}
@@ -284,7 +284,9 @@ async def test_no_identifier_and_no_secret_leaves_by_logs_outcomes_or_headers() 
     )
     with structlog.testing.capture_logs() as logs:
         await bench.deliver(*said)
-        await bench.lane.deliver([queued(9, ADD), replace(queued(10, ADD), value=b'{"members":["canary-member"]}')])
+        await bench.lane.deliver(
+            [queued(9, ADD), msgspec.structs.replace(queued(10, ADD), value=b'{"members":["canary-member"]}')]
+        )
     assert {line["event"] for line in logs} == {"lane-turned", "deliveries-dead-lettered"}
     shown = [str(logs), str(bench.outcomes()), str(bench.states()), *(str(out.headers) for out in bench.letters())]
     shown += [str(request.headers) for _, request in bench.web.sent]
