@@ -8,49 +8,47 @@ combination) is judged in `services.domain.catalogue`; the form of a single fiel
 from typing import Annotated, ClassVar, Final
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType, field
+from msgspec import UNSET, UnsetType
 
 from contracts.messages.entities import (
     Activation,
     Audience,
-    Column,
+    Campaign,
     Connection,
     Destination,
     Entity,
     Evaluation,
-    Feed,
-    FixedAudience,
-    Marker,
-    Source,
     Space,
 )
+from contracts.messages.feed_commands import FeedCreate, FeedReference, FeedUpdate, ImportReference
 from contracts.messages.fields import (
     IMMUTABLE,
     Description,
     ExternalIds,
-    Hour,
     Instant,
+    Item,
     Labels,
-    LookbackDays,
     Name,
+    NamedFields,
     Reference,
     SecretReferences,
     Settings,
-    Share,
-    Version,
+    Versioned,
     Word,
+)
+from contracts.messages.queries import (
+    ActivationQuery,
+    AudienceQuery,
+    CampaignQuery,
+    ConnectionQuery,
+    DestinationQuery,
+    FeedQuery,
+    ImportQuery,
+    SpaceQuery,
 )
 
 ITEMS_MAX: Final = 10_000
 IDENTIFIERS_MAX: Final = 50_000
-
-
-class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """What every item may carry. `entity` is what the item makes or changes: its other fields are read-only."""
-
-    entity: ClassVar[type[Entity] | None] = None
-
-    expected_version: Version | UnsetType = UNSET
 
 
 class PolicyFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +58,7 @@ class PolicyFields(msgspec.Struct, frozen=True, kw_only=True):
     delete_delivered: bool | UnsetType = UNSET
 
 
-class SpaceFields(Item, frozen=True, kw_only=True):
+class SpaceFields(Versioned, frozen=True, kw_only=True):
     """`quotas` are announced, but not built yet."""
 
     entity: ClassVar[type[Entity] | None] = Space
@@ -86,8 +84,8 @@ class SpaceUpdate(SpaceFields, frozen=True, kw_only=True):
     """A clock moves by `clock.advance` only."""
 
 
-class SpaceDelete(Item, frozen=True, kw_only=True):
-    """Only an empty space can go."""
+class SpaceReference(Versioned, frozen=True, kw_only=True):
+    """For `spaces.delete` (only an empty one can go) and `spaces.get`."""
 
     space: Reference | UnsetType = UNSET
     space_id: Reference | UnsetType = UNSET
@@ -95,18 +93,10 @@ class SpaceDelete(Item, frozen=True, kw_only=True):
     name: Reference | UnsetType = UNSET
 
 
-class ClockAdvance(Item, frozen=True, kw_only=True):
+class ClockAdvance(Versioned, frozen=True, kw_only=True):
     """`to` is a later instant."""
 
     to: Instant | UnsetType = UNSET
-
-
-class NamedFields(Item, frozen=True, kw_only=True):
-    """What the entities of a space have in common."""
-
-    id: Reference | UnsetType = UNSET
-    name: Name | UnsetType = UNSET
-    external_ids: ExternalIds | UnsetType | None = UNSET
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,58 +139,13 @@ class AudienceUpdate(AudienceFields, frozen=True, kw_only=True):
     audience: Reference | UnsetType = UNSET
 
 
-class AudienceReference(Item, frozen=True, kw_only=True):
-    """For `audiences.delete`, `audiences.run` and `audiences.snapshot`."""
+class AudienceReference(Versioned, frozen=True, kw_only=True):
+    """For `audiences.delete`, `.get`, `.run` and `.snapshot`."""
 
     id: Reference | UnsetType = UNSET
     audience_id: Reference | UnsetType = UNSET
     audience: Reference | UnsetType = UNSET
     name: Reference | UnsetType = UNSET
-
-
-class FeedFields(NamedFields, frozen=True, kw_only=True):
-    """Where rows come from and how to read them."""
-
-    entity: ClassVar[type[Entity] | None] = Feed
-
-    feed_id: Reference | UnsetType = UNSET
-    source: Source | UnsetType = UNSET
-    mode: str | UnsetType = UNSET
-    id_type: str | UnsetType = UNSET
-    lookback_days: LookbackDays | UnsetType | None = UNSET
-    format: str | UnsetType = UNSET
-    columns: Annotated[list[Column], Meta(max_length=1000)] | UnsetType | None = UNSET
-    audience_from: str | FixedAudience | UnsetType = UNSET
-    complete_on: str | Marker | UnsetType = UNSET
-    process_at: Hour | UnsetType | None = UNSET
-    remove_share_max: Share | UnsetType | None = UNSET
-    enabled: bool | UnsetType = UNSET
-
-
-class FeedCreate(FeedFields, frozen=True, kw_only=True):
-    """A new feed."""
-
-
-class FeedUpdate(FeedFields, frozen=True, kw_only=True):
-    """Objects announced before keep the form that the feed had then."""
-
-    feed: Reference | UnsetType = UNSET
-
-
-class FeedReference(Item, frozen=True, kw_only=True):
-    """For `feeds.delete`."""
-
-    id: Reference | UnsetType = UNSET
-    feed_id: Reference | UnsetType = UNSET
-    feed: Reference | UnsetType = UNSET
-    name: Reference | UnsetType = UNSET
-
-
-class ImportReference(Item, frozen=True, kw_only=True):
-    """For `imports.approve` and `imports.reject`: an import that is held."""
-
-    import_: Reference | UnsetType = field(default=UNSET, name="import")
-    import_id: Reference | UnsetType = UNSET
 
 
 class DestinationFields(NamedFields, frozen=True, kw_only=True):
@@ -226,8 +171,8 @@ class DestinationUpdate(DestinationFields, frozen=True, kw_only=True):
     destination: Reference | UnsetType = UNSET
 
 
-class DestinationReference(Item, frozen=True, kw_only=True):
-    """For `destinations.delete`."""
+class DestinationReference(Versioned, frozen=True, kw_only=True):
+    """For `destinations.delete` and `destinations.get`."""
 
     id: Reference | UnsetType = UNSET
     destination_id: Reference | UnsetType = UNSET
@@ -266,8 +211,8 @@ class ConnectionUpdate(ConnectionFields, frozen=True, kw_only=True):
     connection: Reference | UnsetType = UNSET
 
 
-class ConnectionReference(Item, frozen=True, kw_only=True):
-    """For `connections.delete`."""
+class ConnectionReference(Versioned, frozen=True, kw_only=True):
+    """For `connections.delete` and `connections.get`."""
 
     id: Reference | UnsetType = UNSET
     connection_id: Reference | UnsetType = UNSET
@@ -314,8 +259,8 @@ class ActivationUpdate(ActivationFields, frozen=True, kw_only=True):
     activation: Reference | UnsetType = UNSET
 
 
-class ActivationReference(Item, frozen=True, kw_only=True):
-    """For `activations.delete`."""
+class ActivationReference(Versioned, frozen=True, kw_only=True):
+    """For `activations.delete` and `activations.get`."""
 
     id: Reference | UnsetType = UNSET
     activation_id: Reference | UnsetType = UNSET
@@ -323,7 +268,35 @@ class ActivationReference(Item, frozen=True, kw_only=True):
     name: Reference | UnsetType = UNSET
 
 
-class MembersClear(Item, frozen=True, kw_only=True):
+class CampaignFields(NamedFields, frozen=True, kw_only=True):
+    """A grouping of activations."""
+
+    entity: ClassVar[type[Entity] | None] = Campaign
+
+    campaign_id: Reference | UnsetType = UNSET
+    description: Description | UnsetType | None = UNSET
+
+
+class CampaignCreate(CampaignFields, frozen=True, kw_only=True):
+    """A new campaign."""
+
+
+class CampaignUpdate(CampaignFields, frozen=True, kw_only=True):
+    """Changes the campaign that is referred to."""
+
+    campaign: Reference | UnsetType = UNSET
+
+
+class CampaignReference(Versioned, frozen=True, kw_only=True):
+    """For `campaigns.delete` and `campaigns.get`."""
+
+    id: Reference | UnsetType = UNSET
+    campaign_id: Reference | UnsetType = UNSET
+    campaign: Reference | UnsetType = UNSET
+    name: Reference | UnsetType = UNSET
+
+
+class MembersClear(Versioned, frozen=True, kw_only=True):
     """Every member leaves."""
 
     audience: Reference | UnsetType = UNSET
@@ -340,28 +313,47 @@ class MembersItem(MembersClear, frozen=True, kw_only=True):
 ITEM_TYPES: Final[dict[str, type[Item]]] = {
     "spaces.create": SpaceCreate,
     "spaces.update": SpaceUpdate,
-    "spaces.delete": SpaceDelete,
+    "spaces.delete": SpaceReference,
+    "spaces.get": SpaceReference,
+    "spaces.search": SpaceQuery,
     "clock.advance": ClockAdvance,
     "audiences.create": AudienceCreate,
     "audiences.update": AudienceUpdate,
     "audiences.delete": AudienceReference,
     "audiences.run": AudienceReference,
     "audiences.snapshot": AudienceReference,
+    "audiences.get": AudienceReference,
+    "audiences.search": AudienceQuery,
     "feeds.create": FeedCreate,
     "feeds.update": FeedUpdate,
     "feeds.delete": FeedReference,
+    "feeds.get": FeedReference,
+    "feeds.search": FeedQuery,
     "imports.approve": ImportReference,
     "imports.reject": ImportReference,
+    "imports.get": ImportReference,
+    "imports.search": ImportQuery,
     "destinations.create": DestinationCreate,
     "destinations.update": DestinationUpdate,
     "destinations.delete": DestinationReference,
+    "destinations.get": DestinationReference,
+    "destinations.search": DestinationQuery,
     "destinations.supported": ConnectorReference,
     "connections.create": ConnectionCreate,
     "connections.update": ConnectionUpdate,
     "connections.delete": ConnectionReference,
+    "connections.get": ConnectionReference,
+    "connections.search": ConnectionQuery,
     "activations.create": ActivationCreate,
     "activations.update": ActivationUpdate,
     "activations.delete": ActivationReference,
+    "activations.get": ActivationReference,
+    "activations.search": ActivationQuery,
+    "campaigns.create": CampaignCreate,
+    "campaigns.update": CampaignUpdate,
+    "campaigns.delete": CampaignReference,
+    "campaigns.get": CampaignReference,
+    "campaigns.search": CampaignQuery,
     "members.add": MembersItem,
     "members.remove": MembersItem,
     "members.replace": MembersItem,
@@ -374,16 +366,6 @@ NOT_SUPPORTED_YET: Final = frozenset(
         "activations.resync",
         "activations.pause",
         "activations.resume",
-        "campaigns.create",
-        "campaigns.update",
-        "campaigns.delete",
         "identities.erase",
-        *(
-            f"{kind}.{verb}"
-            for kind in (
-                "spaces", "audiences", "feeds", "imports", "destinations", "connections", "activations", "campaigns",
-            )
-            for verb in ("search", "get")
-        ),
     }
-)  # fmt: skip
+)

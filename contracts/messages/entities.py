@@ -168,7 +168,14 @@ class Activation(Entity, frozen=True, kw_only=True, tag="activation", tag_field=
     country: str | None = None
 
 
-CatalogueEntity = Space | Audience | Feed | Destination | Connection | Activation
+class Campaign(Entity, frozen=True, kw_only=True, tag="campaign", tag_field="kind_of_entity"):
+    """A grouping of activations."""
+
+    campaign_id: str
+    description: str | None = None
+
+
+CatalogueEntity = Space | Audience | Feed | Destination | Connection | Activation | Campaign
 
 KIND_PLURAL = {
     "space": "spaces",
@@ -177,6 +184,7 @@ KIND_PLURAL = {
     "destination": "destinations",
     "connection": "connections",
     "activation": "activations",
+    "campaign": "campaigns",
 }
 
 
@@ -195,6 +203,8 @@ def entity_id(entity: CatalogueEntity) -> str:
             return entity.connection_id
         case Activation():
             return entity.activation_id
+        case Campaign():
+            return entity.campaign_id
 
 
 def catalogue_key(entity: CatalogueEntity) -> str:
@@ -203,5 +213,5 @@ def catalogue_key(entity: CatalogueEntity) -> str:
 
 
 def entity_kind(entity: CatalogueEntity) -> str:
-    """`space`, `audience`, `feed`, `destination`, `connection` or `activation`."""
+    """`space`, `audience`, `feed`, `destination`, `connection`, `activation` or `campaign`."""
     return type(entity).__name__.lower()

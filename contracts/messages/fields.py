@@ -5,10 +5,12 @@ and what an update may do to it. What only a whole item can break is judged in `
 """
 
 from functools import cache
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
+
+from contracts.messages.entities import Entity
 
 # Nowhere a control character, somewhere a visible one.
 _VISIBLE: Final = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$(?!\n)"  # $ alone allows a last line feed
@@ -31,6 +33,26 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 LookbackDays = Annotated[int, Meta(ge=1, le=36_500)]
 Settings = dict[str, object]
 SecretReferences = dict[Word, Annotated[str, Meta(min_length=1, max_length=1024)]]
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """An item of any command. `entity` is what it makes or changes: of that, all other fields are read-only."""
+
+    entity: ClassVar[type[Entity] | None] = None
+
+
+class Versioned(Item, frozen=True, kw_only=True):
+    """An item about something that has a version."""
+
+    expected_version: Version | UnsetType = UNSET
+
+
+class NamedFields(Versioned, frozen=True, kw_only=True):
+    """What the entities of a space have in common."""
+
+    id: Reference | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
+    external_ids: ExternalIds | UnsetType | None = UNSET
 
 
 @cache

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from contracts import catalog, codec
-from contracts.messages.commands import Item
+from contracts.messages.fields import Item
 from contracts.messages.published import Reply
 from contracts.records import Out, Record
 from services.client.changes import MemberChange, Position, member_changes

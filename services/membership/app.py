@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.adapters.connect import open_http, open_kafka, open_objects
+from services.domain.membership.inspection import Answer, Question
 from services.membership.checkpoint_store import CheckpointStore
 from services.membership.checkpointing import Pace
+from services.membership.inspection import Inspection
 from services.membership.service import Checkpoints, MembershipService
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.fold import run_folds
@@ -25,6 +27,12 @@ async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> N
         _open_state(settings) as objects,
     ):
         await run_membership(log, objects, settings, clock=clock, health=health, stopping=stopping)
+
+
+async def answer(settings: Settings, question: Question) -> Answer:
+    """Answers `usher inspect` in a process of its own: the service folds on, or is not even running."""
+    async with open_kafka(settings, client_id="inspect") as log, _open_state(settings) as objects:
+        return await Inspection(log, _store(objects, settings), clock=SystemClock()).answer(question)
 
 
 async def run_membership(
@@ -48,10 +56,17 @@ async def _open_state(settings: Settings) -> AsyncIterator[OwnedObjects | None]:
 
 
 def _checkpoints(objects: OwnedObjects | None, settings: Settings, clock: Clock) -> Checkpoints | None:
+    store = _store(objects, settings)
+    if store is None:
+        return None
+    pace = Pace(input_bytes=settings.checkpoint_input_bytes, seconds=settings.checkpoint_seconds)
+    return Checkpoints(store, pace, clock)
+
+
+def _store(objects: OwnedObjects | None, settings: Settings) -> CheckpointStore | None:
     """Under the topic prefix: two installations may share a bucket as they may share a Kafka."""
     if objects is None or settings.state_url is None:
         return None
     bucket, _, path = settings.state_url.removeprefix("s3://").partition("/")
     prefix = "/".join(part for part in (path.strip("/"), settings.topic_prefix) if part)
-    pace = Pace(input_bytes=settings.checkpoint_input_bytes, seconds=settings.checkpoint_seconds)
-    return Checkpoints(CheckpointStore(objects, bucket, prefix), pace, clock)
+    return CheckpointStore(objects, bucket, prefix)

@@ -27,7 +27,11 @@ _READ_SECONDS: Final = 1.0
 class CheckpointLoader:
     """Loads checkpoints of `membership.input`."""
 
-    def __init__(self, log: Log, store: CheckpointStore, *, clock: Clock, offload: Offload) -> None:
+    def __init__(
+        self, log: Log, store: CheckpointStore, *, clock: Clock, offload: Offload, only_looks: bool = False
+    ) -> None:
+        """`only_looks`: nobody folds on from what is loaded, so nothing is written."""
+        self._only_looks = only_looks
         self._log = log
         self._store = store
         self._clock = clock
@@ -59,7 +63,7 @@ class CheckpointLoader:
             manifest = await self._manifest(stored)
             await self._check(manifest, fold, place, committed)
             fold.restored(await self._partition(fold, stored, manifest), manifest)
-            if manifest.fold_rules != FOLD_RULES:
+            if manifest.fold_rules != FOLD_RULES and not self._only_looks:
                 # What follows is folded by our rules; a crash before our first checkpoint must not make that forgotten.
                 await self._store.complete(msgspec.structs.replace(manifest, fold_rules=FOLD_RULES))
         except Damaged as error:

@@ -15,6 +15,7 @@ from services.tools import (
     bench_command,
     demo_command,
     destinations_command,
+    inspect_command,
     play_command,
     put_command,
     send_command,
@@ -33,6 +34,8 @@ app = App(
 )
 stack = App(name="stack", help="The local stack: a real Kafka and an S3 with notifications, on loopback only.")
 app.command(stack)
+inspect = App(name="inspect", help="What is kept of one identity, audience or partition, whether services run or not.")
+app.command(inspect)
 destinations = App(name="destinations", help="What can be delivered to.")
 app.command(destinations)
 
@@ -123,6 +126,24 @@ def demo() -> int:
 def audit(*, json: Json = False) -> int:
     """Checks every promise against the public topics; a line for each broken law, exit 1."""
     return _run(audit_command.main(as_json=json))
+
+
+@inspect.command
+def identity(space: str, id_type: str, identifier: str, *, json: Json = False) -> int:
+    """Its audiences, layers and expiry, and the imports and commands that made it so."""
+    return _run(inspect_command.identity(space, id_type, identifier, as_json=json))
+
+
+@inspect.command
+def audience(space: str, audience: str, *, json: Json = False) -> int:
+    """Its size on each partition, and its layers by day."""
+    return _run(inspect_command.audience(space, audience, as_json=json))
+
+
+@inspect.command
+def partition(number: int, *, json: Json = False) -> int:
+    """Its offsets, its lag, and the age and bytes of its checkpoints."""
+    return _run(inspect_command.partition(number, as_json=json))
 
 
 @app.command

@@ -98,6 +98,41 @@ async def test_send_put_tail_and_audit(space: Space, system: System, tmp_path: P
     assert json.loads(audited.stdout)["lines"] == []
 
 
+async def test_inspect_says_what_is_kept_and_why(space: Space, system: System) -> None:
+    await space.audiences("a")
+    await space.feed("f", mode="append", lookback_days=3)
+    imported = await space.put_and_import("f/buyers.txt", rows("a", range(1, 4)))
+    (added,) = await space.send("members.add", {"audience": "a", "id_type": "kuid", "identifiers": ["u000003"]})
+    await space.import_ended(added["import_id"])
+
+    who = (space.name, "kuid", "u000003")
+    shown, answered, whole, stand, wrong_type, wrong_audience = await asyncio.gather(
+        system.usher("inspect", "identity", *who),
+        system.usher("inspect", "identity", *who, "--json"),
+        system.usher("inspect", "audience", space.name, "a", "--json"),
+        system.usher("inspect", "partition", "0", "--json"),
+        system.usher("inspect", "identity", space.name, "maid", "u000003"),
+        system.usher("inspect", "audience", space.name, "nobody"),
+    )
+
+    found = json.loads(answered.stdout)
+    (audience,) = found["audiences"]
+    assert (audience["name"], audience["member"], audience["leaves_at"]) == ("a", True, None), "a command added it"
+    assert [layer["kind"] for layer in audience["layers"]] == ["dated", "added"]
+    assert audience["layers"][0]["import_id"] == imported.import_id
+    (event,) = found["history"]["events"]
+    assert (event["change"], event["cause"]) == ("entered", {"kind": "import", "id": imported.import_id})
+    assert found["imports"][imported.import_id]["object"]["key"] == f"{space.prefix}f/buyers.txt"
+    assert f"{space.prefix}f/buyers.txt" in shown.stdout
+    counted = json.loads(whole.stdout)
+    assert counted["size"] == sum(part["size"] for part in counted["partitions"]) == 3
+    assert [(layer["kind"], layer["members"]) for layer in counted["layers"]] == [("dated", 3), ("added", 1)]
+    assert json.loads(stand.stdout)["committed_offset"] > 0
+    for wrong, words in ((wrong_type, "it has: kuid"), (wrong_audience, "'nobody'")):
+        assert is_one_clear_line(wrong), wrong.stderr
+        assert words in wrong.stderr
+
+
 async def test_send_ends_with_1_where_an_item_failed(space: Space, system: System) -> None:
     unknown = {"type": "audiences.delete", "spaceid": space.name, "data": {"items": [{"audience": "nobody"}]}}
 

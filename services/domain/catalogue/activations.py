@@ -58,7 +58,7 @@ def create_activation(item: ActivationCreate, catalogue: Catalogue, origin: Orig
         enabled=given(item.enabled, True),
         perform_resync=given(item.perform_resync, True),
         destination_mapping=filled(item.destination_mapping, {}, {}),
-        campaign_id=given(item.campaign_id, None),
+        campaign_id=_campaign(given(item.campaign_id, None), catalogue),
         reference_id=given(item.reference_id, None),
         category_id=given(item.category_id, None),
         country=given(item.country, None),
@@ -90,7 +90,7 @@ def update_activation(item: ActivationUpdate, catalogue: Catalogue, origin: Orig
         enabled=given(item.enabled, before.enabled),
         perform_resync=given(item.perform_resync, before.perform_resync),
         destination_mapping=filled(item.destination_mapping, before.destination_mapping, {}),
-        campaign_id=given(item.campaign_id, before.campaign_id),
+        campaign_id=_campaign(given(item.campaign_id, before.campaign_id), catalogue),
         reference_id=given(item.reference_id, before.reference_id),
         category_id=given(item.category_id, before.category_id),
         country=given(item.country, before.country),
@@ -127,6 +127,12 @@ def _connection(item: ActivationCreate, catalogue: Catalogue, origin: Origin) ->
         return present
     check_published(audience)
     return plain_connection(new_id(catalogue.connections, (), origin, "con"), audience, destination, origin)
+
+
+def _campaign(said: str | None, catalogue: Catalogue) -> str | None:
+    """The campaign's id; a word that names none stays as it is, for groupings that are kept elsewhere."""
+    campaign = None if said is None else catalogue.campaigns.find(said)
+    return said if campaign is None else campaign.campaign_id
 
 
 def _check_connection(item: ActivationFields, catalogue: Catalogue, connection: Connection) -> None:

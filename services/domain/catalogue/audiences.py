@@ -24,9 +24,10 @@ from services.domain.catalogue.item import (
     new_id,
     refer,
     refuse_immutable,
+    refuse_used,
     required,
 )
-from services.domain.catalogue.lifecycle import check_parts, first_state, next_state, refuse_used
+from services.domain.catalogue.lifecycle import check_parts, first_state, next_state
 from services.domain.catalogue.studio_ids import kept_ids, with_made_ids
 
 RAW_ID_TYPES: Final = frozenset({"email", "phone"})  # become hashes at the door, once spaces have policies
@@ -111,7 +112,7 @@ def update_audience(item: AudienceUpdate, catalogue: Catalogue, origin: Origin, 
 def deletable_audience(item: AudienceReference, catalogue: Catalogue, delivered: Container[str]) -> Audience:
     """The audience that may go; raises `ItemFailed`(not-found, version-conflict, in-use, audience-delivered)."""
     audience = referred_audience(item, catalogue)
-    refuse_used(audience, catalogue)
+    refuse_used("audience", audience.audience_id, catalogue)
     space = catalogue.space
     if space is not None and not space.policies.delete_delivered and audience.audience_id in delivered:
         fail(codes.AUDIENCE_DELIVERED, f"members of audience {audience.audience_id} have reached a destination")

@@ -1,17 +1,19 @@
 """Everything that stands in one space."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from contracts.messages.entities import (
     Activation,
     Audience,
+    Campaign,
     CatalogueEntity,
     Connection,
     Destination,
     Feed,
     Space,
 )
-from services.domain.catalogue.entity_table import EntityTable
+from services.domain.catalogue.entity_table import EntityTable, held
 from services.domain.catalogue.expressions import leaves
 from services.domain.catalogue.sources import source_key
 from services.domain.catalogue.table import Table
@@ -27,15 +29,28 @@ class Catalogue:
         self.destinations: EntityTable[Destination] = EntityTable("destination", lambda _: ())
         self.connections: EntityTable[Connection] = EntityTable("connection", _ends)
         self.activations: EntityTable[Activation] = EntityTable("activation", _served)
+        self.campaigns: EntityTable[Campaign] = EntityTable("campaign", lambda _: ())
 
     @property
     def space(self) -> Space | None:
         return self.spaces.oldest()
 
+    @property
+    def tables(self) -> dict[str, EntityTable[Any]]:
+        """What stands in the space, by kind."""
+        tables = (
+            self.audiences,
+            self.feeds,
+            self.destinations,
+            self.connections,
+            self.activations,
+            self.campaigns,
+        )
+        return {table.kind: table for table in tables}
+
     def is_empty(self) -> bool:
         """Whether nothing stands in the space."""
-        tables = (self.audiences, self.feeds, self.destinations, self.connections, self.activations)
-        return not any(len(table) for table in tables)
+        return not any(len(table) for table in self.tables.values())
 
     def load(self, entity: CatalogueEntity) -> None:
         """An entity as it was restored."""
@@ -52,25 +67,30 @@ class Catalogue:
                 self.connections.load(entity)
             case Activation():
                 self.activations.load(entity)
+            case Campaign():
+                self.campaigns.load(entity)
 
     def load_gone(self, kind: str, id_: str) -> None:
         """A used id as it was restored."""
-        for table in (self.audiences, self.feeds, self.destinations, self.connections, self.activations):
-            if table.kind == kind:
-                table.load_gone(id_)
+        self.tables[kind].load_gone(id_)
 
     def drain(self) -> Iterator[tuple[str, str, CatalogueEntity | None]]:
         """(kind, id, present form) of what has changed, None for what is gone."""
         for id_, space in self.spaces.drain():
             yield "space", id_, space
-        for table in (self.audiences, self.feeds, self.destinations, self.connections, self.activations):
+        for kind, table in self.tables.items():
             for id_, entity in table.rows.drain():
-                yield table.kind, id_, entity
+                yield kind, id_, entity
 
-    def users_of_audience(self, audience_id: str) -> list[str]:
-        """What would break without the audience, as `kind id`."""
-        tables = (self.audiences, self.feeds, self.connections)
-        return [f"{table.kind} {id_}" for table in tables for id_ in table.holders(audience_id)]
+    def users_of(self, kind: str, id_: str) -> list[tuple[str, str]]:
+        """(kind, id) of what would break without the entity."""
+        return [(user, one) for user, table in self.tables.items() for one in table.holders(held(kind, id_))]
+
+    def uses(self, kind: str, id_: str) -> list[tuple[str, str]]:
+        """(kind, id) of what the entity would break without."""
+        table = self.tables[kind]
+        pairs = (one.partition("/") for one in table.holds(table.get(id_)))
+        return [(used, used_id) for used, _, used_id in pairs if used in self.tables]
 
     def copy(self) -> "Catalogue":
         """For trying something out."""
@@ -81,22 +101,27 @@ class Catalogue:
         twin.destinations = self.destinations.copy()
         twin.connections = self.connections.copy()
         twin.activations = self.activations.copy()
+        twin.campaigns = self.campaigns.copy()
         return twin
 
 
 def _parts(audience: Audience) -> Iterable[str]:
-    return leaves(audience.expression) if audience.expression is not None else ()
+    return [held("audience", part) for part in leaves(audience.expression)] if audience.expression is not None else ()
 
 
 def _feed_holds(feed: Feed) -> Iterable[str]:
     yield source_key(feed.source)
     if not isinstance(feed.audience_from, str):
-        yield feed.audience_from.audience
+        yield held("audience", feed.audience_from.audience)
 
 
 def _ends(connection: Connection) -> Iterable[str]:
-    return connection.audience_id, connection.destination_id
+    return held("audience", connection.audience_id), held("destination", connection.destination_id)
 
 
 def _served(activation: Activation) -> Iterable[str]:
-    return activation.connection_id, activation.destination_id
+    """Not its audience, which its connection holds: `users_of` an audience are those that stand on it themselves."""
+    yield held("connection", activation.connection_id)
+    yield held("destination", activation.destination_id)
+    if activation.campaign_id is not None:
+        yield held("campaign", activation.campaign_id)

@@ -12,6 +12,7 @@ from contracts.messages.commands import (
 )
 from contracts.messages.entities import Audience, Connection, Destination
 from services.domain.catalogue.catalogue import Catalogue
+from services.domain.catalogue.entity_table import held
 from services.domain.catalogue.failed import fail
 from services.domain.catalogue.item import (
     Origin,
@@ -25,6 +26,7 @@ from services.domain.catalogue.item import (
     new_id,
     refer,
     refuse_change,
+    refuse_used,
 )
 from services.domain.catalogue.lifecycle import check_published
 
@@ -75,16 +77,14 @@ def deletable_connection(item: ConnectionReference, catalogue: Catalogue) -> Con
     }
     connection = refer(catalogue.connections, references)
     check_version(item, connection)
-    activations = catalogue.activations.holders(connection.connection_id)
-    if activations:
-        fail(codes.IN_USE, f"used by activation {activations[0]} and {len(activations) - 1} more")
+    refuse_used("connection", connection.connection_id, catalogue)
     return connection
 
 
 def connection_of(catalogue: Catalogue, audience: Audience, destination: Destination) -> Connection | None:
     """The connection of an audience at a destination."""
-    at_destination = set(catalogue.connections.holders(destination.destination_id))
-    for connection_id in catalogue.connections.holders(audience.audience_id):
+    at_destination = set(catalogue.connections.holders(held("destination", destination.destination_id)))
+    for connection_id in catalogue.connections.holders(held("audience", audience.audience_id)):
         if connection_id in at_destination:
             return catalogue.connections.get(connection_id)
     return None

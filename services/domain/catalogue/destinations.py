@@ -1,11 +1,9 @@
 """Destinations: what an item makes of the catalogue (contracts.md §3)."""
 
-from contracts import codes
 from contracts.messages.commands import DestinationCreate, DestinationReference, DestinationUpdate
 from contracts.messages.entities import Destination
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.connectors import Connectors, Remark, check_destination
-from services.domain.catalogue.failed import fail
 from services.domain.catalogue.item import (
     Origin,
     changed,
@@ -18,6 +16,7 @@ from services.domain.catalogue.item import (
     new_id,
     refer,
     refuse_immutable,
+    refuse_used,
     required,
 )
 
@@ -80,9 +79,7 @@ def deletable_destination(item: DestinationReference, catalogue: Catalogue) -> D
     }
     destination = refer(catalogue.destinations, references)
     check_version(item, destination)
-    connections = catalogue.connections.holders(destination.destination_id)
-    if connections:
-        fail(codes.IN_USE, f"used by connection {connections[0]} and {len(connections) - 1} more")
+    refuse_used("destination", destination.destination_id, catalogue)
     return destination
 
 

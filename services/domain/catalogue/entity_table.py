@@ -3,22 +3,27 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
-from contracts.messages.entities import Activation, Audience, Connection, Destination, Feed, entity_id
+from contracts.messages.entities import Activation, Audience, Campaign, Connection, Destination, Feed, entity_id
 from services.domain.catalogue.table import Table
 
-E = TypeVar("E", Audience, Feed, Destination, Connection, Activation)
+E = TypeVar("E", Audience, Feed, Destination, Connection, Activation, Campaign)
 K = TypeVar("K", str, tuple[str, str])
+
+
+def held(kind: str, id_: str) -> str:
+    """What the holders of an entity are found by."""
+    return f"{kind}/{id_}"
 
 
 class EntityTable(Generic[E]):
     """References resolve in the order id, external id, name (contracts.md §1). A used id is never free again.
 
-    `holds` gives what an entity holds on to (ids of others, a source), so that its holders are found at once.
+    `holds` gives what an entity holds on to (others, as `held`; a source), so that its holders are found at once.
     """
 
     def __init__(self, kind: str, holds: Callable[[E], Iterable[str]]) -> None:
         self.kind = kind
-        self._holds: Callable[[E], Iterable[str]] = holds
+        self.holds: Callable[[E], Iterable[str]] = holds
         self._holders: dict[str, dict[str, None]] = {}
         self.rows: Table[E] = Table()
         self._names: dict[str, str] = {}
@@ -52,9 +57,13 @@ class EntityTable(Generic[E]):
         """The id of the entity that has this value under this external name."""
         return next((id_ for other, id_ in self._externals.get(value, ()) if other == name), None)
 
-    def holders(self, held: str) -> list[str]:
-        """The ids of the entities that hold on to `held`, in order."""
-        return sorted(self._holders.get(held, ()))
+    def with_external(self, value: str) -> list[str]:
+        """The ids of the entities that have this value under any external name."""
+        return [id_ for _, id_ in self._externals.get(value, ())]
+
+    def holders(self, what: str) -> list[str]:
+        """The ids of the entities that hold on to `what`, in order."""
+        return sorted(self._holders.get(what, ()))
 
     def is_used(self, id_: str) -> bool:
         """Whether something in this space has or had the id."""
@@ -91,11 +100,11 @@ class EntityTable(Generic[E]):
 
     def copy(self) -> "EntityTable[E]":
         """For trying something out."""
-        twin: EntityTable[E] = EntityTable(self.kind, self._holds)
+        twin: EntityTable[E] = EntityTable(self.kind, self.holds)
         twin.rows = self.rows.copy()
         twin._names = dict(self._names)
         twin._externals = {value: dict(holders) for value, holders in self._externals.items()}
-        twin._holders = {held: dict(ids) for held, ids in self._holders.items()}
+        twin._holders = {what: dict(ids) for what, ids in self._holders.items()}
         twin._gone = set(self._gone)
         return twin
 
@@ -103,8 +112,8 @@ class EntityTable(Generic[E]):
         self._names[entity.name] = id_
         for name, value in entity.external_ids.items():
             self._externals.setdefault(value, {})[name, id_] = None
-        for held in self._holds(entity):
-            self._holders.setdefault(held, {})[id_] = None
+        for one in self.holds(entity):
+            self._holders.setdefault(one, {})[id_] = None
 
     def _forget(self, entity: E | None) -> None:
         if entity is None:
@@ -113,8 +122,8 @@ class EntityTable(Generic[E]):
         del self._names[entity.name]
         for name, value in entity.external_ids.items():
             _take_out(self._externals, value, (name, id_))
-        for held in self._holds(entity):
-            _take_out(self._holders, held, id_)
+        for one in self.holds(entity):
+            _take_out(self._holders, one, id_)
 
 
 def _take_out(index: dict[str, dict[K, None]], key: str, entry: K) -> None:

@@ -5,8 +5,8 @@ from typing import Literal
 from msgspec import UnsetType
 
 from contracts import codes
-from contracts.messages.commands import FeedCreate, FeedFields, FeedReference, FeedUpdate
 from contracts.messages.entities import Column, Feed, FixedAudience
+from contracts.messages.feed_commands import FeedCreate, FeedFields, FeedReference, FeedUpdate
 from services.domain.catalogue.audiences import checked_id_type
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.failed import ItemFailed, fail, quoted

@@ -1,6 +1,6 @@
 """One item of a command: its form, and the checks that all kinds of entities share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,9 +11,9 @@ from contracts import codec, codes
 from contracts.codes import Code
 from contracts.ids import is_id, made_id
 from contracts.instants import instant_text
-from contracts.messages.commands import Item, NamedFields
 from contracts.messages.entities import CatalogueEntity, Entity, entity_id
-from contracts.messages.fields import immutable_fields
+from contracts.messages.fields import Item, NamedFields, Versioned, immutable_fields
+from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.entity_table import E, EntityTable
 from services.domain.catalogue.failed import ItemFailed, fail, quoted
 
@@ -103,7 +103,7 @@ def required(value: T | UnsetType | None, field: str) -> T:
     return value
 
 
-def refer(table: EntityTable[E], references: dict[str, str | UnsetType]) -> E:
+def refer(table: EntityTable[E], references: Mapping[str, str | UnsetType]) -> E:
     """The entity that the first present reference names; raises `ItemFailed`(field-required, not-found)."""
     for field, reference in references.items():
         if not isinstance(reference, UnsetType):
@@ -144,7 +144,7 @@ def check_naming(table: EntityTable[E], name: str, external_ids: dict[str, str],
             fail(codes.EXTERNAL_ID_TAKEN, f"another {table.kind} has {quoted(external_name)} {quoted(value)}")
 
 
-def check_version(item: Item, entity: Entity) -> None:
+def check_version(item: Versioned, entity: Entity) -> None:
     """Raises `ItemFailed`(version-conflict)."""
     if not isinstance(item.expected_version, UnsetType) and item.expected_version != entity.version:
         fail(codes.VERSION_CONFLICT, f"expected version {item.expected_version}, it is {entity.version}")
@@ -177,3 +177,11 @@ def refuse_change(present: object, wanted: object, field: str) -> None:
     """Raises `ItemFailed`(field-immutable) where the item wants another value."""
     if wanted is not UNSET and wanted != present:
         fail(codes.FIELD_IMMUTABLE, f"{field} can't be changed")
+
+
+def refuse_used(kind: str, id_: str, catalogue: Catalogue) -> None:
+    """Raises `ItemFailed`(in-use) where something would break without the entity."""
+    users = catalogue.users_of(kind, id_)
+    if users:
+        more = f" and {len(users) - 1} more" if len(users) > 1 else ""
+        fail(codes.IN_USE, f"used by {users[0][0]} {users[0][1]}{more}")

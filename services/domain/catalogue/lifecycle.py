@@ -13,6 +13,7 @@ from contracts.messages.entities import Audience
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.expressions import leaves
 from services.domain.catalogue.failed import fail, quoted
+from services.domain.catalogue.item import refuse_used
 
 _MOVES: Final = {"draft": {"published"}, "published": {"inactive"}, "inactive": {"published"}}
 
@@ -36,15 +37,8 @@ def next_state(wanted: str | UnsetType, before: Audience, catalogue: Catalogue) 
     if wanted not in _MOVES[present]:
         fail(codes.LIFECYCLE_REFUSED, f"from {present} there is no way to {wanted}")
     if present == "published":
-        refuse_used(before, catalogue)
+        refuse_used("audience", before.audience_id, catalogue)
     return wanted
-
-
-def refuse_used(audience: Audience, catalogue: Catalogue) -> None:
-    """Raises `ItemFailed`(in-use) where a composition, a feed or a connection would break without the audience."""
-    users = catalogue.users_of_audience(audience.audience_id)
-    if users:
-        fail(codes.IN_USE, f"used by {users[0]}" + (f" and {len(users) - 1} more" if len(users) > 1 else ""))
 
 
 def check_published(audience: Audience) -> None:

@@ -50,8 +50,8 @@ def check_topic_feed(feed: Feed) -> None:
 def source_key(source: Source) -> str:
     """What two feeds of one space must not share."""
     if source.kind == "topic":
-        return f"topic\n{source.topic}"
-    return f"s3\n{source.bucket or ''}\n{source.prefix or ''}"
+        return f"topic/{source.topic}"
+    return f"s3/{source.bucket or ''}\n{source.prefix or ''}"
 
 
 def _objects(source: Source) -> Source:

@@ -5,7 +5,7 @@ from msgspec import UNSET, UnsetType, structs
 from contracts import codes
 from contracts.ids import is_id
 from contracts.instants import instant_text, parse_instant
-from contracts.messages.commands import SpaceCreate, SpaceDelete, SpaceFields, SpaceUpdate
+from contracts.messages.commands import SpaceCreate, SpaceFields, SpaceReference, SpaceUpdate
 from contracts.messages.entities import Policies, Space
 from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.item import Origin, changed, check_size, check_version, filled, given, refuse_immutable
@@ -52,8 +52,8 @@ def update_space(item: SpaceUpdate, before: Space, origin: Origin) -> Space:
     return space
 
 
-def check_deletable(item: SpaceDelete, space: Space) -> None:
-    """Raises `ItemFailed` where the item means another space or form. That it is empty is checked by the caller."""
+def check_own_space(item: SpaceReference, space: Space) -> None:
+    """Raises `ItemFailed` where the item means another space or form."""
     _check_references((item.space, item.space_id, item.id), space.space_id)
     if not isinstance(item.name, UnsetType) and item.name not in (space.name, space.space_id):
         fail(codes.NOT_FOUND, f"this is not space {quoted(item.name)}")

@@ -11,8 +11,8 @@ from typing import Final
 from msgspec import UnsetType
 
 from contracts import codes
-from contracts.messages.commands import NamedFields
 from contracts.messages.entities import Audience
+from contracts.messages.fields import NamedFields
 from services.domain.catalogue.entity_table import EntityTable
 from services.domain.catalogue.failed import fail
 from services.domain.catalogue.item import Origin, filled

@@ -9,6 +9,7 @@ from contracts.messages.control_state import Delivering
 from contracts.messages.entities import Activation
 from contracts.messages.published import ActivationStatus, Reason
 from contracts.messages.steps import ActivationStep
+from services.domain.catalogue.entity_table import held
 from services.domain.control.schedule import period_ms, runs_at
 from services.domain.control.space_state import SpaceState
 from services.domain.control.turn import Turn
@@ -49,7 +50,7 @@ def take_away(turn: Turn, activation: Activation) -> None:
 
 def lanes_changed(turn: Turn, destination_id: str, error: Reason | None) -> None:
     """The activations of a destination show how its lanes are, and why."""
-    for activation_id in turn.state.catalogue.activations.holders(destination_id):
+    for activation_id in turn.state.catalogue.activations.holders(held("destination", destination_id)):
         activation = turn.state.catalogue.activations.get(activation_id)
         assert activation is not None
         delivering = _delivering(turn, activation)

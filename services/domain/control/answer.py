@@ -13,7 +13,18 @@ from contracts.messages.published import Problem, Reply, ReplyCounts
 
 _COMPRESSION_LEVEL = 1  # a reply of 1 KiB takes 20 µs
 _SHORT = frozenset(
-    {"item", "version", "deleted", "counts", "import_id", "snapshot_id", *(f"{kind}_id" for kind in KIND_PLURAL)}
+    {
+        "item",
+        "version",
+        "deleted",
+        "counts",
+        "import_id",
+        "snapshot_id",
+        "total",
+        "offset",
+        "limit",
+        *(f"{kind}_id" for kind in KIND_PLURAL),
+    }
 )
 
 
@@ -114,16 +125,27 @@ def entity_data(entity: CatalogueEntity, *, deleted: bool = False) -> dict[str, 
     return data | form
 
 
-def fitted(reply: Reply, *, bytes_max: int, packed_bytes_max: int) -> Reply:
-    """The reply, cut to ids, versions and codes where it would not fit into its record or, packed, into state."""
-    if len(codec.encode(reply)) <= bytes_max and len(packed(reply)) <= packed_bytes_max:
+def fitted(reply: Reply, *, bytes_max: int, packed_bytes_max: int | None) -> Reply:
+    """The reply, cut to ids, versions and codes where it would not fit into its record or, packed, into state.
+
+    `packed_bytes_max` None: it is not kept.
+    """
+    fits_state = packed_bytes_max is None or len(packed(reply)) <= packed_bytes_max
+    if fits_state and len(codec.encode(reply)) <= bytes_max:
         return reply
     return msgspec.structs.replace(
         reply,
-        data=[{name: value for name, value in one.items() if name in _SHORT} for one in reply.data],
+        data=[_short(one) for one in reply.data],
         errors=[msgspec.structs.replace(one, detail="") for one in reply.errors],
         warnings=[msgspec.structs.replace(one, detail="") for one in reply.warnings],
     )
+
+
+def _short(data: dict[str, object]) -> dict[str, object]:
+    """Of what a search has found, the ids."""
+    short = {name: value for name, value in data.items() if name in _SHORT}
+    results = data.get("results")
+    return short | {"results": [_short(one) for one in results]} if isinstance(results, list) else short
 
 
 def packed(reply: Reply) -> bytes:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import msgspec
 
-from contracts import codes
+from contracts import codec, codes
 from contracts.ids import made_id
 from contracts.instants import instant_text
 from contracts.messages.commands import ITEM_TYPES
@@ -15,12 +15,15 @@ from services.domain.catalogue.item import Origin, decode_item, ignored_fields
 from services.domain.control.answer import Answer, fitted, packed, unpacked
 from services.domain.control.command import Command, Refused
 from services.domain.control.effects import Effects
-from services.domain.control.items import take_effect
+from services.domain.control.items import only_reads, take_effect
 from services.domain.control.turn import Turn
 
 
 def approve(turn: Turn, command: Command) -> None:
     """Lets the command take effect once and answers it; raises `Refused`(idempotency-key-reused, space-unknown)."""
+    if only_reads(command.type):
+        _read(turn, command)
+        return
     _forget_old_replies(turn)
     before = turn.state.replies.get(command.remembered_id)
     if before is not None:
@@ -35,6 +38,21 @@ def approve(turn: Turn, command: Command) -> None:
     else:
         answer, reply = _answer(turn, command)
     _conclude(turn, command, reply, answer.waits_for_step)
+
+
+def _read(turn: Turn, command: Command) -> None:
+    """Answered as things stand, the same command again too; nothing is remembered."""
+    if turn.state.catalogue.space is None:
+        raise Refused(codes.SPACE_UNKNOWN, f"there is no space {turn.space_id[:64]!r}")
+    _, reply = _answer(turn, command)
+    turn.effects.reply(
+        turn.space_id,
+        codec.encode(reply),
+        id_=made_id("rep", turn.space_id, command.remembered_id, turn.now_ms),
+        command_type=command.type,
+        command_id=command.id,
+        at=instant_text(turn.now_ms),
+    )
 
 
 def reached(turn: Turn, partition: int, step: int) -> None:
@@ -77,7 +95,7 @@ def _answer(turn: Turn, command: Command) -> tuple[Answer, Reply]:
     return answer, fitted(
         answer.reply(turn.at_ms),
         bytes_max=turn.config.reply_bytes_max,
-        packed_bytes_max=turn.config.reply_packed_bytes_max,
+        packed_bytes_max=None if only_reads(command.type) else turn.config.reply_packed_bytes_max,
     )
 
 

@@ -7,15 +7,16 @@ from contracts.messages.commands import (
     AudienceCreate,
     AudienceReference,
     AudienceUpdate,
+    CampaignCreate,
+    CampaignReference,
+    CampaignUpdate,
     ClockAdvance,
-    FeedCreate,
-    FeedReference,
-    FeedUpdate,
     SpaceCreate,
-    SpaceDelete,
+    SpaceReference,
     SpaceUpdate,
 )
 from contracts.messages.entities import Audience, Evaluation, Feed, Space
+from contracts.messages.feed_commands import FeedCreate, FeedReference, FeedUpdate
 from contracts.messages.steps import DefinitionStep, SnapshotStep
 from services.domain.catalogue.audiences import (
     create_audience,
@@ -23,10 +24,11 @@ from services.domain.catalogue.audiences import (
     referred_audience,
     update_audience,
 )
+from services.domain.catalogue.campaigns import create_campaign, deletable_campaign, update_campaign
 from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.feeds import create_feed, deletable_feed, update_feed
 from services.domain.catalogue.item import Origin, check_version, required
-from services.domain.catalogue.spaces import check_deletable, create_space, update_space
+from services.domain.catalogue.spaces import check_own_space, create_space, update_space
 from services.domain.control.answer import ItemAnswer, entity_data
 from services.domain.control.clock import advance
 from services.domain.control.schedule import takes_effect_ms
@@ -54,10 +56,10 @@ def space_updated(turn: Turn, item: SpaceUpdate, origin: Origin) -> ItemAnswer:
     return ItemAnswer(entity_data(space))
 
 
-def space_deleted(turn: Turn, item: SpaceDelete) -> ItemAnswer:
+def space_deleted(turn: Turn, item: SpaceReference) -> ItemAnswer:
     """Refused while anything stands in the space or is on its way through it."""
     state, space = turn.state, _space(turn)
-    check_deletable(item, space)
+    check_own_space(item, space)
     if not state.catalogue.is_empty():
         fail(codes.IN_USE, "something stands in the space")
     if len(state.imports) or len(state.advances):
@@ -150,6 +152,28 @@ def feed_deleted(turn: Turn, item: FeedReference) -> ItemAnswer:
     turn.state.catalogue.feeds.remove(feed.feed_id)
     turn.state.bury("feed", feed.feed_id)
     return ItemAnswer(entity_data(feed, deleted=True))
+
+
+def campaign_created(turn: Turn, item: CampaignCreate, origin: Origin) -> ItemAnswer:
+    """Activations may name it from now on."""
+    campaign = create_campaign(item, turn.state.catalogue, origin)
+    turn.state.catalogue.campaigns.put(campaign)
+    return ItemAnswer(entity_data(campaign))
+
+
+def campaign_updated(turn: Turn, item: CampaignUpdate, origin: Origin) -> ItemAnswer:
+    """Its activations stay as they are."""
+    campaign = update_campaign(item, turn.state.catalogue, origin)
+    turn.state.catalogue.campaigns.put(campaign)
+    return ItemAnswer(entity_data(campaign))
+
+
+def campaign_deleted(turn: Turn, item: CampaignReference) -> ItemAnswer:
+    """Only one that no activation names can go."""
+    campaign = deletable_campaign(item, turn.state.catalogue)
+    turn.state.catalogue.campaigns.remove(campaign.campaign_id)
+    turn.state.bury("campaign", campaign.campaign_id)
+    return ItemAnswer(entity_data(campaign, deleted=True))
 
 
 def _check_topic(turn: Turn, feed: Feed) -> None:

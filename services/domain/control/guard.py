@@ -10,8 +10,8 @@ import msgspec
 
 from contracts import codes
 from contracts.instants import day_start_ms
-from contracts.messages.commands import ImportReference
 from contracts.messages.control_state import Applying, InFlight, Reading, Ready
+from contracts.messages.feed_commands import ImportReference
 from contracts.messages.intake import ReadingFinished
 from contracts.messages.published import ImportCounts, Reason, Removal
 from contracts.messages.results import Weighed

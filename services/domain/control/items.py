@@ -1,22 +1,48 @@
 """Which item does what: the one list of command types that take effect."""
 
+from typing import Final
+
 from contracts.messages import commands as said
-from contracts.messages.commands import Item
+from contracts.messages import feed_commands as feed_said
+from contracts.messages import queries
+from contracts.messages.fields import Item, Versioned
 from services.domain.catalogue.item import Origin
 from services.domain.control import delivery_items as deliveries
 from services.domain.control import entity_items as entities
+from services.domain.control import read_items as reads
 from services.domain.control.answer import ItemAnswer
 from services.domain.control.guard import import_approved, import_rejected
-from services.domain.control.member_items import members_changed
+from services.domain.control.member_items import Operation, members_changed
 from services.domain.control.runs import audience_run
 from services.domain.control.turn import Turn
+
+_OPERATIONS: Final[dict[str, Operation]] = {
+    "members.add": "add",
+    "members.remove": "remove",
+    "members.replace": "replace",
+    "members.clear": "clear",
+}
+
+
+def only_reads(command_type: str) -> bool:
+    """Whether commands of the type change nothing: they are answered anew each time."""
+    return command_type.endswith((".get", ".search"))
+
+
+def kind_of(command_type: str) -> str:
+    """`audience` of `audiences.get`."""
+    return command_type.partition(".")[0].removesuffix("s")
 
 
 def take_effect(turn: Turn, command_type: str, item: Item, origin: Origin) -> ItemAnswer:
     """Judges the item and lets it take effect as a whole; raises `ItemFailed` before anything has changed."""
+    if isinstance(item, said.MembersClear):
+        return members_changed(turn, _OPERATIONS[command_type], item, origin)
+    if only_reads(command_type):
+        return _look(turn, command_type, item)
+    if command_type.startswith(("destinations.", "connections.", "activations.")):
+        return _deliver(turn, command_type, item, origin)
     match command_type, item:
-        case _, said.MembersItem() | said.MembersClear():
-            return _members_effect(turn, command_type, item, origin)
         case "audiences.create", said.AudienceCreate():
             return entities.audience_created(turn, item, origin)
         case "audiences.update", said.AudienceUpdate():
@@ -27,16 +53,36 @@ def take_effect(turn: Turn, command_type: str, item: Item, origin: Origin) -> It
             return audience_run(turn, item)
         case "audiences.snapshot", said.AudienceReference():
             return entities.audience_snapshot(turn, item, origin)
-        case "feeds.create", said.FeedCreate():
+        case "campaigns.create", said.CampaignCreate():
+            return entities.campaign_created(turn, item, origin)
+        case "campaigns.update", said.CampaignUpdate():
+            return entities.campaign_updated(turn, item, origin)
+        case "campaigns.delete", said.CampaignReference():
+            return entities.campaign_deleted(turn, item)
+        case "feeds.create", feed_said.FeedCreate():
             return entities.feed_created(turn, item, origin)
-        case "feeds.update", said.FeedUpdate():
+        case "feeds.update", feed_said.FeedUpdate():
             return entities.feed_updated(turn, item, origin)
-        case "feeds.delete", said.FeedReference():
+        case "feeds.delete", feed_said.FeedReference():
             return entities.feed_deleted(turn, item)
-        case "imports.approve", said.ImportReference():
+        case "imports.approve", feed_said.ImportReference():
             return import_approved(turn, item)
-        case "imports.reject", said.ImportReference():
+        case "imports.reject", feed_said.ImportReference():
             return import_rejected(turn, item)
+        case "spaces.create", said.SpaceCreate():
+            return entities.space_created(turn, item, origin)
+        case "spaces.update", said.SpaceUpdate():
+            return entities.space_updated(turn, item, origin)
+        case "spaces.delete", said.SpaceReference():
+            return entities.space_deleted(turn, item)
+        case "clock.advance", said.ClockAdvance():
+            return entities.clock_advanced(turn, item, origin)
+        case _:
+            raise AssertionError(f"{command_type} has an item type but no effect")
+
+
+def _deliver(turn: Turn, command_type: str, item: Item, origin: Origin) -> ItemAnswer:
+    match command_type, item:
         case "destinations.create", said.DestinationCreate():
             return deliveries.destination_created(turn, item, origin)
         case "destinations.update", said.DestinationUpdate():
@@ -57,29 +103,23 @@ def take_effect(turn: Turn, command_type: str, item: Item, origin: Origin) -> It
             return deliveries.activation_updated(turn, item, origin)
         case "activations.delete", said.ActivationReference():
             return deliveries.activation_deleted(turn, item)
-        case "spaces.create", said.SpaceCreate():
-            return entities.space_created(turn, item, origin)
-        case "spaces.update", said.SpaceUpdate():
-            return entities.space_updated(turn, item, origin)
-        case "spaces.delete", said.SpaceDelete():
-            return entities.space_deleted(turn, item)
-        case "clock.advance", said.ClockAdvance():
-            return entities.clock_advanced(turn, item, origin)
         case _:
             raise AssertionError(f"{command_type} has an item type but no effect")
 
 
-def _members_effect(
-    turn: Turn, command_type: str, item: said.MembersItem | said.MembersClear, origin: Origin
-) -> ItemAnswer:
+def _look(turn: Turn, command_type: str, item: Item) -> ItemAnswer:
     match command_type, item:
-        case "members.add", said.MembersItem():
-            return members_changed(turn, "add", item, origin)
-        case "members.remove", said.MembersItem():
-            return members_changed(turn, "remove", item, origin)
-        case "members.replace", said.MembersItem():
-            return members_changed(turn, "replace", item, origin)
-        case "members.clear", said.MembersClear():
-            return members_changed(turn, "clear", item, origin)
+        case "spaces.get", said.SpaceReference():
+            return reads.space_got(turn, item)
+        case "spaces.search", queries.SpaceQuery():
+            return reads.spaces_found(turn, item)
+        case "imports.get", feed_said.ImportReference():
+            return reads.import_got(turn, item)
+        case "imports.search", queries.ImportQuery():
+            return reads.imports_found(turn, item)
+        case _, queries.Query():
+            return reads.entities_found(turn, kind_of(command_type), item)
+        case _, Versioned() if command_type.endswith(".get"):
+            return reads.entity_got(turn, kind_of(command_type), item)
         case _:
             raise AssertionError(f"{command_type} has an item type but no effect")

@@ -37,6 +37,10 @@ class MembershipPartition:
         for space_id, space in saved.spaces.items():
             self._spaces[space_id] = Space.restored(space, unpacking, self._place.partition, self._place.partitions)
 
+    def space(self, space_id: str) -> Space | None:
+        """What is kept of a space; None where nothing of it has come."""
+        return self._spaces.get(space_id)
+
     def handle(self, records: Sequence[Record], now_ms: int) -> Iterator[Out]:  # noqa: ARG002 - time comes from steps
         """Changes as they come, then the sizes and results of all records. Draining it is what changes the state."""
         closing: list[Out] = []

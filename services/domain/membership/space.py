@@ -28,7 +28,7 @@ from contracts.messages.steps import (
     TickStep,
 )
 from services.domain.membership.activations import Activations
-from services.domain.membership.audiences.members import UNCHANGED, Difference, ListAudience
+from services.domain.membership.audiences.members import UNCHANGED, Audience, Difference, ListAudience
 from services.domain.membership.audiences.register import Register
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.checkpoint.packing import Packing, Unpacking
@@ -78,6 +78,10 @@ class Space:
         space._activations = Activations.restored(saved.activations, unpacking, space._register.find)
         space._streams = Streams.restored(saved.streams)
         return space
+
+    def audiences(self) -> list[Audience]:
+        """Those that are defined, by id; for looking only."""
+        return self._register.all()
 
     def take(self, step: Step) -> Effects:
         """Does one step."""

@@ -54,6 +54,10 @@ class Register:
         """The audience; None where it was never defined here or is deleted."""
         return self._audiences.get(audience_id)
 
+    def all(self) -> list[Audience]:
+        """Audiences of both kinds, by id."""
+        return [audience for _, audience in sorted(self._audiences.items())]
+
     def lists(self) -> list[ListAudience]:
         """All list audiences, by id."""
         return [audience for _, audience in sorted(self._audiences.items()) if isinstance(audience, ListAudience)]

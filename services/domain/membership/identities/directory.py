@@ -47,6 +47,16 @@ class Directory:
             )
         return self._tables.setdefault(id_type, IdentityTable()).intern(identities)
 
+    def find(self, id_type: str, text: str) -> int | None:
+        """The ordinal of a canonical identifier; None where it is unknown, and stays so."""
+        table = self._tables.get(id_type)
+        ((identity, _),) = group_texts([text])
+        return None if table is None else table.find(identity)
+
+    def counts(self) -> dict[str, int]:
+        """How many identities are known, by id type."""
+        return {id_type: len(table) for id_type, table in sorted(self._tables.items())}
+
     def bitmap(self, id_type: str, texts: Sequence[str]) -> BitMap:
         """The set of these canonical identifiers; unknown ones become known."""
         groups = group_texts(texts)

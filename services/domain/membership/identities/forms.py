@@ -21,6 +21,8 @@ POSITIONS_MAX: Final = 1 << 29
 _FIRST_SLOTS: Final = 256
 _LOAD_MAX: Final = 0.75
 _POSITION: Final = np.uint64(0x0000_0000_FFFF_FFFF)
+_HASH_BITS: Final = 64
+_TAG_BITS: Final = 32
 _SAMPLED: Final = 4096
 _AT_ONCE: Final = 1 << 16
 
@@ -55,6 +57,21 @@ class FormTable:
             raise OverflowError(f"more than {POSITIONS_MAX} identities of one form")
         self._make_room(len(self.arena) + len(identities))
         return self.arena.intern(identities, hash_identities(identities), self._slots)
+
+    def find(self, identity: Identities) -> int | None:
+        """The position of one identity; None where it is unknown, and stays so."""
+        (hashed,) = hash_identities(identity).tolist()
+        mask = len(self._slots) - 1
+        at = hashed >> (_HASH_BITS - mask.bit_length())
+        while entry := int(self._slots[at]):
+            position = (entry & int(_POSITION)) - 1
+            if entry >> _TAG_BITS == hashed >> _TAG_BITS and self._is_at(position, identity):
+                return position
+            at = (at + 1) & mask
+        return None
+
+    def _is_at(self, position: int, identity: Identities) -> bool:
+        return self.arena.take(np.array([position], dtype=np.uint32)).texts() == identity.texts()
 
     def _make_room(self, count: int) -> None:
         size = len(self._slots)

@@ -47,6 +47,12 @@ class IdentityTable:
             table = self._tables[identities.form] = FormTable(identities.form)
         return table.intern(identities) + np.uint32(_FORM_BASE[identities.form])
 
+    def find(self, identity: Identities) -> int | None:
+        """The ordinal of one identity; None where it is unknown, and stays so."""
+        table = self._tables.get(identity.form)
+        position = None if table is None else table.find(identity)
+        return None if position is None else _FORM_BASE[identity.form] + position
+
     def spelled(self, ordinals: Ordinals) -> bytes:
         """The canonical values of sorted ordinals, at least one, as JSON texts with commas between them, in order.
 

@@ -3,7 +3,9 @@
 import pytest
 
 from contracts import codes
-from contracts.messages.commands import ITEM_TYPES, NOT_SUPPORTED_YET, AudienceUpdate, FeedCreate, Item
+from contracts.messages.commands import ITEM_TYPES, NOT_SUPPORTED_YET, AudienceUpdate
+from contracts.messages.feed_commands import FeedCreate
+from contracts.messages.fields import Item
 from services.domain.catalogue.item import decode_item, ignored_fields
 from tests.unit.domain.control.bench import Bench
 

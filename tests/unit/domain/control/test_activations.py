@@ -128,6 +128,8 @@ def test_connectors_are_described_one_or_all(bench: Bench) -> None:
     for item in ({}, {"connector": "webhook"}):
         (answered,) = bench.send("destinations.supported", item).data
         assert answered["connectors"] == [{"slug": "webhook", "title": "Webhook"}]
+    (error,) = bench.send("destinations.supported", {"connector": "pigeon"}).errors
+    assert error.code == codes.CONNECTOR_UNKNOWN.code
 
 
 def test_what_a_destination_does_not_take_is_refused_when_it_is_saved(bench: Bench) -> None:
@@ -136,6 +138,9 @@ def test_what_a_destination_does_not_take_is_refused_when_it_is_saved(bench: Ben
     for command, item in (("connections.create", ends), ("activations.create", {"name": "n", **ends})):
         (error,) = bench.send(command, item).errors
         assert (error.code, error.detail) == (codes.DELIVERY_ID_TYPE_REFUSED.code, "no cookies")
+    wrong = {"audience": "a", "destination": "d", "connection_settings": {"list": "x"}}
+    (error,) = bench.send("connections.create", wrong).errors
+    assert error.code == codes.FIELD_INVALID.code
     assert not [key for key in bench.catalogue if "/connection/" in key]
 
 

@@ -70,7 +70,8 @@ def world() -> Bench:
         {"id": "dest_e", "name": "e", "connector": "webhook", "settings": {"url": "https://b.example/"}},
     )
     bench.made("connections.create", {"id": "con_1", "name": "con", "audience": "a", "destination": "d"})
-    bench.made("activations.create", {"id": "act_1", "name": "act", "connection": "con_1"})
+    bench.made("campaigns.create", {"id": "camp_s", "name": "spring"})
+    bench.made("activations.create", {"id": "act_1", "name": "act", "connection": "con_1", "campaign_id": "spring"})
     return bench
 
 
@@ -261,8 +262,6 @@ DELIVERIES: list[tuple[str, object, Code]] = [
     ("connections.create", {"audience": "b", "destination": "nowhere"}, codes.NOT_FOUND),
     ("connections.create", {"audience": "a", "destination": "d"}, codes.CONNECTION_EXISTS),
     ("connections.create", {"audience": "b", "destination": "d", "name": "con"}, codes.NAME_MUST_BE_UNIQUE),
-    ("connections.create", {"audience": "b", "destination": "d", "connection_settings": {"list": "x"}}, codes.FIELD_INVALID),
-    ("destinations.supported", {"connector": "pigeon"}, codes.CONNECTOR_UNKNOWN),
     ("connections.create", {"audience": "b", "destination": "d", "id_sync": [{}]}, codes.NOT_SUPPORTED_YET),
     ("connections.create", {"audience": "b", "destination": "d", "external_audience_id": "x"}, codes.FIELD_IMMUTABLE),
     ("connections.update", {"connection": "con", "audience": "b"}, codes.FIELD_IMMUTABLE),
@@ -286,13 +285,17 @@ DELIVERIES: list[tuple[str, object, Code]] = [
     ("activations.update", {"activation": "act", "expected_version": 9}, codes.VERSION_CONFLICT),
     ("activations.delete", {"activation": "nobody"}, codes.NOT_FOUND),
     ("activations.pause", {"activation": "act"}, codes.NOT_SUPPORTED_YET),
-    ("campaigns.create", {"name": "n"}, codes.NOT_SUPPORTED_YET),
+    ("campaigns.create", {}, codes.FIELD_REQUIRED),
+    ("campaigns.create", {"name": "spring"}, codes.NAME_MUST_BE_UNIQUE),
+    ("campaigns.create", {"name": "n", "description": "x" * 501}, codes.FIELD_INVALID),
+    ("campaigns.update", {"campaign": "nobody"}, codes.NOT_FOUND),
+    ("campaigns.update", {"campaign": "spring", "expected_version": 2}, codes.VERSION_CONFLICT),
+    ("campaigns.delete", {"campaign": "spring"}, codes.IN_USE),
     ("imports.approve", {"import": "imp"}, codes.IMPORT_NOT_HELD),
     ("imports.approve", {"name": "imp"}, codes.FIELD_REQUIRED),
     ("imports.reject", {"import_id": "imp"}, codes.IMPORT_NOT_HELD),
     ("audiences.run", {"audience": "c"}, codes.AUDIENCE_NOT_SCHEDULED),
     ("audiences.run", {"audience": "nobody"}, codes.NOT_FOUND),
-    ("audiences.search", {"name": "c"}, codes.NOT_SUPPORTED_YET),
     ("identities.erase", {"identifiers": ["u1"]}, codes.NOT_SUPPORTED_YET),
 ]  # fmt: skip
 
@@ -313,6 +316,28 @@ def test_a_bad_item_fails_with_its_code_and_changes_nothing(world: Bench, type_:
     changed = {key for key in world.state.keys() | state_before.keys() if world.state.get(key) != state_before.get(key)}
     assert {key.split("/")[1] for key in changed} == {"counters", "reply"}
     assert not steps(world.outs[outs_before:], partition=None)
+
+
+READS: list[tuple[str, object, Code]] = [
+    ("audiences.search", {"limit": 501}, codes.FIELD_INVALID),
+    ("audiences.search", {"limit": 0}, codes.FIELD_INVALID),
+    ("audiences.search", {"offset": -1}, codes.FIELD_INVALID),
+    ("audiences.search", {"sort": "colour"}, codes.FIELD_INVALID),
+    ("audiences.search", {"kind": []}, codes.FIELD_INVALID),
+    ("audiences.search", {"enabled": "yes"}, codes.FIELD_INVALID),
+    ("audiences.get", {}, codes.FIELD_REQUIRED),
+    ("audiences.get", {"audience": "nobody"}, codes.NOT_FOUND),
+    ("audiences.get", {"audience": "aud_gone"}, codes.NOT_FOUND),
+    ("audiences.get", {"audience": "a", "expected_version": 7}, codes.VERSION_CONFLICT),
+    ("spaces.get", {"space": "other"}, codes.SPACE_MISMATCH),
+    ("imports.get", {}, codes.FIELD_REQUIRED),
+    ("imports.get", {"import": "imp"}, codes.NOT_FOUND),
+]
+
+
+@pytest.mark.parametrize(("type_", "item", "code"), READS)
+def test_a_bad_read_fails_with_its_code(world: Bench, type_: str, item: object, code: Code) -> None:
+    assert codes_of(world.send(type_, item)) == [code.code]
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])

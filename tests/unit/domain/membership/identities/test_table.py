@@ -120,3 +120,15 @@ def test_slots_do_not_follow_the_partition() -> None:
     slots = hash_identities(home) >> np.uint64(56)
     share = np.bincount(slots.astype(np.int64), minlength=256) / len(home)
     assert share.max() < 2 / 256
+
+
+@settings(max_examples=50)
+@given(pools)
+def test_what_is_known_is_found_and_looking_makes_nothing_known(batches: list[list[str]]) -> None:
+    table = IdentityTable()
+    known = {text: ordinal for batch in batches for text, ordinal in zip(batch, intern_all(table, batch), strict=True)}
+    count = len(table)
+    for text in UUIDS + HEXES + TEXTS:
+        ((identity, _),) = group_texts([text])
+        assert table.find(identity) == known.get(text)
+    assert len(table) == count
