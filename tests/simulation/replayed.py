@@ -4,7 +4,7 @@ Looks at the log as control and intake wrote it, all partitions at once, and kno
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,9 @@ from contracts.messages.steps import (
     ImportAbortStep,
     ImportApplyStep,
     ImportOpenStep,
+    ImportWeighStep,
     PatchStep,
+    RunStep,
     Step,
 )
 from contracts.partitioning import member_partition
@@ -83,7 +85,9 @@ class Replay:
         self._log = log
         self._lists: dict[str, NaiveList] = {}
         self._composed: dict[str, Expression] = {}
+        self._published: dict[str, set[str]] = {}  # members of scheduled audiences as of their latest run
         self._open: dict[str, ImportOpenStep] = {}
+        self._weighed: set[str] = set()
         self._newest: Key = OLDEST
         self._known: set[str] = set()
         self._now_ms = 0
@@ -91,6 +95,7 @@ class Replay:
     def take(self, parts: Sequence[Step]) -> None:
         """One step with all its parts."""
         step = parts[0]
+        running: Sequence[str] = ()
         assert step.at_ms >= self._now_ms, "time never goes back"
         self._now_ms = step.at_ms
         match step:
@@ -106,18 +111,27 @@ class Replay:
                 self._apply(step)
             case ImportAbortStep():
                 del self._open[step.import_id]
+            case ImportWeighStep():
+                self._weighed.add(step.import_id)
+            case RunStep():
+                running = step.audiences
             case _:
                 pass
-        self._evaluate()
+        self._evaluate(running)
 
     def _define(self, step: DefinitionStep) -> None:
         if step.deleted:
-            self._lists.pop(step.audience_id, None)
-            self._composed.pop(step.audience_id, None)
-        elif step.expression is not None:
+            for there in (self._lists, self._composed, self._published):
+                there.pop(step.audience_id, None)
+            return
+        if step.expression is not None:
             self._composed[step.audience_id] = step.expression
         else:
             self._lists.setdefault(step.audience_id, NaiveList())
+        if not step.scheduled:
+            self._published.pop(step.audience_id, None)
+        elif step.audience_id not in self._published:
+            self._published[step.audience_id] = self.members.get(step.audience_id, set())
 
     def _patch(self, step: PatchStep, parts: Sequence[PatchStep]) -> None:
         operation = "replace" if step.operation == "clear" else step.operation
@@ -130,7 +144,9 @@ class Replay:
         opened = self._open.pop(step.import_id)
         self.applied[step.import_id] = opened, step
         rows = self._log.readings.get((step.import_id, step.reading_id), Counter())
-        assert {audience for _, audience in rows} & self._lists.keys() == set(step.audiences), f"step {step.step}"
+        named, applies = {audience for _, audience in rows} & self._lists.keys(), set(step.audiences)
+        outdated = named - applies if step.import_id in self._weighed else set()  # by a newer one, while it was held
+        assert named - outdated == applies, f"step {step.step}: {named}, not {applies}"
         order, day_ms, lookback_days = _order(opened), day_start_ms(opened.day), opened.lookback_days
         if opened.mode == "append" and day_ms + (lookback_days or 0) * DAY_MS <= step.at_ms:
             return
@@ -140,16 +156,21 @@ class Replay:
                 named = {identity for identity, where in rows if where == audience_id}
                 audience.events.append(Import(opened.step, order, opened.mode, day_ms, lookback_days, named))
 
-    def _evaluate(self) -> None:
+    def _evaluate(self, running: Collection[str]) -> None:
+        """Where the scheduled audiences of `running` have just run."""
         identities = {
             identity for one in self._lists.values() for event in one.events for identity in event.named
         } | self._known
+        still = {name: members for name, members in self._published.items() if name not in running}
         lists = {
             name: {identity for identity in identities if one.is_member(identity, self._now_ms)}
             for name, one in self._lists.items()
+            if name not in still
         }
-        self._known |= {identity for members in lists.values() for identity in members}
-        self.members = evaluated(lists, self._composed, self._known)
+        self._known |= {identity for members in (lists | still).values() for identity in members}
+        moving = {name: node for name, node in self._composed.items() if name not in still}
+        self.members = evaluated(lists | still, moving, self._known)
+        self._published |= {name: self.members[name] for name in running}
 
 
 def _order(step: ImportOpenStep) -> tuple[Any, ...]:

@@ -13,11 +13,11 @@ from services.activation.app import activate
 from services.adapters.memory import MemoryBroker, MemoryLog
 from services.control.app import control_service
 from services.intake.app import Outside, run_intake
-from services.membership.service import MembershipService
+from services.membership.app import run_membership
 from services.runtime.clock import Clock
 from services.runtime.fold import run_folds
 from services.runtime.health import Health
-from services.runtime.objects import NotificationQueue, Objects
+from services.runtime.objects import NotificationQueue, OwnedObjects
 from services.runtime.settings import Settings
 from services.runtime.web import Web
 from tests.simulation.loop import Process
@@ -33,7 +33,7 @@ class Ports:
     broker: MemoryBroker
     clock: Clock
     settings: Settings
-    objects: Objects
+    objects: OwnedObjects
     queues: Mapping[str, NotificationQueue]
     web: Web
     reading_ids: "count[int]" = field(default_factory=count)
@@ -73,14 +73,7 @@ async def _control(log: MemoryLog, ports: Ports, settings: Settings, health: Hea
 async def _membership(
     log: MemoryLog, ports: Ports, settings: Settings, health: Health, stopping: asyncio.Event
 ) -> None:
-    await run_folds(
-        log,
-        MembershipService(log),
-        clock=ports.clock,
-        health=health,
-        stopping=stopping,
-        instance_id=settings.instance_id,
-    )
+    await run_membership(log, ports.objects, settings, clock=ports.clock, health=health, stopping=stopping)
 
 
 async def _intake(log: MemoryLog, ports: Ports, settings: Settings, health: Health, stopping: asyncio.Event) -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import random as machine_random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -38,6 +38,9 @@ SETTINGS: Final = Settings.model_validate(
         "topic_partitions_intake": 2,
         "topic_partitions_deliveries": 2,
         "s3_bucket": BUCKET,
+        "state_url": "s3://state",
+        "checkpoint_input_bytes": 2_000,  # a few steps: most restarts begin with one
+        "checkpoint_seconds": 5.0,
         "delivery_budget_seconds": 20.0,
         "delivery_probe_seconds": 10.0,
     }
@@ -105,7 +108,8 @@ class _Simulation:
         await _make_topics(log)
         nemesis.start_all()
         try:
-            await self._live(nemesis, user, await _Drain.open(log, user, queue))
+            async with _following(log) as steps:
+                await self._live(nemesis, user, await _Drain.open(log, user, queue))
         except BaseException as error:
             error.add_note("\n".join(nemesis.told))
             raise
@@ -113,7 +117,7 @@ class _Simulation:
             seed=self._seed,
             user=user,
             receiver=receiver,
-            topics=await _all_records(log),
+            topics=await _all_records(log) | {catalog.INPUT: _in_order(steps)},
             told=nemesis.told,
             seconds=clock.monotonic_seconds(),
         )
@@ -205,6 +209,26 @@ class _Drain:
         return found
 
 
+@asynccontextmanager
+async def _following(log: Log) -> AsyncIterator[list[Record]]:
+    """The input of membership, all of it when the block is left: behind checkpoints the log goes."""
+    found: list[Record] = []
+    follower = await Follower.open(log, [catalog.INPUT], found.append, from_end=False)
+    over = asyncio.Event()
+
+    async def follow() -> None:
+        while not over.is_set():
+            await follower.pump(1.0)
+
+    following = asyncio.ensure_future(follow())
+    try:
+        yield found
+    finally:
+        over.set()
+        await following
+        await follower.close()
+
+
 async def _all_records(log: Log) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {}
     for topic in await log.topics():
@@ -213,8 +237,12 @@ async def _all_records(log: Log) -> dict[str, list[Record]]:
         records: list[Record] = []
         while more := await reader.read(timeout_seconds=0.0):
             records += more
-        found[topic] = sorted(records, key=lambda record: (record.partition, record.offset))
+        found[topic] = _in_order(records)
     return found
+
+
+def _in_order(records: Sequence[Record]) -> list[Record]:
+    return sorted(records, key=lambda record: (record.partition, record.offset))
 
 
 @contextmanager

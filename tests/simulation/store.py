@@ -15,7 +15,7 @@ VISIBILITY_SECONDS = 8.0
 
 
 class Store:
-    """Implements `Objects` over `MemoryObjects`, whose `put` is what the outside does. `share` of calls fail."""
+    """Implements `OwnedObjects` over `MemoryObjects`, whose `put` is what the outside does. `share` of calls fail."""
 
     def __init__(self, random: Random, clock: Clock) -> None:
         self.outside = MemoryObjects(clock=clock)
@@ -42,6 +42,15 @@ class Store:
     async def write(self, bucket: str, key: str, body: bytes, *, content_type: str) -> None:
         await self._turn()
         await self.outside.write(bucket, key, body, content_type=content_type)
+
+    async def list_prefix(self, bucket: str, prefix: str) -> AsyncIterator[ObjectVersion]:
+        await self._turn()
+        async for version in self.outside.list_prefix(bucket, prefix):
+            yield version
+
+    async def remove(self, bucket: str, key: str) -> None:
+        await self._turn()
+        await self.outside.remove(bucket, key)
 
     async def close(self) -> None:
         """Nothing is held."""

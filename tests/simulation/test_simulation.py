@@ -14,6 +14,7 @@ import pytest
 from contracts.records import Record
 from services.adapters.memory import Act, partition
 from services.adapters.memory.producers import MemoryTransactionalProducer
+from services.domain.membership.checkpoint.load import Loading
 from services.runtime.failures import Unavailable
 from services.runtime.log import GroupMember
 from services.runtime.loops.lane import Lane
@@ -56,7 +57,7 @@ def digests(topics: Mapping[str, Sequence[Record]]) -> dict[str, str]:
     return {name: hashlib.sha256(repr(records).encode()).hexdigest() for name, records in topics.items()}
 
 
-# Bugs planted in the broker and in the loops: a simulation that misses them proves nothing.
+# Bugs planted in the broker, the loops and checkpoints: a simulation that misses them proves nothing.
 
 
 def shows_aborted_records(patch: pytest.MonkeyPatch) -> None:
@@ -93,7 +94,13 @@ def fences_nobody(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MemoryTransactionalProducer, "_request", _request)
 
 
-@pytest.mark.parametrize("plant", [shows_aborted_records, commits_before_it_delivers, fences_nobody])
+def loads_checkpoints_empty(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Loading, "into", lambda self, partition: None)
+
+
+@pytest.mark.parametrize(
+    "plant", [shows_aborted_records, commits_before_it_delivers, fences_nobody, loads_checkpoints_empty]
+)
 def test_a_planted_bug_is_found(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
 

@@ -105,6 +105,8 @@ class User:
             (4, self._define_list),
             (4, self._compose),
             (4, self._recompose),
+            (5, self._run),
+            (3, self._reschedule),
             (3, self._delete),
             (5, self._activate),
             (5, self._change_activation),
@@ -186,8 +188,24 @@ class User:
 
     async def _define_list(self, space: Space) -> None:
         name = space.new("list")
-        await self.send(space, "audiences.create", [{"name": name, "kind": "list", "id_type": space.id_type}])
+        item = {"name": name, "kind": "list", "id_type": space.id_type, **self._evaluation()}
+        await self.send(space, "audiences.create", [item])
         space.lists.append(name)
+
+    def _evaluation(self) -> dict[str, object]:
+        """Most audiences change at once, some by runs."""
+        if self._random.random() < 0.75:
+            return {}
+        return {"evaluation": {"mode": "scheduled", "at": self._random.choice((["00:00"], ["06:00", "12:00"]))}}
+
+    async def _run(self, space: Space) -> None:
+        """Refused where the audience changes at once."""
+        await self.send(space, "audiences.run", [{"audience": self._random.choice([*space.lists, *space.composed])}])
+
+    async def _reschedule(self, space: Space) -> None:
+        evaluation = self._evaluation() or {"evaluation": {"mode": "continuous"}}
+        item = {"audience": self._random.choice([*space.lists, *space.composed]), **evaluation}
+        await self.send(space, "audiences.update", [item])
 
     def _expression(self, space: Space, parts: list[str], depth: int = 0) -> dict[str, object]:
         kind = self._random.choice(("audience", "and", "or", "not") if depth < 2 else ("audience",))
@@ -201,7 +219,8 @@ class User:
     async def _compose(self, space: Space) -> None:
         name = space.new("composed")
         expression = self._expression(space, [*space.lists, *space.composed])
-        await self.send(space, "audiences.create", [{"name": name, "expression": expression}])
+        item = {"name": name, "expression": expression, **self._evaluation()}
+        await self.send(space, "audiences.create", [item])
         space.composed.append(name)
 
     async def _recompose(self, space: Space) -> None:
