@@ -9,6 +9,7 @@ What runs a stack is imported only when one is wanted: unit tests neither wait f
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--stack", choices=["local", "external", "containers"], help="where Kafka and S3 are (default: local)"
     )
+
+
+def pytest_configure() -> None:
+    """SIGTERM ends a run as Ctrl-C does, fixtures and all: a stack that was left running would hold its ports for ever."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
