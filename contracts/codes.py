@@ -46,6 +46,7 @@ SPACE_MISMATCH = _declare("space-mismatch", "malformed", "The record key and spa
 SPACE_UNKNOWN = _declare("space-unknown", "not-found", "No such space", SENDER)
 
 # Items of a command: the item has failed, its neighbours have not.
+ACTIVATION_NOT_RUNNING = _declare("activation-not-running", "conflict", "Only a running one can do this", SENDER)
 AUDIENCE_DELIVERED = _declare(
     "audience-delivered", "validation", "Its members were delivered: the space keeps it", SENDER
 )
@@ -90,6 +91,9 @@ LOOKBACK_REQUIRED = _declare("lookback-required", "validation", "An append feed 
 NAME_MUST_BE_UNIQUE = _declare("name-must-be-unique", "validation", "The name is in use in this space", SENDER)
 NOT_FOUND = _declare("not-found", "not-found", "The reference names nothing in this space", SENDER)
 NOT_SUPPORTED_YET = _declare("not-supported-yet", "validation", "Announced, but not built yet", SENDER)
+PERSONALIZATION_UNAVAILABLE = _declare(
+    "personalization-unavailable", "validation", "Members have no traits and no entities beside them", SENDER
+)
 SPACE_EXISTS = _declare("space-exists", "conflict", "The space exists", SENDER)
 UNKNOWN_FIELD = _declare("unknown-field", "validation", "A field that usher does not know was ignored", SENDER)
 VERSION_CONFLICT = _declare("version-conflict", "conflict", "expected_version is not the present one", SENDER)

@@ -18,11 +18,14 @@ from contracts.messages.entities import (
     Destination,
     Entity,
     Evaluation,
+    Personalization,
     Space,
 )
 from contracts.messages.feed_commands import FeedCreate, FeedReference, FeedUpdate, ImportReference
 from contracts.messages.fields import (
     IMMUTABLE,
+    CountryCode,
+    Days,
     Description,
     ExternalIds,
     Instant,
@@ -221,7 +224,11 @@ class ConnectionReference(Versioned, frozen=True, kw_only=True):
 
 
 class ActivationFields(NamedFields, frozen=True, kw_only=True):
-    """`extend`, `recurring`, `personalization` and `on_end: remove` are announced, but not built yet."""
+    """Of `personalization` nothing is available before there are profiles; it is checked, and refused with a code.
+
+    `extend`: where it would end, it goes on for `extend_days` more. `recurring`: all members are sent again every
+    `recurring_days`, counted from its start.
+    """
 
     entity: ClassVar[type[Entity] | None] = Activation
 
@@ -236,17 +243,19 @@ class ActivationFields(NamedFields, frozen=True, kw_only=True):
     activation_type: str | UnsetType = UNSET
     start_date: Instant | UnsetType | None = UNSET
     end_date: Instant | UnsetType | None = UNSET
-    extend: object | UnsetType = UNSET
-    recurring: object | UnsetType = UNSET
+    extend: bool | UnsetType = UNSET
+    extend_days: Days | UnsetType = UNSET
+    recurring: bool | UnsetType = UNSET
+    recurring_days: Days | UnsetType = UNSET
     on_end: str | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     perform_resync: bool | UnsetType = UNSET
     destination_mapping: Settings | UnsetType | None = UNSET
-    personalization: object | UnsetType = UNSET
+    personalization: Personalization | UnsetType | None = UNSET
     campaign_id: Word | UnsetType | None = UNSET
     reference_id: Word | UnsetType | None = UNSET
     category_id: Word | UnsetType | None = UNSET
-    country: Word | UnsetType | None = UNSET
+    country: CountryCode | UnsetType | None = UNSET
 
 
 class ActivationCreate(ActivationFields, frozen=True, kw_only=True):
@@ -260,7 +269,7 @@ class ActivationUpdate(ActivationFields, frozen=True, kw_only=True):
 
 
 class ActivationReference(Versioned, frozen=True, kw_only=True):
-    """For `activations.delete` and `activations.get`."""
+    """For `activations.delete`, `.get`, `.pause`, `.resume` and `.resync`."""
 
     id: Reference | UnsetType = UNSET
     activation_id: Reference | UnsetType = UNSET
@@ -347,6 +356,9 @@ ITEM_TYPES: Final[dict[str, type[Item]]] = {
     "activations.create": ActivationCreate,
     "activations.update": ActivationUpdate,
     "activations.delete": ActivationReference,
+    "activations.pause": ActivationReference,
+    "activations.resume": ActivationReference,
+    "activations.resync": ActivationReference,
     "activations.get": ActivationReference,
     "activations.search": ActivationQuery,
     "campaigns.create": CampaignCreate,
@@ -363,9 +375,6 @@ ITEM_TYPES: Final[dict[str, type[Item]]] = {
 NOT_SUPPORTED_YET: Final = frozenset(
     {
         "destinations.verify",
-        "activations.resync",
-        "activations.pause",
-        "activations.resume",
         "identities.erase",
     }
 )

@@ -166,11 +166,13 @@ class Delivering(StateEntry, frozen=True, kw_only=True, tag="delivering"):
     """An activation's status, and up to which offset its outcomes are counted.
 
     `routed` is by changes partition, `delivered` by `queue/partition`; `ended` are the changes partitions that have
-    taken the end of `ended_step`, its latest one; 0: it never ended. `running`: its last marker was not `ended`.
+    taken the end of `ended_step`, its latest one; 0: it never ended. `running`: its last marker was not `ended`;
+    `paused`: it runs, and changes wait until it is resumed.
     """
 
     status: ActivationStatus
     running: bool = False
+    paused: bool = False
     deleted: bool = False
     routed: dict[int, int] = {}
     delivered: dict[str, int] = {}

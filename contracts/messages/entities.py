@@ -1,9 +1,12 @@
 """What the catalogue publishes: the full present form of each entity, key `space/kind/id`, null value = removed."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
+
+EXTEND_DAYS: Final = 30
+RECURRING_DAYS: Final = 7
 
 TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)")]
 
@@ -147,8 +150,27 @@ class Connection(Entity, frozen=True, kw_only=True, tag="connection", tag_field=
     external_audience_id: str | None = None
 
 
+class ProfilePersonalization(msgspec.Struct, frozen=True, kw_only=True):
+    """Traits of the profile that go with each member, and the names they go under where those differ."""
+
+    properties: Annotated[list[str], Meta(max_length=100)] = []
+    mapping: dict[str, str] = {}
+
+
+class Personalization(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sent beside a member (reference/engage.md §3.6)."""
+
+    profile: ProfilePersonalization | None = None
+    entities: Annotated[list[dict[str, object]], Meta(max_length=100)] = []
+    sync_entity_property_changes: bool = False
+
+
 class Activation(Entity, frozen=True, kw_only=True, tag="activation", tag_field="kind_of_entity"):
-    """What is sent over a connection, when and for which period."""
+    """What is sent over a connection, when and for which period.
+
+    `extend`: its end moves on by `extend_days` before it lapses. `recurring`: all members are sent again every
+    `recurring_days` from its start. `paused`: by command, until another lets it go on.
+    """
 
     activation_id: str
     connection_id: str
@@ -158,10 +180,16 @@ class Activation(Entity, frozen=True, kw_only=True, tag="activation", tag_field=
     display_name: str | None = None
     start_date: str | None = None
     end_date: str | None = None
+    extend: bool = False
+    extend_days: int = EXTEND_DAYS
+    recurring: bool = False
+    recurring_days: int = RECURRING_DAYS
     on_end: str = "keep"
     enabled: bool = True
+    paused: bool = False
     perform_resync: bool = True
     destination_mapping: dict[str, object] = {}
+    personalization: Personalization | None = None
     campaign_id: str | None = None
     reference_id: str | None = None
     category_id: str | None = None

@@ -30,6 +30,8 @@ Instant = Annotated[
 Version = Annotated[int, Meta(ge=1, description="the version that the sender has seen; another one is refused")]
 Hour = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):00$(?!\n)")]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Days = Annotated[int, Meta(ge=1, le=3_650)]
+CountryCode = Annotated[str, Meta(pattern=r"^[0-9]{1,3}$(?!\n)", description="numeric, as in ISO 3166-1: 528")]
 LookbackDays = Annotated[int, Meta(ge=1, le=36_500)]
 Settings = dict[str, object]
 SecretReferences = dict[Word, Annotated[str, Meta(min_length=1, max_length=1024)]]

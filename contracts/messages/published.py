@@ -134,7 +134,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActivationDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """`audience.difference`: what the destination of a resumed or ended activation lacks or has too much.
+    """`audience.difference`: what the destination of an activation that goes on or ends lacks or has too much.
 
     Addressed to that activation alone, and no change of the audience: `entered` are to be added there, `exited`
     removed.
@@ -152,7 +152,7 @@ class ActivationDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActivationMarker(msgspec.Struct, frozen=True, kw_only=True):
-    """`activation.started`, `.updated`, `.paused`, `.resumed` or `.ended` at its place in the changes; usher's own."""
+    """`activation.started`, `.updated`, `.paused`, `.resumed`, `.ended` or `.forgotten` at its place; usher's own."""
 
     space_id: str
     marker: str

@@ -88,9 +88,12 @@ class RunStep(StepBase, frozen=True, kw_only=True, tag="run", tag_field="type"):
 
 
 class ActivationStep(StepBase, frozen=True, kw_only=True, tag="activation", tag_field="type"):
-    """A marker relayed into the changes; a `started` or `resumed` one with resync is followed by the members."""
+    """A marker relayed into the changes; with resync it is followed by all members.
 
-    marker: Literal["started", "updated", "paused", "resumed", "ended"]
+    `forgotten`: one that has ended is deleted, and nobody will ask again what its destination still has.
+    """
+
+    marker: Literal["started", "updated", "paused", "resumed", "ended", "forgotten"]
     activation: Activation
     queue: str
     resync: bool = False

@@ -57,7 +57,8 @@ class Histories:
         self.newest: Key = OLDEST
         self.made = 0
         self.offset = 0  # of the next event of the topic feed
-        self.destination: set[str] | None = None  # of the one activation; None while it doesn't run
+        self.destination: set[str] | None = None  # of the one activation; None where it has nothing
+        self.ended = True
         self.frozen = False
         self.activated = ""
         for _ in range(2):
@@ -110,15 +111,14 @@ class Histories:
         self.check_destination(members)
 
     def check_destination(self, members: dict[str, set[str]]) -> None:
-        """What a destination has is its audience, while its activation runs."""
+        """What a destination has is its audience, while its activation goes on."""
         if self.destination is None or self.frozen:
             return
-        for change in (*self.world.changes, *self.world.differences):
+        for change in (*self.world.changes, *self.world.differences, *self.world.snapshots):
             if change["audience_id"] == self.activated:
                 named = set(change["members"])
-                self.destination = (
-                    self.destination | named if change["change"] == "entered" else self.destination - named
-                )
+                entered = change.get("change", "entered") == "entered"
+                self.destination = self.destination | named if entered else self.destination - named
         assert self.destination == members.get(self.activated, set())
 
     # Operations.
@@ -311,29 +311,33 @@ class Histories:
     def tick(self, days: int) -> None:
         self.world.tick((self.world.now_ms - day_ms(1)) // DAY_MS + 1 + days)
 
-    def activation(self, marker: Literal["started", "paused", "resumed", "updated", "ended"], at: int) -> None:
-        """One activation after the other: started where none runs, else what may follow."""
-        if marker == "started":
-            if self.destination is not None:
-                return
-            self.activated, self.frozen = (
-                [*self.lists, *self.composed][at % (len(self.lists) + len(self.composed))],
-                False,
-            )
-            self.world.activation("started", self.activated, resync=True)
-            self.destination = {member for said in self.world.snapshots for member in said["members"]}
-            return
-        if self.destination is None:
-            return
-        self.world.activation(marker, self.activated, on_end="remove")
-        if marker == "paused":
-            self.frozen = True
-        elif marker == "resumed":
-            self.frozen = False
-        elif marker == "ended":
-            taken = {member for said in self.world.differences for member in said["members"]}
-            assert taken == self.destination
-            self.destination = None
+    def activation(self, marker: str, at: int) -> None:
+        """One activation after the other: started where none runs, else what may follow; `kept` ends without removal."""
+        match marker:
+            case "started" if self.ended:
+                if self.destination is None:
+                    names = [*self.lists, *self.composed]
+                    self.activated, self.destination = names[at % len(names)], set()
+                    self.world.activation("started", self.activated, resync=True)
+                else:  # it goes on: the destination has what it was left with
+                    self.world.activation("started", self.activated, resync=at % 2 == 0)
+                self.ended = self.frozen = False
+            case "forgotten" if self.ended and self.destination is not None:
+                self.world.activation("forgotten", self.activated)
+                self.destination = None
+            case "paused" | "resumed" if not self.ended:
+                self.world.activation("paused" if marker == "paused" else "resumed", self.activated)
+                self.frozen = marker == "paused"
+            case "updated" if not self.ended:
+                self.world.activation("updated", self.activated, resync=at % 2 == 0 and not self.frozen)
+            case "kept" if not self.ended:
+                self.world.activation("ended", self.activated, on_end="keep")
+                self.ended = self.frozen = True
+            case "ended" if not self.ended:
+                self.world.activation("ended", self.activated, on_end="remove")
+                taken = {member for said in self.world.differences for member in said["members"]}
+                assert taken == self.destination
+                self.destination, self.ended = None, True
 
     def pick(self, at: int) -> str:
         if not self.lists:

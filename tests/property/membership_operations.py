@@ -38,7 +38,7 @@ orders = st.tuples(
 )
 flavours = st.sampled_from(["whole", "whole", "whole", "doubled", "unsealed", "lost", "garbled", "miscounted"])
 patches = st.sampled_from(["add", "add", "remove", "remove", "replace", "clear"])
-markers = st.sampled_from(["started", "paused", "resumed", "updated", "ended"])
+markers = st.sampled_from(["started", "started", "paused", "resumed", "updated", "ended", "kept", "forgotten"])
 often = [
     st.tuples(st.just("open"), orders),
     st.tuples(st.just("read"), index, rows, flavours),

@@ -219,7 +219,8 @@ class _Told:
     def __init__(self) -> None:
         self.present: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self._running: dict[tuple[int, str, str], Activation] = {}
-        self._markers: defaultdict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+        self._paused: set[tuple[int, str, str]] = set()
+        self._wavering: set[tuple[str, str]] = set()
 
     def take(self, record: Record) -> None:
         kind = codec.header(record.headers, "ce_type") or ""
@@ -231,10 +232,12 @@ class _Told:
                 self._tell(record.partition, said.space_id, said.activation_id, "entered", said.members)
         elif kind == "audience.difference":
             difference = codec.decode(record.value or b"", ActivationDifference)
-            raise AssertionError(f"nobody can ask for {difference} yet")
+            self._tell(
+                record.partition, difference.space_id, difference.activation_id, difference.change, difference.members
+            )
         else:
             change = codec.decode(record.value or b"", Change)
-            for partition, space, activation_id in list(self._running):
+            for partition, space, activation_id in self._running.keys() - self._paused:
                 activation = self._running[partition, space, activation_id]
                 if (partition, space, activation.audience_id) == (
                     record.partition,
@@ -244,22 +247,24 @@ class _Told:
                     self._tell(partition, space, activation_id, change.change, change.members)
 
     def faithful(self, space: str, activation_id: str) -> Activation | None:
-        """The activation where it runs, has done so only once, from a resync on, and wants everything."""
-        if [marker for partition, marker in self._markers[space, activation_id] if partition == 0] != ["started"]:
-            return None
-        activation = self._running[0, space, activation_id]
-        wants_all = activation.activation_type == "audience_membership_changed" and activation.perform_resync
-        return activation if wants_all else None
+        """The activation where it goes on, whatever befell it, and has always wanted everything."""
+        key = 0, space, activation_id
+        return None if key in self._paused or (space, activation_id) in self._wavering else self._running.get(key)
 
     def _mark(self, partition: int, said: ActivationMarker) -> None:
         activation_id = said.activation.activation_id
         key = partition, said.space_id, activation_id
-        self._markers[said.space_id, activation_id].append((partition, said.marker))
         self.present[said.space_id, activation_id] |= set()
+        if said.activation.activation_type != "audience_membership_changed" or not said.activation.perform_resync:
+            self._wavering.add((said.space_id, activation_id))
+        assert (key in self._running) == (said.marker not in ("started", "forgotten")), said
+        if said.marker == "paused":
+            self._paused.add(key)
+        elif said.marker != "updated":
+            self._paused.discard(key)
         if said.marker == "ended":
             del self._running[key]
-        else:
-            assert (key in self._running) == (said.marker == "updated"), said
+        elif said.marker != "forgotten":
             self._running[key] = said.activation
 
     def _tell(self, partition: int, space: str, activation_id: str, change: str, members: list[str]) -> None:

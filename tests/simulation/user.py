@@ -264,7 +264,11 @@ class User:
             "destination": "receiver",
             "activation_type": self._random.choice(kinds),
             "perform_resync": self._random.random() < 0.8,
+            "recurring": self._random.random() < 0.1,
+            "recurring_days": 1,
         }
+        if item["activation_type"] == "audience_membership_changed":
+            item["on_end"] = self._random.choice(("keep", "remove"))
         if self._random.random() < 0.2:
             item["start_date"] = instant_text(space.time_ms + self._random.randint(-1, 2) * DAY_MS)
         if self._random.random() < 0.2:
@@ -277,12 +281,18 @@ class User:
         if self._random.random() < 0.3:
             await self.send(space, "activations.delete", [{"name": name}])
             return
+        if self._random.random() < 0.5:
+            verb = self._random.choice(("pause", "resume", "resume", "resync"))
+            await self.send(space, f"activations.{verb}", [{"activation": name}])
+            return
         changes: Sequence[dict[str, object]] = (
             {"enabled": False},
             {"enabled": True},
             {"display_name": "other"},
             {"activation_type": "audience_membership_changed"},
             {"end_date": instant_text(space.time_ms + DAY_MS)},
+            {"end_date": None},
+            {"extend": True, "extend_days": 1},
         )
         change = self._random.choice(changes)
         await self.send(space, "activations.update", [{"activation": name, **change}])

@@ -12,7 +12,14 @@ from contracts.messages.commands import (
     ActivationReference,
     ActivationUpdate,
 )
-from contracts.messages.entities import Activation, Connection
+from contracts.messages.entities import (
+    EXTEND_DAYS,
+    RECURRING_DAYS,
+    Activation,
+    Connection,
+    Personalization,
+    ProfilePersonalization,
+)
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.connections import check_ends, connection_of, plain_connection
 from services.domain.catalogue.failed import fail, quoted
@@ -30,7 +37,8 @@ from services.domain.catalogue.item import (
 )
 from services.domain.catalogue.lifecycle import check_published
 
-_TYPES: Final = frozenset({"audience_entered", "audience_exited", "audience_membership_changed"})
+_EVERYTHING: Final = "audience_membership_changed"
+_TYPES: Final = frozenset({"audience_entered", "audience_exited", _EVERYTHING})
 
 
 def create_activation(item: ActivationCreate, catalogue: Catalogue, origin: Origin) -> tuple[Activation, Connection]:
@@ -39,7 +47,6 @@ def create_activation(item: ActivationCreate, catalogue: Catalogue, origin: Orig
     name = given(item.name, activation_id).strip()
     external_ids = filled(item.external_ids, {}, {})
     check_naming(catalogue.activations, name, external_ids, activation_id)
-    _check_built(item)
     connection = _connection(item, catalogue, origin)
     activation = Activation(
         space_id=origin.space_id,
@@ -55,9 +62,15 @@ def create_activation(item: ActivationCreate, catalogue: Catalogue, origin: Orig
         display_name=given(item.display_name, None),
         start_date=given(item.start_date, None),
         end_date=given(item.end_date, None),
+        extend=given(item.extend, False),
+        extend_days=given(item.extend_days, EXTEND_DAYS),
+        recurring=given(item.recurring, False),
+        recurring_days=given(item.recurring_days, RECURRING_DAYS),
+        on_end=given(item.on_end, "keep"),
         enabled=given(item.enabled, True),
         perform_resync=given(item.perform_resync, True),
         destination_mapping=filled(item.destination_mapping, {}, {}),
+        personalization=given(item.personalization, None),
         campaign_id=_campaign(given(item.campaign_id, None), catalogue),
         reference_id=given(item.reference_id, None),
         category_id=given(item.category_id, None),
@@ -72,7 +85,6 @@ def update_activation(item: ActivationUpdate, catalogue: Catalogue, origin: Orig
     references = {"id": item.id, "activation_id": item.activation_id, "activation": item.activation}
     before = refer(catalogue.activations, references)
     check_version(item, before)
-    _check_built(item)
     connection = catalogue.connections.get(before.connection_id)
     assert connection is not None, "a connection that an activation holds on to is not deleted"
     _check_connection(item, catalogue, connection)
@@ -87,9 +99,15 @@ def update_activation(item: ActivationUpdate, catalogue: Catalogue, origin: Orig
         display_name=given(item.display_name, before.display_name),
         start_date=given(item.start_date, before.start_date),
         end_date=given(item.end_date, before.end_date),
+        extend=given(item.extend, before.extend),
+        extend_days=given(item.extend_days, before.extend_days),
+        recurring=given(item.recurring, before.recurring),
+        recurring_days=given(item.recurring_days, before.recurring_days),
+        on_end=given(item.on_end, before.on_end),
         enabled=given(item.enabled, before.enabled),
         perform_resync=given(item.perform_resync, before.perform_resync),
         destination_mapping=filled(item.destination_mapping, before.destination_mapping, {}),
+        personalization=given(item.personalization, before.personalization),
         campaign_id=_campaign(given(item.campaign_id, before.campaign_id), catalogue),
         reference_id=given(item.reference_id, before.reference_id),
         category_id=given(item.category_id, before.category_id),
@@ -110,6 +128,12 @@ def referred_activation(item: ActivationReference, catalogue: Catalogue) -> Acti
     activation = refer(catalogue.activations, references)
     check_version(item, activation)
     return activation
+
+
+def paused_activation(item: ActivationReference, catalogue: Catalogue, origin: Origin, *, paused: bool) -> Activation:
+    """The next form where it is not as wanted already, else the present one; raises `ItemFailed`."""
+    before = referred_activation(item, catalogue)
+    return before if before.paused == paused else changed(before, origin, paused=paused)
 
 
 def _connection(item: ActivationCreate, catalogue: Catalogue, origin: Origin) -> Connection:
@@ -143,28 +167,33 @@ def _check_connection(item: ActivationFields, catalogue: Catalogue, connection: 
     check_ends(item, catalogue, connection)
 
 
-def _check_built(item: ActivationFields) -> None:
-    for field, value in (
-        ("extend", item.extend),
-        ("recurring", item.recurring),
-        ("personalization", item.personalization),
-    ):
-        if value is not UNSET and value:
-            fail(codes.NOT_SUPPORTED_YET, field)
-    on_end = given(item.on_end, "keep")
-    if on_end == "remove":
-        fail(codes.NOT_SUPPORTED_YET, "on_end remove")
-    if on_end != "keep":
-        fail(codes.FIELD_INVALID, f"on_end {quoted(on_end)} is neither keep nor remove")
-
-
 def _check_whole(activation: Activation) -> None:
     if activation.activation_type not in _TYPES:
         fail(codes.FIELD_INVALID, f"activation_type {quoted(activation.activation_type)}")
+    if activation.on_end not in ("keep", "remove"):
+        fail(codes.FIELD_INVALID, f"on_end {quoted(activation.on_end)} is neither keep nor remove")
+    if activation.on_end == "remove" and activation.activation_type != _EVERYTHING:
+        fail(codes.FIELD_INVALID, f"on_end remove: only of {_EVERYTHING} it is known what the destination has")
     start_ms, end_ms = _instant(activation.start_date, "start_date"), _instant(activation.end_date, "end_date")
     if start_ms is not None and end_ms is not None and end_ms <= start_ms:
         fail(codes.FIELD_INVALID, "end_date is not after start_date")
+    if activation.personalization is not None:
+        _check_personalization(activation.personalization, activation.activation_type)
     check_size(activation)
+
+
+def _check_personalization(wanted: Personalization, activation_type: str) -> None:
+    """The form first, then whether it can be had: of identities nothing is known beside their audiences."""
+    profile = wanted.profile or ProfilePersonalization()
+    unmapped = sorted(profile.mapping.keys() - set(profile.properties))
+    if unmapped:
+        fail(codes.FIELD_INVALID, f"personalization.profile.mapping: {quoted(unmapped[0])} is none of its properties")
+    if wanted.sync_entity_property_changes and activation_type != _EVERYTHING:
+        fail(codes.FIELD_INVALID, f"personalization.sync_entity_property_changes goes with {_EVERYTHING}")
+    if profile.properties:
+        fail(codes.PERSONALIZATION_UNAVAILABLE, "personalization.profile.properties: identities have no traits")
+    if wanted.entities or wanted.sync_entity_property_changes:
+        fail(codes.PERSONALIZATION_UNAVAILABLE, "personalization.entities: the audience is not of linked entities")
 
 
 def _instant(text: str | None, field: str) -> int | None:

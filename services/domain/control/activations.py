@@ -4,37 +4,55 @@ from typing import Literal
 
 import msgspec
 
-from contracts.instants import instant_text
+from contracts.instants import DAY_MS, instant_text
 from contracts.messages.control_state import Delivering
 from contracts.messages.entities import Activation
 from contracts.messages.published import ActivationStatus, Reason
 from contracts.messages.steps import ActivationStep
 from services.domain.catalogue.entity_table import held
-from services.domain.control.schedule import period_ms, runs_at
+from services.domain.control.schedule import period_ms, stand_at
 from services.domain.control.space_state import SpaceState
 from services.domain.control.turn import Turn
 
 _LANE_STATES = ("disabled", "parked", "retrying")  # the worst first
+_Marker = Literal["started", "updated", "paused", "resumed", "ended", "forgotten"]
 
 
-def start_and_end(turn: Turn, at_ms: int) -> None:
-    """Starts and ends what is to run, or no longer to run, at that instant."""
-    for activation in turn.state.catalogue.activations:
-        adjust(turn, activation, at_ms)
+def do_due(turn: Turn, at_ms: int) -> None:
+    """Starts, ends, extends and sends anew what is to at that instant."""
+    for activation, uploads in list(turn.state.activations_at(at_ms)):
+        extends = activation.extend and period_ms(activation)[1] == at_ms
+        form = _extended(turn, activation, at_ms) if extends else activation
+        adjust(turn, form, at_ms, changed=uploads or extends, resync=uploads)
 
 
-def adjust(turn: Turn, activation: Activation, at_ms: int, *, changed: bool = False) -> None:
-    """Writes the marker that the activation's present form and the time ask for, if any, and shows its state."""
+def adjust(
+    turn: Turn, activation: Activation, at_ms: int, *, changed: bool = False, resync: bool | None = None
+) -> None:
+    """Writes the marker that the activation's present form and the time ask for, if any, and shows its state.
+
+    `resync`: whether one that goes on sends all members, None: as a new one would.
+    """
     before = _delivering(turn, activation)
-    wanted = runs_at(activation, at_ms)
-    if wanted and not before.running:
-        _mark(turn, activation, "started", at_ms)
-    elif before.running and not wanted:
-        before = _ended(turn, activation, before, at_ms)
-    elif wanted and changed:
-        _mark(turn, activation, "updated", at_ms)
-    after = msgspec.structs.replace(before, running=wanted)
-    show(turn, after, _state(turn.state, activation, at_ms, running=wanted), at_ms)
+    stand = stand_at(activation, at_ms)
+    goes_on = resync if resync is not None else activation.perform_resync
+    after = msgspec.structs.replace(before, running=stand == "running", paused=False)
+    match stand:
+        case "running" if not before.running:
+            _mark(turn, activation, "started", at_ms, resync=activation.perform_resync)
+        case "running" if before.paused:
+            _mark(turn, activation, "resumed", at_ms, resync=goes_on)
+        case "running" if changed:
+            _mark(turn, activation, "updated", at_ms, resync=resync or False)
+        case "held":
+            if before.running and not before.paused:
+                _mark(turn, activation, "paused", at_ms)
+            elif before.running and changed:
+                _mark(turn, activation, "updated", at_ms)
+            after = msgspec.structs.replace(before, paused=before.running)
+        case "before" | "after" if before.running:
+            after = _ended(turn, activation, after, at_ms)
+    show(turn, after, _state(turn.state, activation, at_ms), at_ms)
 
 
 def take_away(turn: Turn, activation: Activation) -> None:
@@ -42,7 +60,9 @@ def take_away(turn: Turn, activation: Activation) -> None:
     before = _delivering(turn, activation)
     if before.running:
         before = _ended(turn, activation, before, turn.at_ms)
-    after = msgspec.structs.replace(before, running=False, deleted=True)
+    if before.ended_step:
+        _mark(turn, activation, "forgotten", turn.at_ms)
+    after = msgspec.structs.replace(before, running=False, paused=False, deleted=True)
     show(turn, after, "deleted", turn.at_ms)
     if is_over(turn, after):
         forget(turn, after)
@@ -57,8 +77,7 @@ def lanes_changed(turn: Turn, destination_id: str, error: Reason | None) -> None
         if error is not None:
             status = msgspec.structs.replace(delivering.status, last_error=error, updated_at=turn.at)
             delivering = msgspec.structs.replace(delivering, status=status)
-        state = _state(turn.state, activation, turn.at_ms, running=delivering.running)
-        show(turn, delivering, state, turn.at_ms)
+        show(turn, delivering, _state(turn.state, activation, turn.at_ms), turn.at_ms)
 
 
 def show(turn: Turn, delivering: Delivering, state: str, at_ms: int) -> None:
@@ -91,7 +110,21 @@ def _ended(turn: Turn, activation: Activation, before: Delivering, at_ms: int) -
     return msgspec.structs.replace(before, ended=[], ended_step=step)
 
 
-def _mark(turn: Turn, activation: Activation, marker: Literal["started", "updated", "ended"], at_ms: int) -> int:
+def _extended(turn: Turn, activation: Activation, at_ms: int) -> Activation:
+    """The activation whose end, which is now, has moved on."""
+    later_ms = at_ms + activation.extend_days * DAY_MS
+    form = msgspec.structs.replace(
+        activation,
+        version=activation.version + 1,
+        updated_at=instant_text(at_ms),
+        end_date=instant_text(later_ms),
+    )
+    turn.state.catalogue.activations.put(form)
+    turn.state.activations_changed()
+    return form
+
+
+def _mark(turn: Turn, activation: Activation, marker: _Marker, at_ms: int, *, resync: bool = False) -> int:
     """Writes the marker; returns its step."""
     destination = turn.state.catalogue.destinations.get(activation.destination_id)
     assert destination is not None, "a destination that a connection holds on to is not deleted"
@@ -105,7 +138,7 @@ def _mark(turn: Turn, activation: Activation, marker: Literal["started", "update
             marker=marker,
             activation=activation,
             queue=destination.queue,
-            resync=marker == "started" and activation.perform_resync,
+            resync=resync,
         )
     )
     return step
@@ -126,12 +159,14 @@ def _delivering(turn: Turn, activation: Activation) -> Delivering:
     return Delivering(space_id=turn.space_id, id=activation.activation_id, status=status)
 
 
-def _state(space: SpaceState, activation: Activation, at_ms: int, *, running: bool) -> str:
-    if running:
+def _state(space: SpaceState, activation: Activation, at_ms: int) -> str:
+    stand = stand_at(activation, at_ms)
+    if stand == "running":
         lanes = space.lanes.get(activation.destination_id)
         states = set(lanes.states.values()) if lanes is not None else set()
         return next((one for one in _LANE_STATES if one in states), "running")
     if not activation.enabled:
         return "disabled"
-    _, end_ms = period_ms(activation)
-    return "ended" if end_ms is not None and end_ms <= at_ms else "scheduled"
+    if stand == "after":
+        return "ended"
+    return "paused" if activation.paused else "scheduled"

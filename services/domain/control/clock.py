@@ -7,7 +7,7 @@ from contracts.instants import instant_text
 from contracts.messages.steps import TickStep
 from services.domain.catalogue.failed import fail
 from services.domain.catalogue.item import Origin, changed
-from services.domain.control.activations import start_and_end
+from services.domain.control.activations import do_due
 from services.domain.control.guard import lapse
 from services.domain.control.runs import run_due
 from services.domain.control.sets import give_up_late
@@ -56,7 +56,7 @@ def _do_at(turn: Turn, at_ms: int) -> bool:
     lapse(then)
     give_up_late(then)
     open_due(then)
-    start_and_end(turn, at_ms)
+    do_due(turn, at_ms)
     return has_run
 
 

@@ -1,5 +1,7 @@
 """Items about destinations, connections and activations: catalogue, queues and markers."""
 
+from msgspec import UNSET
+
 from contracts import codes
 from contracts.catalog import DELIVERIES, queue_topic, topic_spec
 from contracts.messages.commands import (
@@ -14,7 +16,13 @@ from contracts.messages.commands import (
     DestinationReference,
     DestinationUpdate,
 )
-from services.domain.catalogue.activations import create_activation, referred_activation, update_activation
+from contracts.messages.entities import Activation
+from services.domain.catalogue.activations import (
+    create_activation,
+    paused_activation,
+    referred_activation,
+    update_activation,
+)
 from services.domain.catalogue.connections import create_connection, deletable_connection, update_connection
 from services.domain.catalogue.connectors import check_connection
 from services.domain.catalogue.destinations import (
@@ -26,6 +34,7 @@ from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.item import Origin
 from services.domain.control.activations import adjust, take_away
 from services.domain.control.answer import ItemAnswer, entity_data
+from services.domain.control.schedule import period_ms, stand_at
 from services.domain.control.turn import Turn
 
 
@@ -95,19 +104,32 @@ def activation_created(turn: Turn, item: ActivationCreate, origin: Origin) -> It
     check_connection(connection, turn.state.catalogue, turn.config.connectors)
     if turn.state.catalogue.connections.get(connection.connection_id) is None:
         turn.state.catalogue.connections.put(connection)
-    turn.state.catalogue.activations.put(activation)
-    turn.state.activations_changed()
-    adjust(turn, activation, turn.at_ms)
-    return ItemAnswer(entity_data(activation))
+    return _kept(turn, activation)
 
 
 def activation_updated(turn: Turn, item: ActivationUpdate, origin: Origin) -> ItemAnswer:
-    """A running one is told in the log, at its place among the changes."""
+    """A running one is told in the log, at its place among the changes; `perform_resync` asks for all members."""
     activation = update_activation(item, turn.state.catalogue, origin)
-    turn.state.catalogue.activations.put(activation)
-    turn.state.activations_changed()
-    adjust(turn, activation, turn.at_ms, changed=True)
-    return ItemAnswer(entity_data(activation))
+    return _kept(turn, activation, resync=None if item.perform_resync is UNSET else activation.perform_resync)
+
+
+def activation_paused(turn: Turn, item: ActivationReference, origin: Origin) -> ItemAnswer:
+    """What was on its way still arrives; what changes from here on waits. One that is paused stays as it is."""
+    return _kept(turn, paused_activation(item, turn.state.catalogue, origin, paused=True))
+
+
+def activation_resumed(turn: Turn, item: ActivationReference, origin: Origin) -> ItemAnswer:
+    """The difference is sent, and then what changes. One that is not paused stays as it is."""
+    return _kept(turn, paused_activation(item, turn.state.catalogue, origin, paused=False), resync=False)
+
+
+def activation_resynced(turn: Turn, item: ActivationReference) -> ItemAnswer:
+    """All members are sent again, as of this place among the changes; raises `ItemFailed`(activation-not-running)."""
+    activation = referred_activation(item, turn.state.catalogue)
+    if stand_at(activation, turn.at_ms) != "running":
+        fail(codes.ACTIVATION_NOT_RUNNING, f"activation {activation.activation_id}")
+    adjust(turn, activation, turn.at_ms, changed=True, resync=True)
+    return ItemAnswer(entity_data(activation) | {"step": turn.state.counters.step})
 
 
 def activation_deleted(turn: Turn, item: ActivationReference) -> ItemAnswer:
@@ -118,3 +140,15 @@ def activation_deleted(turn: Turn, item: ActivationReference) -> ItemAnswer:
     turn.state.bury("activation", activation.activation_id)
     turn.state.activations_changed()
     return ItemAnswer(entity_data(activation, deleted=True))
+
+
+def _kept(turn: Turn, activation: Activation, *, resync: bool | None = None) -> ItemAnswer:
+    """Puts the form in its place, and says when it shows: at once, or from its start."""
+    before = turn.state.catalogue.activations.get(activation.activation_id)
+    if activation != before:
+        turn.state.move_time(turn.at_ms)  # only what is due later than now is still to come for it
+        turn.state.catalogue.activations.put(activation)
+        turn.state.activations_changed()
+        adjust(turn, activation, turn.at_ms, changed=before is not None, resync=resync)
+    start_ms = max(turn.at_ms, period_ms(activation)[0] or 0)
+    return ItemAnswer(entity_data(activation), effect_ms=(start_ms, start_ms))

@@ -101,6 +101,12 @@ def _deliver(turn: Turn, command_type: str, item: Item, origin: Origin) -> ItemA
             return deliveries.activation_created(turn, item, origin)
         case "activations.update", said.ActivationUpdate():
             return deliveries.activation_updated(turn, item, origin)
+        case "activations.pause", said.ActivationReference():
+            return deliveries.activation_paused(turn, item, origin)
+        case "activations.resume", said.ActivationReference():
+            return deliveries.activation_resumed(turn, item, origin)
+        case "activations.resync", said.ActivationReference():
+            return deliveries.activation_resynced(turn, item)
         case "activations.delete", said.ActivationReference():
             return deliveries.activation_deleted(turn, item)
         case _:

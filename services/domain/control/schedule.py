@@ -1,6 +1,7 @@
-"""When things happen by the time of a space: starts and ends of activations, hours of the day."""
+"""When things happen by the time of a space: starts, ends and uploads of activations, hours of the day."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 from contracts.instants import DAY_MS, parse_instant
 from contracts.messages.entities import Activation, Audience
@@ -11,10 +12,17 @@ _RETAIL_RUNS = ["00:00", "12:00"]
 _RETAIL_LATENCY_MS = 5 * _HOUR_MS  # from a run until a live campaign sees it: reference/retail-media.md §5
 
 
-def runs_at(activation: Activation, at_ms: int) -> bool:
-    """Whether the activation is to run at that instant: enabled, at or after its start, before its end."""
+Stand = Literal["before", "running", "held", "after"]
+
+
+def stand_at(activation: Activation, at_ms: int) -> Stand:
+    """Where the activation stands at that instant: before, in or after its period; `held`: in it, but not to go on."""
     start_ms, end_ms = period_ms(activation)
-    return activation.enabled and (start_ms is None or start_ms <= at_ms) and (end_ms is None or at_ms < end_ms)
+    if end_ms is not None and end_ms <= at_ms:
+        return "after"
+    if start_ms is not None and start_ms > at_ms:
+        return "before"
+    return "running" if activation.enabled and not activation.paused else "held"
 
 
 def period_ms(activation: Activation) -> tuple[int | None, int | None]:
@@ -22,9 +30,19 @@ def period_ms(activation: Activation) -> tuple[int | None, int | None]:
     return _at(activation.start_date), _at(activation.end_date)
 
 
-def activation_instants(activations: Iterable[Activation]) -> list[int]:
-    """Every start and end, in order, each once."""
-    return sorted({at for one in activations for at in period_ms(one) if at is not None})
+def activation_instants(activations: Iterable[Activation]) -> list[tuple[int, str]]:
+    """Every start and end, and of which activation, in order."""
+    return sorted({(at, one.activation_id) for one in activations for at in period_ms(one) if at is not None})
+
+
+def next_upload_ms(activation: Activation, after_ms: int) -> int | None:
+    """When a recurring activation next sends all members again, None: not within its period."""
+    start_ms, end_ms = period_ms(activation)
+    first_ms = start_ms if start_ms is not None else _at(activation.created_at)
+    assert first_ms is not None
+    every_ms = activation.recurring_days * DAY_MS
+    at_ms = first_ms + max(1, (after_ms - first_ms) // every_ms + 1) * every_ms
+    return at_ms if end_ms is None or at_ms < end_ms else None
 
 
 def hour_of(process_at: str) -> int:

@@ -1,6 +1,6 @@
 """All that control knows of one space: its catalogue, its counters, and what is under way."""
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -19,10 +19,10 @@ from contracts.messages.control_state import (
     StateEntry,
     Tombstone,
 )
-from contracts.messages.entities import CatalogueEntity
+from contracts.messages.entities import Activation, CatalogueEntity
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.table import Table
-from services.domain.control.schedule import activation_instants, next_minute_ms, run_minutes
+from services.domain.control.schedule import activation_instants, next_minute_ms, next_upload_ms, run_minutes
 
 S = TypeVar("S", bound=StateEntry)
 
@@ -45,7 +45,8 @@ class SpaceState:
         self._tombstones: Table[Tombstone] = Table()
         self._counters: Table[SpaceCounters] = Table()
         self._counters.load("-", counters)
-        self._instants: list[int] | None = None
+        self._instants: list[tuple[int, str]] | None = None
+        self._recurring: list[str] = []
         self._runs: dict[int, list[str]] | None = None
 
     @classmethod
@@ -110,8 +111,18 @@ class SpaceState:
         self._tombstones.put(f"{kind}.{id_}", Tombstone(space_id=self.space_id, id=f"{kind}.{id_}"))
 
     def activations_changed(self) -> None:
-        """Their starts and ends must be looked up again."""
+        """Their starts, ends and uploads must be looked up again."""
         self._instants = None
+
+    def activations_at(self, at_ms: int) -> Iterator[tuple[Activation, bool]]:
+        """The activations that start, end or send all members again at that instant, and whether they do the last."""
+        instants = self._activation_instants()
+        within = slice(bisect_left(instants, (at_ms, "")), bisect_left(instants, (at_ms + 1, "")))
+        uploads = {id_ for id_ in self._recurring if self._next_upload_ms(id_, at_ms - 1) == at_ms}
+        for id_ in sorted({id_ for _, id_ in instants[within]} | uploads):
+            activation = self.catalogue.activations.get(id_)
+            assert activation is not None, "a change of activations is looked up again"
+            yield activation, id_ in uploads
 
     def runs_changed(self) -> None:
         """When audiences run must be looked up again."""
@@ -132,11 +143,11 @@ class SpaceState:
 
     def next_instant_ms(self) -> int | None:
         """When something is due next by the space's own time."""
-        if self._instants is None:
-            self._instants = activation_instants(self.catalogue.activations)
         left = self.counters.time_ms
-        at = bisect_right(self._instants, left)
-        due = self.counters.expiries_ms[:1] + self._instants[at : at + 1]
+        instants = self._activation_instants()
+        at = bisect_left(instants, (left + 1, ""))
+        due = self.counters.expiries_ms[:1] + [instant for instant, _ in instants[at : at + 1]]
+        due += [upload for id_ in self._recurring if (upload := self._next_upload_ms(id_, left)) is not None]
         due += [next_minute_ms(left, minute) for minute in self.runs()]
         due += [instant for one in self.imports.unordered() for instant in _instants(one)]
         return min(due, default=None)
@@ -199,6 +210,17 @@ class SpaceState:
         twin.deliveries, twin.lanes, twin.delivered = self.deliveries.copy(), self.lanes.copy(), self.delivered.copy()
         twin._tombstones = self._tombstones.copy()
         return twin
+
+    def _activation_instants(self) -> list[tuple[int, str]]:
+        if self._instants is None:
+            self._instants = activation_instants(self.catalogue.activations)
+            self._recurring = [one.activation_id for one in self.catalogue.activations if one.recurring]
+        return self._instants
+
+    def _next_upload_ms(self, activation_id: str, after_ms: int) -> int | None:
+        activation = self.catalogue.activations.get(activation_id)
+        assert activation is not None, "a change of activations is looked up again"
+        return next_upload_ms(activation, after_ms)
 
     def _count(self, counters: SpaceCounters) -> None:
         self._counters.put("-", counters)

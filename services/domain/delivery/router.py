@@ -120,8 +120,6 @@ class RouterPartition:
             return  # asked by a command, or by an activation that has ended since
         operation: Operation = "add" if isinstance(said, Snapshot) else _OPERATION[said.change]
         wanted = operation in _WANTED.get(state.activation.activation_type, frozenset())
-        if operation == "remove" and state.activation.on_end == "remove":
-            wanted = True  # whoever asks for removal at the end has it, also where exits are not sent
         yield from self._route(record, state, said, operation, wanted=wanted, tallies=tallies)
 
     def _route(

@@ -1,4 +1,4 @@
-"""Activations as membership sees them: what the destination of a paused one still has (architecture.md §7).
+"""Activations as membership sees them: what the destination of a paused or ended one has (architecture.md §7).
 
 Everything else about an activation passes through as a marker at its place among the changes.
 """
@@ -40,7 +40,7 @@ class _Paused(NamedTuple):
 
 
 class Activations:
-    """What the destinations of paused activations have, by activation id."""
+    """What the destinations of paused activations have, and of ended ones that may go on, by activation id."""
 
     def __init__(self) -> None:
         self._paused: dict[str, _Paused] = {}
@@ -63,18 +63,18 @@ class Activations:
         about = paused.audience if paused is not None else audience
         if about is None:
             return effects
-        if step.marker == "paused" and paused is None:
-            self._paused[activation_id] = _Paused(about, about.members.copy())
-        elif step.marker in ("started", "resumed", "ended"):
-            self._paused.pop(activation_id, None)
-        if step.marker == "resumed" and paused is not None:
-            effects.after_marker = [
-                Addressed(activation_id, about, "exited", paused.had - about.members),
-                Addressed(activation_id, about, "entered", about.members - paused.had),
-            ]
-        elif step.marker == "ended" and step.activation.on_end == "remove":
+        takes_back = step.marker == "ended" and step.activation.on_end == "remove"
+        if takes_back:
             had = about.members if paused is None else paused.had
             effects.before_marker = [Addressed(activation_id, about, "exited", had)]
-        if step.resync and step.marker in ("started", "resumed"):
+        if step.marker in ("paused", "ended") and not takes_back:
+            self._paused.setdefault(activation_id, _Paused(about, about.members.copy()))
+        elif step.marker != "updated":
+            self._paused.pop(activation_id, None)
+        if step.marker in ("started", "resumed") and paused is not None:
+            effects.after_marker = [Addressed(activation_id, about, "exited", paused.had - about.members)]
+            if not step.resync:  # else they are among all members
+                effects.after_marker.append(Addressed(activation_id, about, "entered", about.members - paused.had))
+        if step.resync:
             effects.snapshots = [Snapshot(f"{activation_id}.{step.step}", activation_id, about, about.members)]
         return effects

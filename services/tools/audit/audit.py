@@ -5,7 +5,14 @@ from typing import Final
 
 from contracts import catalog, codec, codes
 from contracts.messages.entities import Audience
-from contracts.messages.published import ActivationMarker, ActivationStatus, Change, Import, Snapshot
+from contracts.messages.published import (
+    ActivationDifference,
+    ActivationMarker,
+    ActivationStatus,
+    Change,
+    Import,
+    Snapshot,
+)
 from contracts.records import Record
 from services.tools.audit.membership import Membership, Place
 from services.tools.audit.report import Report
@@ -92,7 +99,7 @@ class Audit:
                 running.pop(key, None)
             return
         change = self._membership.change(record)
-        if isinstance(change, Snapshot) and change.activation_id is not None:
+        if isinstance(change, Snapshot | ActivationDifference) and change.activation_id is not None:
             self._counted[change.space_id, change.activation_id] += len(change.members)
         elif isinstance(change, Change):
             for (space, activation), audience in running.items():

@@ -5,12 +5,16 @@ from collections.abc import Mapping
 
 from contracts import codec
 from contracts.messages.entities import Audience, Expression
-from contracts.messages.published import Change, Size, Snapshot
+from contracts.messages.published import ActivationDifference, Change, Size, Snapshot
 from contracts.partitioning import member_partition
 from contracts.records import Record
 from services.tools.audit.report import Report
 
 MEMBERS_MAX = 1000
+_ADDRESSED: dict[str, type[Snapshot] | type[ActivationDifference]] = {
+    "audience.snapshot": Snapshot,
+    "audience.difference": ActivationDifference,
+}
 Place = tuple[str, str]  # space, audience
 
 
@@ -27,19 +31,19 @@ class Membership:
         self._sizes: dict[tuple[str, str, int], Size] = {}
         self.by_cause: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
 
-    def change(self, record: Record) -> Change | Snapshot | None:
+    def change(self, record: Record) -> Change | Snapshot | ActivationDifference | None:
         """Takes one record of the changes topic; markers and unknown types give None."""
-        kind = codec.header(record.headers, "ce_type")
+        kind = codec.header(record.headers, "ce_type") or ""
         at = f"{record.topic}/{record.partition}@{record.offset}"
-        if kind not in {"audience.entered", "audience.exited", "audience.snapshot"} or record.value is None:
+        if kind not in {"audience.entered", "audience.exited", *_ADDRESSED} or record.value is None:
             return None
         change_id = codec.header(record.headers, "ce_id") or ""
         self._report.hold(
             "change-id", f"{change_id!r} again at {at}", held=bool(change_id) and change_id not in self._ids
         )
         self._ids.add(change_id)
-        if kind == "audience.snapshot":
-            return codec.decode(record.value, Snapshot)
+        if kind in _ADDRESSED:
+            return codec.decode(record.value, _ADDRESSED[kind])
         change = codec.decode(record.value, Change)
         self._form(record, kind, change, at)
         self._order(record, change, at)

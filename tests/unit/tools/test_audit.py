@@ -1,7 +1,7 @@
 """Each law of the audit passes on a right log and catches the violation planted for it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -11,6 +11,7 @@ from contracts import catalog, codec
 from contracts.messages.entities import Activation, Audience, Expression
 from contracts.messages.published import (
     ActivationCounters,
+    ActivationDifference,
     ActivationMarker,
     ActivationStatus,
     Cause,
@@ -86,6 +87,15 @@ def snapshot(members: list[str]) -> Record:
     return record(catalog.CHANGES, value, partition=HOME, headers=headers)
 
 
+def difference(change: Literal["entered", "exited"], members: list[str]) -> Record:
+    value = ActivationDifference(
+        space_id="s", activation_id="act", audience_id="a", change=change, member_type="identity", id_type="kuid",
+        at=AT, members=members, step=3,
+    )  # fmt: skip
+    headers = codec.event_headers(id="diff", source="/usher", type="audience.difference", space_id="s", time=AT)
+    return record(catalog.CHANGES, value, partition=HOME, headers=headers)
+
+
 def status(**counters: int) -> Record:
     value = ActivationStatus(
         space_id="s", activation_id="act", destination_id="d", audience_id="a", state="active",
@@ -142,12 +152,13 @@ def right_log() -> list[Record]:
         change("exited", [NEIGHBOUR], 3),
         change("exited", [NEIGHBOUR], 3, audience="c"),
         change("entered", [NEIGHBOUR], 3, audience="n"),
+        difference("exited", ["u000001"]),
         marker("ended"),
         size("a", 1),
         size("c", 1),
         size("n", 1),
         imported(rows=3, valid=2, rejected=1, entered=5, exited=2),
-        status(changes=3, delivered=2, merged=1),
+        status(changes=4, delivered=3, merged=1),
         dead_letter("notification-not-json", "dlq-detail", "dlq-topic", "dlq-partition", "dlq-offset", "dlq-service"),
     ]
 
@@ -179,7 +190,7 @@ def _plus(*new: Record) -> Callable[[list[Record]], list[Record]]:
 
 
 PLANTED: dict[str, Callable[[list[Record]], list[Record]]] = {
-    "activation-adds-up": _swap(catalog.ACTIVATIONS, status(changes=3, delivered=2)),
+    "activation-adds-up": _swap(catalog.ACTIVATIONS, status(changes=4, delivered=3)),
     "activation-counts-changes": _swap(catalog.ACTIVATIONS, status(changes=2, delivered=2)),
     "alternation": _plus(change("entered", ["u000001"], 9), size("a", 1)),
     "change-form": _plus(change("exited", ["u000001"], 9, headers=change("entered", [], 9).headers), size("a", 0)),

@@ -8,10 +8,10 @@ from contracts import catalog, codec, codes
 from contracts.catalog import QUEUE_PATTERN, TopicSpec
 from contracts.instants import instant_text
 from contracts.messages.delivery import Delivered, LaneState, Outcome, Routed
-from contracts.messages.published import ActivationStatus
 from contracts.messages.steps import ActivationStep, TickStep
 from contracts.records import Out
 from tests.unit.domain.control.bench import PARTITIONS, SPACE, START_MS, Bench, codes_of, steps
+from tests.unit.domain.control.delivering import activatable, activate, markers, status
 
 DAY_MS = 86_400_000
 QUEUE = "q"
@@ -20,32 +20,13 @@ QUEUE = "q"
 @pytest.fixture
 def bench() -> Bench:
     """A space with an audience and a destination."""
-    bench = Bench().space()
-    bench.made("audiences.create", {"id": "aud_a", "name": "a", "id_type": "kuid"})
-    bench.made(
-        "destinations.create", {"id": "dest_d", "name": "d", "connector": "webhook", "settings": {"url": "https://a"}}
-    )
-    return bench
+    return activatable()
 
 
-def activate(bench: Bench, **fields: object) -> None:
-    """An activation of the audience at the destination."""
-    bench.made("activations.create", {"id": "act_1", "name": "act", "audience": "a", "destination": "d", **fields})
-
-
-def markers(outs: list[Out]) -> list[str]:
-    """Markers as text: which and when."""
-    return [f"{one.marker} {instant_text(one.at_ms)[:10]}" for one in steps(outs) if isinstance(one, ActivationStep)]
-
-
-def latest_step(bench: Bench) -> int:
-    """The number of the latest step."""
-    return steps(bench.outs)[-1].step
-
-
-def status(bench: Bench) -> ActivationStatus:
-    """What users see of the activation."""
-    return bench.statuses()["act_1"]
+def latest_end(bench: Bench) -> int:
+    """The step of the latest end."""
+    ends = [one for one in steps(bench.outs) if isinstance(one, ActivationStep) and one.marker == "ended"]
+    return ends[-1].step
 
 
 def say(bench: Bench, *outcomes: Outcome) -> list[Out]:
@@ -231,7 +212,7 @@ def test_the_expiry_of_an_instant_comes_before_its_starts(bench: Bench) -> None:
     [
         ({"display_name": "shown"}, ["updated 2026-01-01"], "running"),
         ({"activation_type": "audience_entered"}, ["updated 2026-01-01"], "running"),
-        ({"enabled": False}, ["ended 2026-01-01"], "disabled"),
+        ({"enabled": False}, ["paused 2026-01-01"], "disabled"),
         ({"end_date": "2025-12-31"}, ["ended 2026-01-01"], "ended"),
         ({"start_date": "2026-06-01"}, ["ended 2026-01-01"], "scheduled"),
     ],
@@ -247,16 +228,6 @@ def test_an_update_of_a_running_activation_is_marked(
     assert reply.data[0]["version"] == 2
     assert markers(bench.outs[before:]) == expected
     assert status(bench).state == state
-
-
-def test_what_was_ended_may_start_again_with_all_members(bench: Bench) -> None:
-    activate(bench)
-    bench.send("activations.update", {"activation": "act", "enabled": False})
-
-    bench.send("activations.update", {"activation": "act", "enabled": True})
-
-    written = [one for one in steps(bench.outs) if isinstance(one, ActivationStep)]
-    assert [(one.marker, one.resync) for one in written] == [("started", True), ("ended", False), ("started", True)]
 
 
 def test_without_resync_it_starts_without(bench: Bench) -> None:
@@ -317,10 +288,10 @@ def test_what_is_on_its_way_when_an_activation_is_deleted_is_still_counted(bench
     say(bench, routed(5, changes=10))
     before = len(bench.outs)
     bench.made("activations.delete", {"name": "act"})
-    assert markers(bench.outs[before:]) == ["ended 2026-01-01"]
+    assert markers(bench.outs[before:]) == ["ended 2026-01-01", "forgotten 2026-01-01"]
     assert status(bench).state == "deleted"
 
-    say(bench, *everywhere(9, ended_step=latest_step(bench)))
+    say(bench, *everywhere(9, ended_step=latest_end(bench)))
     assert f"{SPACE}/delivering/act_1" in bench.state
     say(bench, delivered(4, count=10))
 
@@ -332,8 +303,8 @@ def test_what_is_on_its_way_when_an_activation_is_deleted_is_still_counted(bench
 def test_what_is_on_its_way_when_an_ended_activation_is_deleted_is_still_counted(bench: Bench) -> None:
     """Its end came before any word of the router."""
     activate(bench)
-    bench.made("activations.update", {"activation": "act", "enabled": False})
-    ended_step = latest_step(bench)
+    bench.made("activations.update", {"activation": "act", "end_date": "2025-12-31"})
+    ended_step = latest_end(bench)
     bench.made("activations.delete", {"name": "act"})
 
     say(bench, *everywhere(9, changes=5, dropped=5, ended_step=ended_step))
@@ -345,11 +316,11 @@ def test_what_is_on_its_way_when_an_ended_activation_is_deleted_is_still_counted
 def test_the_end_before_the_last_one_is_not_the_last(bench: Bench) -> None:
     """The router's word on it comes when the activation has started and ended again."""
     activate(bench)
-    bench.made("activations.update", {"activation": "act", "enabled": False})
-    first = latest_step(bench)
-    bench.made("activations.update", {"activation": "act", "enabled": True})
+    bench.made("activations.update", {"activation": "act", "end_date": "2025-12-31"})
+    first = latest_end(bench)
+    bench.made("activations.update", {"activation": "act", "end_date": None})
     bench.made("activations.delete", {"name": "act"})
-    last = latest_step(bench)
+    last = latest_end(bench)
 
     say(bench, *everywhere(5, ended_step=first))
     say(bench, *everywhere(9, changes=5, dropped=5, ended_step=last))
@@ -360,8 +331,8 @@ def test_the_end_before_the_last_one_is_not_the_last(bench: Bench) -> None:
 
 def test_one_that_has_ended_everywhere_is_forgotten_when_it_is_deleted(bench: Bench) -> None:
     activate(bench)
-    bench.made("activations.update", {"activation": "act", "enabled": False})
-    say(bench, *everywhere(9, ended_step=latest_step(bench)))
+    bench.made("activations.update", {"activation": "act", "end_date": "2025-12-31"})
+    say(bench, *everywhere(9, ended_step=latest_end(bench)))
 
     bench.made("activations.delete", {"name": "act"})
 

@@ -72,6 +72,8 @@ def world() -> Bench:
     bench.made("connections.create", {"id": "con_1", "name": "con", "audience": "a", "destination": "d"})
     bench.made("campaigns.create", {"id": "camp_s", "name": "spring"})
     bench.made("activations.create", {"id": "act_1", "name": "act", "connection": "con_1", "campaign_id": "spring"})
+    bench.made("activations.create", {"name": "paused", "connection": "con_1"})
+    bench.made("activations.pause", {"activation": "paused"})
     return bench
 
 
@@ -275,16 +277,13 @@ DELIVERIES: list[tuple[str, object, Code]] = [
     ("activations.create", {"name": "n", "connection": "con", "activation_type": "sometimes"}, codes.FIELD_INVALID),
     ("activations.create", {"name": "n", "connection": "con", "start_date": "2026-02-30"}, codes.FIELD_INVALID),
     ("activations.create", {"name": "n", "connection": "con", "start_date": "2026-02-02", "end_date": "2026-02-01"}, codes.FIELD_INVALID),
-    ("activations.create", {"name": "n", "connection": "con", "on_end": "remove"}, codes.NOT_SUPPORTED_YET),
-    ("activations.create", {"name": "n", "connection": "con", "on_end": "explode"}, codes.FIELD_INVALID),
-    ("activations.create", {"name": "n", "connection": "con", "recurring": True}, codes.NOT_SUPPORTED_YET),
-    ("activations.create", {"name": "n", "connection": "con", "extend": "P1D"}, codes.NOT_SUPPORTED_YET),
-    ("activations.create", {"name": "n", "connection": "con", "personalization": {"a": "b"}}, codes.NOT_SUPPORTED_YET),
     ("activations.update", {"activation": "act", "destination": "e"}, codes.FIELD_IMMUTABLE),
     ("activations.update", {"activation": "nobody"}, codes.NOT_FOUND),
     ("activations.update", {"activation": "act", "expected_version": 9}, codes.VERSION_CONFLICT),
     ("activations.delete", {"activation": "nobody"}, codes.NOT_FOUND),
-    ("activations.pause", {"activation": "act"}, codes.NOT_SUPPORTED_YET),
+    ("activations.pause", {"activation": "nobody"}, codes.NOT_FOUND),
+    ("activations.resume", {"activation": "act", "expected_version": 9}, codes.VERSION_CONFLICT),
+    ("activations.resync", {"activation": "paused"}, codes.ACTIVATION_NOT_RUNNING),
     ("campaigns.create", {}, codes.FIELD_REQUIRED),
     ("campaigns.create", {"name": "spring"}, codes.NAME_MUST_BE_UNIQUE),
     ("campaigns.create", {"name": "n", "description": "x" * 501}, codes.FIELD_INVALID),
@@ -376,6 +375,7 @@ def test_a_freed_name_is_free_at_once(world: Bench) -> None:
 def test_a_delete_refused_goes_through_once_nothing_uses_it(world: Bench) -> None:
     for type_, item in (
         ("activations.delete", {"name": "act"}),
+        ("activations.delete", {"name": "paused"}),
         ("connections.delete", {"connection": "con"}),
         ("destinations.delete", {"name": "d"}),
         ("audiences.delete", {"audience": "top"}),

@@ -143,19 +143,14 @@ def test_what_changed_during_a_pause_goes_to_the_resumed_activation_alone() -> N
 
 
 @pytest.mark.parametrize(
-    ("activation_type", "on_end", "removed"),
-    [
-        ("audience_membership_changed", "remove", True),
-        ("audience_entered", "remove", True),  # asked for expressly, though exits are not sent
-        ("audience_entered", "keep", False),
-        ("audience_exited", "keep", True),
-    ],
+    ("activation_type", "removed"),
+    [("audience_membership_changed", True), ("audience_entered", False), ("audience_exited", True)],
 )
 @pytest.mark.parametrize("paused", [False, True])
 def test_removal_at_the_end_comes_before_the_marker_and_also_where_it_was_paused(
-    activation_type: str, on_end: str, *, removed: bool, paused: bool
+    activation_type: str, *, removed: bool, paused: bool
 ) -> None:
-    about = activation(activation_type=activation_type, on_end=on_end)
+    about = activation(activation_type=activation_type)
     log = [marker(0, "started", about), *([marker(1, "paused", about)] if paused else [])]
     written = outs(router(), [*log, difference(2, "exited", ["a"]), marker(3, "ended", about)])
     assert [(one.operation, one.members) for one in deliveries(written)] == [("remove", ["a"])] * removed
@@ -163,7 +158,7 @@ def test_removal_at_the_end_comes_before_the_marker_and_also_where_it_was_paused
     assert (outcome.changes, outcome.dropped, outcome.ended_step) == (1, 1 - removed, 6)
 
 
-@pytest.mark.parametrize("word", ["updated", "paused", "ended", "a-marker-of-next-year"])
+@pytest.mark.parametrize("word", ["updated", "paused", "ended", "forgotten", "a-marker-of-next-year"])
 def test_a_marker_for_what_does_not_run_changes_nothing(word: str) -> None:
     assert outs(router(), [marker(0, word), change(1, "entered", ["a"])]) == []
 

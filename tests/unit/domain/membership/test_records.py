@@ -42,7 +42,8 @@ def test_members_are_spelled_as_they_would_be_encoded(members: list[str]) -> Non
     world.activation("paused", "a")
     world.patch("a", "add", members)
     world.snapshot("snap", "a")
-    world.activation("resumed", "a", resync=True)
+    world.activation("resumed", "a")
+    world.activation("updated", "a", resync=True)
     world.patch("a", "clear")
     named: dict[str, list[str]] = {kind: [] for kind in MESSAGES}
     for outs in world.outs:
@@ -53,5 +54,5 @@ def test_members_are_spelled_as_they_would_be_encoded(members: list[str]) -> Non
                 assert encode(message) == out.value
                 named[kind] += message.members
     expected = {kind: sorted(members) for kind in MESSAGES}
-    expected["audience.snapshot"] = sorted(members * 2)  # of the command, and of the resumption
+    expected["audience.snapshot"] = sorted(members * 2)  # of the command, and of the update
     assert {kind: sorted(found) for kind, found in named.items()} == expected

@@ -1,0 +1,150 @@
+"""Activations that are paused, resumed, extended, resynced and sent anew: the markers and states of each."""
+
+import pytest
+
+from contracts import codes
+from contracts.codes import Code
+from contracts.instants import instant_text
+from contracts.messages.entities import Activation
+from contracts.messages.steps import ActivationStep
+from tests.unit.domain.control.bench import Bench, codes_of, steps
+from tests.unit.domain.control.delivering import activatable, activate, markers, status
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """A space with an audience and a destination."""
+    return activatable()
+
+
+GOING_ON: list[tuple[str, list[tuple[str, dict[str, object]]], list[tuple[str, bool]], str]] = [
+    ("disabled and enabled", [("update", {"enabled": False}), ("update", {"enabled": True})], [("paused", False), ("resumed", True)], "running"),
+    ("the same without resync", [("update", {"enabled": False}), ("update", {"enabled": True, "perform_resync": False})], [("paused", False), ("resumed", False)], "running"),
+    ("ended and extended", [("update", {"end_date": "2025-12-31"}), ("update", {"end_date": None})], [("ended", False), ("started", True)], "running"),
+    ("paused", [("pause", {}), ("pause", {})], [("paused", False)], "paused"),
+    ("paused and resumed", [("pause", {}), ("resume", {}), ("resume", {})], [("paused", False), ("resumed", False)], "running"),
+    ("paused and disabled", [("pause", {}), ("update", {"enabled": False}), ("resume", {})], [("paused", False), ("updated", False), ("updated", False)], "disabled"),
+    ("paused and ended", [("pause", {}), ("update", {"end_date": "2025-12-31"})], [("paused", False), ("ended", False)], "ended"),
+    ("resynced", [("resync", {})], [("updated", True)], "running"),
+    ("updated with resync", [("update", {"perform_resync": True})], [("updated", True)], "running"),
+    ("updated", [("update", {"category_id": "c"})], [("updated", False)], "running"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("commands", "expected", "state"), [row[1:] for row in GOING_ON], ids=[row[0] for row in GOING_ON]
+)
+def test_an_activation_goes_on_as_it_is_told(
+    bench: Bench, commands: list[tuple[str, dict[str, object]]], expected: list[tuple[str, bool]], state: str
+) -> None:
+    activate(bench)
+
+    for verb, fields in commands:
+        reply = bench.send(f"activations.{verb}", {"activation": "act", **fields})
+        assert not reply.errors
+        bench = _again(bench)
+
+    written = [one for one in steps(bench.outs) if isinstance(one, ActivationStep)]
+    assert [(one.marker, one.resync) for one in written[1:]] == expected
+    assert status(bench).state == state
+
+
+def _again(bench: Bench) -> Bench:
+    """The same after a restart, with what was written before."""
+    twin = bench.restart()
+    twin.outs, twin.numbers, twin.offsets = bench.outs, bench.numbers, bench.offsets
+    return twin
+
+
+def test_one_that_is_paused_before_its_start_starts_when_it_is_resumed(bench: Bench) -> None:
+    activate(bench, start_date="2026-01-02T10:00:00.1234567Z")
+    bench.made("activations.pause", {"activation": "act"})
+    assert status(bench).state == "paused"
+    bench.advance("2026-01-03")
+    assert not markers(bench.outs)
+
+    bench.made("activations.resume", {"activation": "act"})
+
+    assert markers(bench.outs) == ["started 2026-01-03"]
+
+
+def test_it_shows_from_its_start(bench: Bench) -> None:
+    item = {"name": "later", "audience": "a", "destination": "d", "start_date": "2026-01-02T10:00:00.1234567Z"}
+
+    reply = bench.send("activations.create", item)
+
+    assert (reply.effective_at, reply.expected_live_at) == ("2026-01-02T10:00:00.123Z",) * 2
+
+
+def test_its_end_moves_on_before_it_lapses_while_it_is_told_to(bench: Bench) -> None:
+    activate(bench, end_date="2026-01-05T00:00:00.0000000Z", extend=True, extend_days=10)
+
+    bench.advance("2026-01-20")
+
+    (form,) = (one for key, one in bench.catalogue.items() if "/activation/" in key)
+    assert isinstance(form, Activation)
+    assert (form.end_date, form.version) == ("2026-01-25T00:00:00.000Z", 3)
+    assert markers(bench.outs) == ["started 2026-01-01", "updated 2026-01-05", "updated 2026-01-15"]
+
+    bench.made("activations.update", {"activation": "act", "extend": False})
+    bench.advance("2026-02-20")
+
+    assert status(bench).state == "ended"
+    assert markers(bench.outs)[-1] == "ended 2026-01-25"
+
+
+def test_what_was_to_move_on_ends_where_somebody_ends_it(bench: Bench) -> None:
+    activate(bench, extend=True)
+    bench.advance("2026-01-03")
+
+    bench.made("activations.update", {"activation": "act", "end_date": "2026-01-02"})
+    bench.advance("2026-03-03")
+
+    assert markers(bench.outs) == ["started 2026-01-01", "ended 2026-01-03"]
+
+
+def test_a_recurring_one_sends_all_members_again_within_its_period(bench: Bench) -> None:
+    activate(bench, start_date="2026-01-02", end_date="2026-01-08", recurring=True, recurring_days=2)
+    bench.advance("2026-01-05")
+    bench.made("activations.pause", {"activation": "act"})
+    bench.advance("2026-01-07")
+    bench.made("activations.resume", {"activation": "act"})
+
+    bench.advance("2026-02-01")
+
+    written = [one for one in steps(bench.outs) if isinstance(one, ActivationStep)]
+    assert [(one.marker, one.resync, instant_text(one.at_ms)[8:10]) for one in written] == [
+        ("started", True, "02"),
+        ("updated", True, "04"),
+        ("paused", False, "05"),
+        ("updated", False, "06"),
+        ("resumed", False, "07"),
+        ("ended", False, "08"),
+    ]
+
+
+REFUSED: list[tuple[dict[str, object], Code]] = [
+    ({"on_end": "remove", "activation_type": "audience_entered"}, codes.FIELD_INVALID),
+    ({"on_end": "explode"}, codes.FIELD_INVALID),
+    ({"recurring": "daily"}, codes.FIELD_INVALID),
+    ({"recurring_days": 0}, codes.FIELD_INVALID),
+    ({"country": "NL"}, codes.FIELD_INVALID),
+    ({"extend": "P1D"}, codes.FIELD_INVALID),
+    ({"start_date": "2026-02-02T00:00:00.0000001Z", "end_date": "2026-02-02"}, codes.FIELD_INVALID),
+    ({"personalization": "much"}, codes.FIELD_INVALID),
+    ({"personalization": {"profile": {"mapping": {"a": "b"}}}}, codes.FIELD_INVALID),
+    ({"activation_type": "audience_entered", "personalization": {"sync_entity_property_changes": True}}, codes.FIELD_INVALID),
+    ({"personalization": {"profile": {"properties": ["plan"]}}}, codes.PERSONALIZATION_UNAVAILABLE),
+    ({"personalization": {"entities": [{}]}}, codes.PERSONALIZATION_UNAVAILABLE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "code"), REFUSED)
+@pytest.mark.parametrize("verb", ["create", "update"])
+def test_what_cannot_be_kept_is_refused_when_it_is_saved(
+    bench: Bench, verb: str, fields: dict[str, object], code: Code
+) -> None:
+    activate(bench)
+    which = {"name": "n", "audience": "a", "destination": "d"} if verb == "create" else {"activation": "act"}
+
+    assert codes_of(bench.send(f"activations.{verb}", {**which, **fields})) == [code.code]
