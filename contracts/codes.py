@@ -42,6 +42,7 @@ COMMAND_TYPE_UNKNOWN = _declare("command-type-unknown", "malformed", "No such co
 DUPLICATE_JSON_KEY = _declare("duplicate-json-key", "malformed", "A JSON object names a key twice", SENDER)
 IDEMPOTENCY_KEY_REUSED = _declare("idempotency-key-reused", "conflict", "Same source and id, other content", SENDER)
 NOT_A_CLOUDEVENT = _declare("not-a-cloudevent", "malformed", "The record is not a CloudEvents 1.0 event", SENDER)
+QUOTA_EXCEEDED = _declare("quota-exceeded", "limit", "The space has no more of it for now", SENDER, retryable=True)
 SPACE_MISMATCH = _declare("space-mismatch", "malformed", "The record key and spaceid name different spaces", SENDER)
 SPACE_UNKNOWN = _declare("space-unknown", "not-found", "No such space", SENDER)
 
@@ -94,6 +95,7 @@ NOT_SUPPORTED_YET = _declare("not-supported-yet", "validation", "Announced, but 
 PERSONALIZATION_UNAVAILABLE = _declare(
     "personalization-unavailable", "validation", "Members have no traits and no entities beside them", SENDER
 )
+RAW_IDENTIFIERS_REFUSED = _declare("raw-identifiers-refused", "authorization", "The space takes hashes only", SENDER)
 SPACE_EXISTS = _declare("space-exists", "conflict", "The space exists", SENDER)
 UNKNOWN_FIELD = _declare("unknown-field", "validation", "A field that usher does not know was ignored", SENDER)
 VERSION_CONFLICT = _declare("version-conflict", "conflict", "expected_version is not the present one", SENDER)

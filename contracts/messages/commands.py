@@ -8,7 +8,7 @@ combination) is judged in `services.domain.catalogue`; the form of a single fiel
 from typing import Annotated, ClassVar, Final
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from contracts.messages.entities import (
     Activation,
@@ -33,6 +33,7 @@ from contracts.messages.fields import (
     Labels,
     Name,
     NamedFields,
+    Quota,
     Reference,
     SecretReferences,
     Settings,
@@ -57,12 +58,21 @@ IDENTIFIERS_MAX: Final = 50_000
 class PolicyFields(msgspec.Struct, frozen=True, kw_only=True):
     """What a space allows: an absent one stays as it is, null in place of them all brings back the defaults."""
 
-    raw_identifiers: bool | UnsetType = UNSET
-    delete_delivered: bool | UnsetType = UNSET
+    raw_identifiers: Annotated[bool, Meta(description="e-mail and phone, hashed at the door")] | UnsetType = UNSET
+    delete_delivered: Annotated[bool, Meta(description="audiences that were delivered can go")] | UnsetType = UNSET
+
+
+class QuotaFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What a space may have: an absent one stays as it is, null in place of them all brings back the defaults."""
+
+    audiences: Quota | UnsetType = UNSET
+    feeds: Quota | UnsetType = UNSET
+    identifiers_a_day: Annotated[Quota, Meta(description="in `members.*`")] | UnsetType = UNSET
+    commands_a_second: Annotated[Quota, Meta(description="more are rejected")] | UnsetType = UNSET
 
 
 class SpaceFields(Versioned, frozen=True, kw_only=True):
-    """`quotas` are announced, but not built yet."""
+    """What is said of a space itself."""
 
     entity: ClassVar[type[Entity] | None] = Space
 
@@ -70,7 +80,7 @@ class SpaceFields(Versioned, frozen=True, kw_only=True):
     clock: Annotated[str, IMMUTABLE] | UnsetType = UNSET
     external_ids: ExternalIds | UnsetType | None = UNSET
     policies: PolicyFields | UnsetType | None = UNSET
-    quotas: Settings | UnsetType | None = UNSET
+    quotas: QuotaFields | UnsetType | None = UNSET
     space: Reference | UnsetType = UNSET
     space_id: Reference | UnsetType = UNSET
     id: Reference | UnsetType = UNSET
@@ -314,7 +324,10 @@ class MembersClear(Versioned, frozen=True, kw_only=True):
 
 
 class MembersItem(MembersClear, frozen=True, kw_only=True):
-    """`identifiers` in any accepted spelling; at most 50,000 over all items of the command."""
+    """`identifiers` in any accepted spelling; at most 50,000 over all items of the command.
+
+    `id_type` is the audience's, or `email` or `phone` where the space lets those in.
+    """
 
     identifiers: list[str] | UnsetType = UNSET
 

@@ -23,7 +23,8 @@ class SpaceCounters(StateEntry, frozen=True, kw_only=True, tag="counters"):
 
     Outlives the space: a space made again continues the count. `base_days` are the days of full refreshes,
     `lookbacks_days` the lookbacks of appends: a base with appends on top leaves at base day + lookback. `run_step` was
-    the latest scheduled run, for the minute `run_minute` of the day.
+    the latest scheduled run, for the minute `run_minute` of the day. Against the quotas count the `commands` of one
+    second of the commands' own timestamps and the `identifiers` of one day of the space.
     """
 
     step: int = 0
@@ -34,6 +35,10 @@ class SpaceCounters(StateEntry, frozen=True, kw_only=True, tag="counters"):
     lookbacks_days: list[int] = []
     run_step: int = 0
     run_minute: int | None = None
+    second: int = 0
+    commands: int = 0
+    day: int = 0
+    identifiers: int = 0
 
 
 class Tombstone(StateEntry, frozen=True, kw_only=True, tag="gone"):

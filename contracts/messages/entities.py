@@ -48,12 +48,22 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
     delete_delivered: bool = True
 
 
+class Quotas(msgspec.Struct, frozen=True, kw_only=True):
+    """What a space may have and ask for. The day is a UTC day of the space, the second one of its records' times."""
+
+    audiences: int = 200_000
+    feeds: int = 10_000
+    identifiers_a_day: int = 1_000_000_000
+    commands_a_second: int = 5_000
+
+
 class Space(Entity, frozen=True, kw_only=True, tag="space", tag_field="kind_of_entity"):
     """A tenant. `time` is where a manual clock stands (null with a system clock)."""
 
     clock: str = "system"
     time: str | None = None
     policies: Policies = Policies()
+    quotas: Quotas = Quotas()
 
 
 class Audience(Entity, frozen=True, kw_only=True, tag="audience", tag_field="kind_of_entity"):

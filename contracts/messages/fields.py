@@ -28,6 +28,7 @@ Instant = Annotated[
     str, Meta(min_length=10, max_length=40, description="a date or an RFC 3339 instant, UTC by default")
 ]
 Version = Annotated[int, Meta(ge=1, description="the version that the sender has seen; another one is refused")]
+Quota = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
 Hour = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):00$(?!\n)")]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Days = Annotated[int, Meta(ge=1, le=3_650)]

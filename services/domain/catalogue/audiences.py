@@ -9,6 +9,7 @@ from contracts import codes
 from contracts.ids import ID_TYPES
 from contracts.messages.commands import AudienceCreate, AudienceFields, AudienceReference, AudienceUpdate
 from contracts.messages.entities import Audience, Evaluation
+from contracts.raw_ids import RAW_ID_TYPES
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.composition import next_expression, of_parts, said_expression
 from services.domain.catalogue.expressions import resolve
@@ -30,7 +31,6 @@ from services.domain.catalogue.item import (
 from services.domain.catalogue.lifecycle import check_parts, first_state, next_state
 from services.domain.catalogue.studio_ids import kept_ids, with_made_ids
 
-RAW_ID_TYPES: Final = frozenset({"email", "phone"})  # become hashes at the door, once spaces have policies
 _MEMBER_TYPES_LATER: Final = frozenset({"profile", "account", "entity"})
 
 

@@ -1,14 +1,18 @@
 """Spaces: what an item makes of a space's own entry (contracts.md §3)."""
 
-from msgspec import UNSET, UnsetType, structs
+from typing import TypeVar
+
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from contracts import codes
 from contracts.ids import is_id
 from contracts.instants import instant_text, parse_instant
 from contracts.messages.commands import SpaceCreate, SpaceFields, SpaceReference, SpaceUpdate
-from contracts.messages.entities import Policies, Space
+from contracts.messages.entities import Policies, Quotas, Space
 from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.item import Origin, changed, check_size, check_version, filled, given, refuse_immutable
+
+T = TypeVar("T", Policies, Quotas)
 
 
 def create_space(item: SpaceCreate, origin: Origin, left_ms: int | None) -> Space:
@@ -29,7 +33,8 @@ def create_space(item: SpaceCreate, origin: Origin, left_ms: int | None) -> Spac
         created_at=instant_text(at_ms),
         updated_at=instant_text(at_ms),
         clock=clock,
-        policies=_policies(item, Policies()),
+        policies=_settings(item.policies, Policies()),
+        quotas=_settings(item.quotas, Quotas()),
         time=instant_text(at_ms) if clock == "manual" else None,
     )
     check_size(space)
@@ -46,7 +51,8 @@ def update_space(item: SpaceUpdate, before: Space, origin: Origin) -> Space:
         origin,
         name=given(item.name, before.name).strip(),
         external_ids=filled(item.external_ids, before.external_ids, {}),
-        policies=_policies(item, before.policies),
+        policies=_settings(item.policies, before.policies),
+        quotas=_settings(item.quotas, before.quotas),
     )
     check_size(space)
     return space
@@ -62,20 +68,16 @@ def check_own_space(item: SpaceReference, space: Space) -> None:
 
 def _check_own(item: SpaceFields, space_id: str) -> None:
     _check_references((item.space, item.space_id, item.id), space_id)
-    if item.quotas is not UNSET and item.quotas is not None:
-        fail(codes.NOT_SUPPORTED_YET, "quotas")
 
 
-def _policies(item: SpaceFields, before: Policies) -> Policies:
-    said = item.policies
+def _settings(said: Struct | UnsetType | None, before: T) -> T:
+    """What is said of them, one by one, in place of what they were; null is the defaults."""
     if said is None:
-        return Policies()
+        return type(before)()
     if isinstance(said, UnsetType):
         return before
     return structs.replace(
-        before,
-        raw_identifiers=given(said.raw_identifiers, before.raw_identifiers),
-        delete_delivered=given(said.delete_delivered, before.delete_delivered),
+        before, **{name: value for name, value in structs.asdict(said).items() if value is not UNSET}
     )
 
 

@@ -16,11 +16,16 @@ from services.domain.control.answer import Answer, fitted, packed, unpacked
 from services.domain.control.command import Command, Refused
 from services.domain.control.effects import Effects
 from services.domain.control.items import only_reads, take_effect
+from services.domain.control.quotas import count_command
 from services.domain.control.turn import Turn
 
 
 def approve(turn: Turn, command: Command) -> None:
-    """Lets the command take effect once and answers it; raises `Refused`(idempotency-key-reused, space-unknown)."""
+    """Lets the command take effect once and answers it.
+
+    Raises `Refused`(quota-exceeded, idempotency-key-reused, space-unknown).
+    """
+    count_command(turn, command)
     if only_reads(command.type):
         _read(turn, command)
         return

@@ -22,7 +22,10 @@ COMMAND_BYTES_MAX: Final = (16 << 20) - 4_096  # so that it can be written once 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A command that was understood. `remembered_id` stands for (source, id), `digest` for its bytes."""
+    """A command that was understood. `remembered_id` stands for (source, id), `digest` for its bytes.
+
+    `sent_ms` is the timestamp of its record.
+    """
 
     space_id: str
     source: str
@@ -34,6 +37,7 @@ class Command:
     remembered_id: str
     digest: str
     trace_id: str
+    sent_ms: int
 
 
 class Refused(Exception):  # noqa: N818 - named for what became of the command
@@ -113,6 +117,7 @@ def read_command(record: Record, event: CloudEvent) -> Command:
         remembered_id=remembered_id,
         digest=digest,
         trace_id=trace_id(event.trace_parent, event.space_id, event.source, event.id),
+        sent_ms=record.timestamp_ms,
     )
 
 

@@ -31,6 +31,7 @@ from services.domain.catalogue.item import Origin, check_version, required
 from services.domain.catalogue.spaces import check_own_space, create_space, update_space
 from services.domain.control.answer import ItemAnswer, entity_data
 from services.domain.control.clock import advance
+from services.domain.control.quotas import check_audiences, check_feeds
 from services.domain.control.schedule import takes_effect_ms
 from services.domain.control.turn import Turn
 
@@ -83,6 +84,7 @@ def clock_advanced(turn: Turn, item: ClockAdvance, origin: Origin) -> ItemAnswer
 
 def audience_created(turn: Turn, item: AudienceCreate, origin: Origin) -> ItemAnswer:
     """Membership learns of it by a step."""
+    check_audiences(turn)
     audience = create_audience(item, turn.state.catalogue, origin, turn.state.counters.step + 1)
     _define(turn, audience, turn.next_step())
     _keep(turn, audience)
@@ -132,6 +134,7 @@ def audience_snapshot(turn: Turn, item: AudienceReference, origin: Origin) -> It
 
 def feed_created(turn: Turn, item: FeedCreate, origin: Origin) -> ItemAnswer:
     """Objects announced from now on may be its own; of a topic it reads all that is there."""
+    check_feeds(turn)
     feed = create_feed(item, turn.state.catalogue, origin)
     _check_topic(turn, feed)
     turn.state.catalogue.feeds.put(feed)

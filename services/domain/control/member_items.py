@@ -1,6 +1,7 @@
 """Items about members: identifiers become one patch step, on the partitions that they live on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -15,14 +16,18 @@ from contracts.messages.entities import Audience
 from contracts.messages.published import Import, ImportCounts
 from contracts.messages.steps import PatchStep
 from contracts.partitioning import member_partition
+from contracts.raw_ids import RAW_ID_TYPES, RAW_OF, hashed
 from services.domain.catalogue.audiences import checked_id_type
 from services.domain.catalogue.failed import fail
-from services.domain.catalogue.item import Origin, check_version, refer, required
+from services.domain.catalogue.item import Origin, check_version, given, refer, required
 from services.domain.control.answer import ItemAnswer
+from services.domain.control.quotas import count_identifiers
 from services.domain.control.schedule import takes_effect_ms
 from services.domain.control.turn import Turn
 
 _POSITIONS_NAMED_MAX: Final = 10
+_SAMPLE_MAX: Final = 10
+_SAMPLE_CHARS_MAX: Final = 64
 
 Operation = Literal["add", "remove", "replace", "clear"]
 
@@ -33,22 +38,24 @@ class _Canonical(NamedTuple):
     by_partition: dict[int, list[str]]
     distinct: int
     invalid: list[int]
+    sample_invalid: list[str]
 
 
 def members_changed(turn: Turn, operation: Operation, item: MembersClear, origin: Origin) -> ItemAnswer:
     """Durably accepted when the reply is: `usher.imports.v1` says when it was applied."""
-    audience = _audience(turn, item)
+    audience, read = _audience(turn, item)
     sent: Sequence[str] = ()
     if isinstance(item, MembersItem):
         sent = required(item.identifiers, "identifiers")
         if not sent:
             fail(codes.FIELD_REQUIRED, "identifiers is empty")
-    found = _canonical(audience.id_type, sent, turn.config.membership_partitions)
+    found = _canonical(read, sent, turn.config.membership_partitions)
     if sent and not found.distinct:
         fail(codes.IDENTIFIER_INVALID, _invalid_text(found.invalid))
     bytes_max = turn.config.patch_bytes_max
     if any(len(codec.encode(part)) > bytes_max for part in found.by_partition.values()):
         fail(codes.COMMAND_TOO_LARGE, f"the identifiers of one partition exceed {bytes_max} bytes")
+    count_identifiers(turn, len(sent))
     step = turn.next_step()
     import_id = origin.make_id("imp")
     everywhere = operation in ("replace", "clear")
@@ -73,12 +80,27 @@ def members_changed(turn: Turn, operation: Operation, item: MembersClear, origin
     warnings: tuple[tuple[Code, str], ...] = ()
     if found.invalid:
         warnings = ((codes.IDENTIFIER_INVALID, _invalid_text(found.invalid)),)
-    counts = msgspec.to_builtins(record.counts)
-    data = {"audience_id": audience.audience_id, "version": audience.version, "import_id": import_id, "counts": counts}
-    return ItemAnswer(data, warnings, effect_ms=takes_effect_ms(audience, turn.at_ms))
+    return ItemAnswer(_data(audience, record, found), warnings, effect_ms=takes_effect_ms(audience, turn.at_ms))
 
 
-def _audience(turn: Turn, item: MembersClear) -> Audience:
+def _data(audience: Audience, record: Import, found: _Canonical) -> dict[str, object]:
+    """Invalid identifiers go back to whoever sent them, and nowhere else."""
+    return {
+        "audience_id": audience.audience_id,
+        "version": audience.version,
+        "import_id": record.import_id,
+        "operation": record.mode,
+        "request_date": record.announced_at,
+        "identifier_type": audience.id_type,
+        "valid": record.counts.valid,
+        "invalid": record.counts.rejected,
+        "sample_invalid": found.sample_invalid,
+        "counts": msgspec.to_builtins(record.counts),
+    }
+
+
+def _audience(turn: Turn, item: MembersClear) -> tuple[Audience, Callable[[str], str | None]]:
+    """The list, and how its canonical identifiers are had of what was sent; raises `ItemFailed`."""
     audiences = turn.state.catalogue.audiences
     audience = refer(audiences, {"audience": item.audience, "audience_id": item.audience_id})
     check_version(item, audience)
@@ -86,23 +108,32 @@ def _audience(turn: Turn, item: MembersClear) -> Audience:
         fail(codes.AUDIENCE_NOT_LIST, f"audience {audience.audience_id} is {audience.kind}")
     if audience.lifecycle_state == "inactive":
         fail(codes.LIFECYCLE_REFUSED, f"audience {audience.audience_id} is inactive")
-    if isinstance(item.id_type, str) and checked_id_type(item.id_type) != audience.id_type:
+    sent_type = given(item.id_type, audience.id_type)
+    if sent_type in RAW_ID_TYPES and sent_type == RAW_OF.get(audience.id_type):
+        space = turn.state.catalogue.space
+        if space is None or not space.policies.raw_identifiers:
+            fail(codes.RAW_IDENTIFIERS_REFUSED, f"id_type {sent_type}: send its hash")
+        return audience, partial(hashed, audience.id_type)
+    if sent_type not in RAW_ID_TYPES:
+        checked_id_type(sent_type)
+    if sent_type != audience.id_type:
         fail(codes.ID_TYPE_MISMATCH, f"audience {audience.audience_id} has id type {audience.id_type}")
-    return audience
+    return audience, partial(canonical, audience.id_type)
 
 
-def _canonical(id_type: str, sent: Sequence[str], partitions: int) -> _Canonical:
+def _canonical(read: Callable[[str], str | None], sent: Sequence[str], partitions: int) -> _Canonical:
     seen: dict[str, None] = {}
     invalid: list[int] = []
     by_partition: dict[int, list[str]] = {}
     for position, identifier in enumerate(sent):
-        value = canonical(id_type, identifier)
+        value = read(identifier)
         if value is None:
             invalid.append(position)
         elif value not in seen:
             seen[value] = None
             by_partition.setdefault(member_partition(value, partitions), []).append(value)
-    return _Canonical(by_partition, len(seen), invalid)
+    sample = [sent[position][:_SAMPLE_CHARS_MAX] for position in invalid[:_SAMPLE_MAX]]
+    return _Canonical(by_partition, len(seen), invalid, sample)
 
 
 def _counts(sent: Sequence[str], found: _Canonical) -> ImportCounts:

@@ -92,6 +92,22 @@ class SpaceState:
         self._count(msgspec.structs.replace(self.counters, sequence=self.counters.sequence + 1))
         return self.counters.sequence
 
+    def count_command(self, second: int) -> int:
+        """One more command of that second; how many there are of it."""
+        before = self.counters
+        commands = before.commands + 1 if second == before.second else 1
+        self._count(msgspec.structs.replace(before, second=second, commands=commands))
+        return commands
+
+    def identifiers_of(self, day: int) -> int:
+        """How many identifiers commands have brought on that day."""
+        return self.counters.identifiers if day == self.counters.day else 0
+
+    def count_identifiers(self, day: int, count: int) -> None:
+        """So many more on that day."""
+        identifiers = self.identifiers_of(day) + count
+        self._count(msgspec.structs.replace(self.counters, day=day, identifiers=identifiers))
+
     def note_base(self, day_ms: int) -> None:
         """A full refresh of that day was applied: appends on top let it expire (engine.md §1)."""
         before = self.counters

@@ -246,7 +246,7 @@ SPACES: list[tuple[object, str | None]] = [
     ({"clock": "manual", "time": "once upon"}, codes.FIELD_INVALID.code),
     ({"time": "2020-02-02"}, codes.CLOCK_NOT_MANUAL.code),
     ({"space_id": "other"}, codes.SPACE_MISMATCH.code),
-    ({"quotas": {"audiences": 5}}, codes.NOT_SUPPORTED_YET.code),
+    ({"quotas": {"audiences": "many"}}, codes.FIELD_INVALID.code),
     ({"name": ""}, codes.FIELD_INVALID.code),
 ]
 

@@ -130,3 +130,35 @@ def test_an_identifier_beside_clear_is_an_unknown_field(bench: Bench) -> None:
     reply = bench.send("members.clear", {"audience": "a", "identifiers": ["u1"]})
 
     assert [(one.code, one.detail) for one in reply.warnings] == [(codes.UNKNOWN_FIELD.code, "ignored: 'identifiers'")]
+
+
+def test_the_reply_says_what_was_asked_for_and_what_was_wrong(bench: Bench) -> None:
+    sent = [HASH, *(f"wrong {n}" for n in range(12)), "x" * 100]
+
+    (data,) = bench.send("members.remove", {"audience": "h", "identifiers": [*sent]}).data
+
+    assert (data["operation"], data["request_date"], data["identifier_type"]) == (
+        "remove", "2026-01-01T00:00:00.000Z", "email_sha256",
+    )  # fmt: skip
+    assert (data["valid"], data["invalid"]) == (1, 13)
+    assert data["sample_invalid"] == [f"wrong {n}" for n in range(10)]
+    (short,) = bench.send("members.add", {"audience": "h", "identifiers": [HASH, "x" * 100]}).data
+    assert short["sample_invalid"] == ["x" * 64]
+
+
+def test_raw_identifiers_are_hashed_at_the_door_of_a_space_that_lets_them_in() -> None:
+    bench = Bench().space(policies={"raw_identifiers": True})
+    bench.made("audiences.create", {"id": "aud_h", "name": "h", "id_type": "email_sha256"})
+
+    outs = bench.handle(
+        bench.command(
+            "members.add",
+            {"audience": "h", "id_type": "email", "identifiers": [" User@Example.com", "user@example.com", "nobody"]},
+        )
+    )
+
+    (data,) = replies(outs)[0].data
+    written = [one for patch in patches(outs).values() for one in patch.identifiers]
+    assert written == ["b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514"]
+    assert (data["valid"], data["invalid"], data["identifier_type"]) == (2, 1, "email_sha256")
+    assert not [out for out in outs if b"example.com" in (out.value or b"").lower()]
