@@ -1,7 +1,7 @@
-"""The documents made from the message types and the topic pages: JSON Schemas, and the AsyncAPI page over them.
+"""The documents made from message types and topic pages: JSON Schemas, the AsyncAPI page over them, pages of commands.
 
-`python -m contracts.documents` writes `schemas/*.v1.json` and `asyncapi.yaml`; they are committed, and a test fails
-where they are out of date. Nothing of usher reads them: they are for those who write and read its topics.
+`python -m contracts.documents` writes `schemas/*.v1.json`, `asyncapi.yaml` and `commands/*.md`; they are committed, and
+a test fails where they are out of date. Nothing of usher reads them: they are for those who write and read its topics.
 """
 
 import json
@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from contracts.asyncapi import asyncapi
 from contracts.catalog import topic_pages
+from contracts.command_pages import page as command_page
 from contracts.messages.commands import ITEM_TYPES
 from contracts.messages.control_state import ControlState
 from contracts.messages.delivery import Delivery, Outcome, RouterState
@@ -94,7 +95,22 @@ def documents() -> dict[Path, str]:
     """The text of every made document, by its path within `contracts`."""
     schemas = {Path("schemas") / f"{message}.v1.json": _json(schema_of(message)) for message in MESSAGES}
     page = yaml.safe_dump(asyncapi(topic_pages()), sort_keys=False, allow_unicode=True, width=120)
-    return schemas | {Path("asyncapi.yaml"): f"# Made by `python -m contracts.documents`.\n{page}"}
+    made = schemas | {Path("asyncapi.yaml"): f"# Made by `python -m contracts.documents`.\n{page}"}
+    return made | {Path("commands") / f"{kind}.md": text for kind, text in _command_pages().items()}
+
+
+def _command_pages() -> dict[str, str]:
+    """By kind: `audiences`, `members`, …"""
+    tops, definitions = _schemas(list(ITEM_TYPES.values()))
+    items = {
+        command_type: definitions[top["$ref"].rsplit("/", 1)[-1]]
+        for command_type, top in zip(ITEM_TYPES, tops, strict=True)
+    }
+    kinds = dict.fromkeys(command_type.partition(".")[0] for command_type in items)
+    return {
+        kind: command_page(kind, {one: form for one, form in items.items() if one.startswith(f"{kind}.")}, definitions)
+        for kind in kinds
+    }
 
 
 def _schemas(types: list[object]) -> tuple[list[Schema], dict[str, Schema]]:
@@ -148,9 +164,10 @@ def _write() -> None:
     for path, text in made.items():
         (FOLDER / path).parent.mkdir(exist_ok=True)
         (FOLDER / path).write_text(text)
-    for path in (FOLDER / "schemas").iterdir():
-        if path.relative_to(FOLDER) not in made:
-            path.unlink()
+    for folder in ("schemas", "commands"):
+        for path in (FOLDER / folder).iterdir():
+            if path.relative_to(FOLDER) not in made:
+                path.unlink()
 
 
 if __name__ == "__main__":
