@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 
-class StreamEvent(msgspec.Struct, frozen=True, kw_only=True):
+class StreamEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One identity entered or left one audience, as its sender says. It is named by topic, partition and offset.
 
     `audience` (an id, an external id or a name) may be absent where the feed names the audience. Events of an identity

@@ -5,11 +5,12 @@ Batches are packed here because aiokafka's `send` costs seven times as much a re
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, cast
 
 from contracts import codes
 from contracts.codec import Headers
 from contracts.records import Out, Record, TopicPartition
+from services.adapters.kafka.internals import Message
 from services.runtime.failures import Rejected
 
 # A batch's head is 61 bytes; a record's own lengths and deltas are at most 36, a header's at most 10.
@@ -30,21 +31,20 @@ class Batch:
     bytes: int
 
 
-def records_of(topic: str, messages: Iterable[Any]) -> list[Record]:
-    """The `ConsumerRecord`s of one topic as ours; a header without value has an empty one."""
+def records_of(topic: str, messages: Iterable[Message]) -> list[Record]:
+    """The messages of one topic as ours; a header without value has an empty one."""
     return [
         Record(topic, one.partition, one.offset, one.timestamp, one.key, one.value, _headers(one.headers))
         for one in messages
     ]
 
 
-def _headers(headers: Any) -> Headers:
+def _headers(headers: tuple[tuple[str, bytes | None], ...]) -> Headers:
     """As they are; only foreign producers write headers without value, which aiokafka has as None."""
     for _, value in headers:
         if value is None:
             return tuple([(name, some or b"") for name, some in headers])
-    as_they_are: Headers = headers
-    return as_they_are
+    return cast("Headers", headers)
 
 
 def size_bytes(out: Out) -> int:

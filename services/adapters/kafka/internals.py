@@ -11,13 +11,36 @@ import time
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, OffsetAndMetadata, TopicPartition
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import IllegalGenerationError, ProducerClosed
 from aiokafka.protocol.group import JoinGroupRequest
 
 from services.runtime.failures import Fatal
 
 _CLOSE_SECONDS = 10.0
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """What every consumer here yields in place of a `ConsumerRecord`: the fields of it that we read, by its names."""
+
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+def _message(_: Any, partition: TopicPartition, record: Any) -> Message:
+    """A dataclass of eleven fields takes four times as long to make: a fifth of the cost of a topic feed's event."""
+    return Message(
+        partition.partition, record.offset, record.timestamp, record.key, record.value, tuple(record.headers)
+    )
+
+
+PartitionRecords._consumer_record = _message
 
 
 def fetchable(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:

@@ -49,15 +49,17 @@ def _blob(name: str, body: bytes) -> tuple[Blob, bytes]:
 
 def _cut(sunk: Iterable[bytes], views: list[memoryview]) -> Iterator[bytes]:
     """The run in pieces of `BLOB_BYTES`; only one piece is held at a time."""
-    held = bytearray()
+    held: list[memoryview] = []
+    size = 0
     for piece in chain(map(memoryview, sunk), views):
         rest = piece
         while rest:
-            part = rest[: BLOB_BYTES - len(held)]
-            held += part
+            part = rest[: BLOB_BYTES - size]
+            held.append(part)
+            size += len(part)
             rest = rest[len(part) :]
-            if len(held) == BLOB_BYTES:
-                yield bytes(held)
-                held.clear()
+            if size == BLOB_BYTES:
+                yield b"".join(held)  # the only copy that is made of it
+                held, size = [], 0
     if held:
-        yield bytes(held)
+        yield b"".join(held)

@@ -1,7 +1,5 @@
 """Packing against its laws, sizes against what aiokafka really builds, and records as they come back."""
 
-from types import SimpleNamespace
-
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import given
@@ -18,6 +16,7 @@ from services.adapters.kafka.conversion import (
     size_bytes,
     waves,
 )
+from services.adapters.kafka.internals import Message
 from services.runtime.failures import Rejected
 
 HEADERS = st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=300)), max_size=4).map(tuple)
@@ -81,7 +80,7 @@ def test_waves_send_each_batch_once_in_order_and_bound_the_request(sizes: list[t
 
 
 def test_a_record_comes_back_with_headers_that_all_have_a_value() -> None:
-    message = SimpleNamespace(
+    message = Message(
         partition=1, offset=7, timestamp=5, key=None, value=b"v", headers=(("a", b"1"), ("b", None), ("a", b""))
     )
     assert records_of("topic", [message]) == [

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import ProducerClosed
 
@@ -32,6 +32,7 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (Fetcher, "_fetch_max_wait_ms"),
         (Fetcher, "_fetch_task"),
         (Fetcher, "_records"),
+        (PartitionRecords, "_consumer_record"),
         (GroupCoordinator, "_coordination_task"),
         (GroupCoordinator, "_do_heartbeat"),
         (GroupCoordinator, "check_errors"),
