@@ -4,7 +4,9 @@ JSON → audiences and canonical identities → one batch for each form of ident
 event, or names nobody, is refused alone. Pure; called by `services.intake.streams`.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import count
 from typing import Final, NamedTuple
 
 import msgspec
@@ -100,8 +102,8 @@ def _audiences(
     """For each event a place in the list of audience ids, -1 where it names none that it may."""
     if fixed is not None:
         return np.zeros(len(events), dtype=np.int64), [fixed]
-    texts: dict[str | None, int] = {}
-    of_event = np.array([texts.setdefault(event.audience, len(texts)) for event in events], dtype=np.int64)
+    texts: defaultdict[str | None, int] = defaultdict(count().__next__)
+    of_event = np.array([texts[event.audience] for event in events], dtype=np.int64)
     ids: dict[str, int] = {}
     of_text = np.full(len(texts), _UNKNOWN, dtype=np.int64)
     for text, place in texts.items():
