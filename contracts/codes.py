@@ -34,6 +34,11 @@ def _declare(code: str, kind: str, title: str, actor: str, *, retryable: bool = 
 
 
 # Commands as a whole: the reply is `rejected` and the original is kept in dead letters.
+AUTHORIZATION_DENIED = _declare("authorization-denied", "authorization", "The sender may not do this", SENDER)
+AUTHORIZATION_INVALID = _declare(
+    "authorization-invalid", "authorization", "The sender is not who it says, or is not known", SENDER
+)
+AUTHORIZATION_REQUIRED = _declare("authorization-required", "authorization", "Nobody known sends this", SENDER)
 COMMAND_ID_MISSING = _declare("command-id-missing", "malformed", "The command has no id or no source", SENDER)
 COMMAND_INVALID = _declare("command-invalid", "malformed", "The command's data has the wrong form", SENDER)
 COMMAND_NOT_JSON = _declare("command-not-json", "malformed", "The command is not JSON", SENDER)

@@ -40,6 +40,7 @@ from contracts.messages.fields import (
     Versioned,
     Word,
 )
+from contracts.messages.principal_commands import PrincipalCreate, PrincipalReference, PrincipalUpdate
 from contracts.messages.queries import (
     ActivationQuery,
     AudienceQuery,
@@ -48,6 +49,7 @@ from contracts.messages.queries import (
     DestinationQuery,
     FeedQuery,
     ImportQuery,
+    PrincipalQuery,
     SpaceQuery,
 )
 
@@ -379,6 +381,11 @@ ITEM_TYPES: Final[dict[str, type[Item]]] = {
     "campaigns.delete": CampaignReference,
     "campaigns.get": CampaignReference,
     "campaigns.search": CampaignQuery,
+    "principals.create": PrincipalCreate,
+    "principals.update": PrincipalUpdate,
+    "principals.delete": PrincipalReference,
+    "principals.get": PrincipalReference,
+    "principals.search": PrincipalQuery,
     "members.add": MembersItem,
     "members.remove": MembersItem,
     "members.replace": MembersItem,

@@ -213,7 +213,20 @@ class Campaign(Entity, frozen=True, kw_only=True, tag="campaign", tag_field="kin
     description: str | None = None
 
 
-CatalogueEntity = Space | Audience | Feed | Destination | Connection | Activation | Campaign
+class Principal(Entity, frozen=True, kw_only=True, tag="principal", tag_field="kind_of_entity"):
+    """Who may send commands in a space: known by a signature of one of the keys, or by a topic of its own.
+
+    `permissions`: `audiences:read`, `audiences:manage`, `members:manage`, `destinations:manage`, `activations:manage`,
+    `admin`. `public_keys`: Ed25519, PEM; two while one takes the other's place.
+    """
+
+    principal_id: str
+    permissions: list[str] = []
+    public_keys: list[str] = []
+    enabled: bool = True
+
+
+CatalogueEntity = Space | Audience | Feed | Destination | Connection | Activation | Campaign | Principal
 
 KIND_PLURAL = {
     "space": "spaces",
@@ -223,6 +236,7 @@ KIND_PLURAL = {
     "connection": "connections",
     "activation": "activations",
     "campaign": "campaigns",
+    "principal": "principals",
 }
 
 
@@ -243,6 +257,8 @@ def entity_id(entity: CatalogueEntity) -> str:
             return entity.activation_id
         case Campaign():
             return entity.campaign_id
+        case Principal():
+            return entity.principal_id
 
 
 def catalogue_key(entity: CatalogueEntity) -> str:
@@ -251,5 +267,5 @@ def catalogue_key(entity: CatalogueEntity) -> str:
 
 
 def entity_kind(entity: CatalogueEntity) -> str:
-    """`space`, `audience`, `feed`, `destination`, `connection`, `activation` or `campaign`."""
+    """`space`, `audience`, `feed`, `destination`, `connection`, `activation`, `campaign` or `principal`."""
     return type(entity).__name__.lower()

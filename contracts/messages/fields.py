@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from contracts.access import PERMISSIONS
 from contracts.messages.entities import Entity
 
 # Nowhere a control character, somewhere a visible one.
@@ -36,6 +37,9 @@ CountryCode = Annotated[str, Meta(pattern=r"^[0-9]{1,3}$(?!\n)", description="nu
 LookbackDays = Annotated[int, Meta(ge=1, le=36_500)]
 Settings = dict[str, object]
 SecretReferences = dict[Word, Annotated[str, Meta(min_length=1, max_length=1024)]]
+
+Permissions = Annotated[list[str], Meta(max_length=20, description=", ".join(PERMISSIONS))]
+PublicKeys = Annotated[list[Annotated[str, Meta(max_length=1024, description="Ed25519, PEM")]], Meta(max_length=2)]
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):

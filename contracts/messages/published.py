@@ -41,6 +41,28 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str
 
 
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that one item of an accepted command changed, and by whom. It holds no identifiers of people.
+
+    `principal` is the sender's id (`operator`: who may everything). `kind` and `id` are an entity's, `before` and
+    `after` its forms (null: it was not there). Of what is no entity (`members`, `imports`, `clock`) `after` says what
+    was done.
+    """
+
+    space_id: str
+    principal: str
+    command_type: str
+    command_source: str
+    command_id: str
+    item: int
+    kind: str
+    id: str | None
+    before: dict[str, object] | None = None
+    after: dict[str, object] | None = None
+    trace_id: str
+    at: str
+
+
 class ImportCounts(msgspec.Struct, frozen=True, kw_only=True):
     """`rows = valid + rejected`; `duplicate` is part of `valid`."""
 

@@ -105,6 +105,13 @@ class CampaignQuery(Query, frozen=True, kw_only=True):
     campaign_id: Values | UnsetType = UNSET
 
 
+class PrincipalQuery(Query, frozen=True, kw_only=True):
+    """Who may send commands."""
+
+    principal_id: Values | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+
+
 class ImportQuery(Item, frozen=True, kw_only=True):
     """Imports that have not ended, the oldest first; those that have stand on `usher.imports.v1`."""
 

@@ -13,5 +13,6 @@ from services.client.changes import MemberChange, Position
 from services.client.client import Client, NoReply, opened
 from services.client.connect import connect
 from services.client.follower import Follower, TopicMissing
+from services.client.signing import Signer
 
-__all__ = ["Client", "Follower", "MemberChange", "NoReply", "Position", "TopicMissing", "connect", "opened"]
+__all__ = ["Client", "Follower", "MemberChange", "NoReply", "Position", "Signer", "TopicMissing", "connect", "opened"]

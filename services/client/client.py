@@ -4,16 +4,19 @@ One `Client` may be used by many tasks at once: whoever waits for a reply reads 
 """
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from contracts import catalog, codec
+from contracts.instants import instant_text
 from contracts.messages.fields import Item
 from contracts.messages.published import Reply
 from contracts.records import Out, Record
 from services.client.changes import MemberChange, Position, member_changes
 from services.client.follower import Follower
+from services.client.signing import Signer
 from services.runtime.log import Log, Producer
 
 REPLY_SECONDS = 30.0
@@ -26,18 +29,30 @@ class NoReply(TimeoutError):  # noqa: N818 - says what came of it
 class Client:
     """Publishes commands and awaits their replies."""
 
-    def __init__(self, log: Log, producer: Producer, source: str) -> None:
+    def __init__(self, log: Log, producer: Producer, source: str, topic: str, signer: Signer | None) -> None:
         self._log = log
         self._producer = producer
         self._source = source
+        self._topic = topic
+        self._signer = signer
         self._replies: dict[str, Reply | None] = {}
         self._follower: Follower
         self._reading = asyncio.Lock()
 
     @classmethod
-    async def open(cls, log: Log, *, source: str = "/usher/client") -> "Client":
-        """`source` is the `ce_source` of every command: with a command's id it makes repeats harmless."""
-        client = cls(log, await log.producer(), source)
+    async def open(
+        cls,
+        log: Log,
+        *,
+        source: str = "/usher/client",
+        topic: str = catalog.COMMANDS,
+        signer: Signer | None = None,
+    ) -> "Client":
+        """`source` is the `ce_source` of every command: with a command's id it makes repeats harmless.
+
+        `topic` is the one that the sender may write to, `signer` signs what is sent (decision 0023).
+        """
+        client = cls(log, await log.producer(), source, topic, signer)
         client._follower = await Follower.open(log, [catalog.REPLIES], client._keep, from_end=True)
         return client
 
@@ -82,14 +97,17 @@ class Client:
         """Writes a structured event, filling in what CloudEvents asks for and the caller left out; returns its id."""
         command_id = str(event.get("id") or uuid.uuid4().hex)
         defaults: dict[str, object] = {"specversion": "1.0", "source": self._source, "spaceid": space}
+        if self._signer is not None:
+            defaults["time"] = instant_text(int(time.time() * 1000))
         self._replies[command_id] = None
         await self.publish_raw(space, codec.encode({**defaults, **event, "id": command_id}))
         return command_id
 
     async def publish_raw(self, space: str, value: bytes) -> None:
         """Writes the bytes as they are under the space's key."""
-        headers = (("content-type", codec.STRUCTURED_TYPE.encode()),)
-        await self._producer.send([Out(catalog.COMMANDS, space.encode(), value, headers)])
+        signed = self._signer.headers(value) if self._signer is not None else ()
+        headers = (("content-type", codec.STRUCTURED_TYPE.encode()), *signed)
+        await self._producer.send([Out(self._topic, space.encode(), value, headers)])
 
     async def reply(self, command_id: str, *, timeout_seconds: float = REPLY_SECONDS) -> Reply:
         """The reply to a command that this client published; raises `TimeoutError`, and may be asked again then."""
@@ -118,9 +136,11 @@ class Client:
 
 
 @asynccontextmanager
-async def opened(log: Log, *, source: str = "/usher/client") -> AsyncIterator[Client]:
+async def opened(
+    log: Log, *, source: str = "/usher/client", topic: str = catalog.COMMANDS, signer: Signer | None = None
+) -> AsyncIterator[Client]:
     """A client that is closed at the end of the block."""
-    client = await Client.open(log, source=source)
+    client = await Client.open(log, source=source, topic=topic, signer=signer)
     try:
         yield client
     finally:

@@ -3,16 +3,22 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from contracts import catalog
 from services.adapters.connect import open_kafka
 from services.client.client import Client, opened
+from services.client.signing import Signer
 from services.runtime.environment import load_settings
 
 
 @asynccontextmanager
-async def connect(*, source: str) -> AsyncIterator[Client]:
+async def connect(*, source: str, topic: str = catalog.COMMANDS, signer: Signer | None = None) -> AsyncIterator[Client]:
     """A client of the usher that `USHER_*` points at, or of the local stack; raises `SettingsError`, `Unavailable`.
 
-    `source` names the program: the `ce_source` of its commands, within which their ids are unique.
+    `source` names the program: the `ce_source` of its commands, within which their ids are unique. `topic` and
+    `signer` say who sends (decision 0023).
     """
-    async with open_kafka(load_settings(), client_id="client") as log, opened(log, source=source) as client:
+    async with (
+        open_kafka(load_settings(), client_id="client") as log,
+        opened(log, source=source, topic=topic, signer=signer) as client,
+    ):
         yield client

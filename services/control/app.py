@@ -10,6 +10,7 @@ from services.connectors.description import described
 from services.connectors.registry import CONNECTORS
 from services.control.restore import ControlService
 from services.domain.catalogue.connectors import ConnectorRules, Remark
+from services.domain.control.config import OPERATOR_ONLY, CommandSenders
 from services.runtime.clock import SystemClock
 from services.runtime.fold import run_folds
 from services.runtime.health import Health
@@ -23,7 +24,10 @@ async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> N
         await run_folds(
             log,
             control_service(
-                log, delivery_partitions=settings.topic_partitions_deliveries, topic_prefix=settings.topic_prefix
+                log,
+                delivery_partitions=settings.topic_partitions_deliveries,
+                topic_prefix=settings.topic_prefix,
+                command_senders={one.topic: one.principal for one in settings.command_topics},
             ),
             clock=SystemClock(),
             health=health,
@@ -32,7 +36,13 @@ async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> N
         )
 
 
-def control_service(log: Log, *, delivery_partitions: int, topic_prefix: str = "usher") -> ControlService:
+def control_service(
+    log: Log,
+    *,
+    delivery_partitions: int,
+    topic_prefix: str = "usher",
+    command_senders: CommandSenders = OPERATOR_ONLY,
+) -> ControlService:
     """Control over any log, with every connector's judgement on destinations: for `main` and for simulations."""
     connectors = {slug: _rules(connector) for slug, connector in CONNECTORS.items()}
     return ControlService(
@@ -40,6 +50,7 @@ def control_service(log: Log, *, delivery_partitions: int, topic_prefix: str = "
         connectors=connectors,
         delivery_partitions=delivery_partitions,
         topic_prefix=topic_prefix,
+        command_senders=command_senders,
     )
 
 

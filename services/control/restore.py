@@ -17,7 +17,7 @@ from contracts.partitioning import space_partition
 from contracts.records import Out, Record, TopicPartition
 from services.control.events import RecordRefused
 from services.domain.catalogue.connectors import Connectors
-from services.domain.control.config import ShardConfig
+from services.domain.control.config import CommandSenders, ShardConfig
 from services.domain.control.effects import state_bytes
 from services.domain.control.shard import TOPICS, ControlShard, restored
 from services.runtime.dead_letters import dead_letter
@@ -26,8 +26,8 @@ from services.runtime.log import Log
 
 _READ_SECONDS: Final = 1.0
 _SHARDED: Final = (
-    *TOPICS,
     catalog.CATALOGUE,
+    catalog.AUDIT,
     catalog.CONTROL_STATE,
     catalog.REPLIES,
     catalog.IMPORTS,
@@ -42,14 +42,21 @@ class ControlService:
     """
 
     group = "control"
-    topics: Sequence[str] = TOPICS
     transaction_timeout_seconds = 10.0
     records_max = 50  # of the largest commands: 50,000 identifiers each, 60 ms of work
 
     def __init__(
-        self, log: Log, *, connectors: Connectors, delivery_partitions: int, topic_prefix: str = "usher"
+        self,
+        log: Log,
+        *,
+        connectors: Connectors,
+        delivery_partitions: int,
+        topic_prefix: str = "usher",
+        command_senders: CommandSenders,
     ) -> None:
+        self.topics: Sequence[str] = (*command_senders, *TOPICS)
         self._log = log
+        self._command_senders = command_senders
         self._connectors = connectors
         self._delivery_partitions = delivery_partitions
         self._topic_prefix = topic_prefix
@@ -69,6 +76,7 @@ class ControlService:
             dead_letter=refused_record,
             connectors=self._connectors,
             topic_prefix=self._topic_prefix,
+            command_senders=self._command_senders,
         )
         state = await self._latest(TopicPartition(catalog.CONTROL_STATE, shard))
         entities = await self._latest(TopicPartition(catalog.CATALOGUE, shard))
@@ -84,11 +92,11 @@ class ControlService:
 
     async def _control_partitions(self) -> int:
         """All topics that are keyed by space must have one count, else a space's records would part ways."""
-        counts = {topic: await self._partitions(topic) for topic in _SHARDED}
+        counts = {topic: await self._partitions(topic) for topic in (*self.topics, *_SHARDED)}
         if len(set(counts.values())) > 1:
             shown = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
             raise Fatal(f"control needs topics with one and the same number of partitions, but {shown}")
-        return counts[catalog.COMMANDS]
+        return counts[catalog.REPLIES]
 
     async def _partitions(self, topic: str) -> int:
         count = await self._log.partitions(topic)

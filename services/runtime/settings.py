@@ -12,13 +12,15 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
-from contracts.catalog import PartitionSetting
+from contracts.access import OPERATOR
+from contracts.catalog import COMMANDS, PartitionSetting, topic_pages
 
 PREFIX: Final = "USHER_"
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Partitions = Annotated[int, Field(ge=1, le=1024)]
 _SERVER = re.compile(r"[^\s:,]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
+_COMMAND_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,180}(=[^\s,=]{1,256})?")
 _NOTIFICATIONS = re.compile(r"kafka:[a-zA-Z0-9._-]{1,249}|sqs:https?://\S+")
 
 
@@ -29,6 +31,15 @@ class NotificationSource(BaseModel):
 
     kind: Literal["kafka", "sqs"]
     name: str
+
+
+class CommandTopic(BaseModel):
+    """Where commands come from. `principal` is whoever may write there, None: nobody by that alone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    topic: str
+    principal: str | None
 
 
 class Settings(BaseModel):
@@ -74,6 +85,12 @@ class Settings(BaseModel):
     )
     s3_region: str = "us-east-1"
     s3_bucket: str | None = Field(default=None, description="the bucket of feeds that name none, and of reject files")
+    command_topics: Annotated[tuple[CommandTopic, ...], NoDecode] = Field(
+        default=(CommandTopic(topic=COMMANDS, principal=OPERATOR),),
+        min_length=1,
+        description="topics of commands, without prefix, comma-separated: `topic=principal` for whom the topic's "
+        "access rights stand (`operator` may everything), `topic` alone takes signed commands only",
+    )
     object_notifications: Annotated[tuple[NotificationSource, ...], NoDecode] = Field(
         default=(), description="kafka:<topic> or sqs:<queue url>, comma-separated"
     )
@@ -148,6 +165,21 @@ class Settings(BaseModel):
         if wrong:
             raise ValueError(f"neither kafka:<topic> nor sqs:<queue url>: {', '.join(wrong)}")
         return tuple({"kind": part.partition(":")[0], "name": part.partition(":")[2]} for part in parts)
+
+    @field_validator("command_topics", mode="before")
+    @classmethod
+    def _command_topics(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        wrong = [part for part in parts if not _COMMAND_TOPIC.fullmatch(part)]
+        topics = [part.partition("=")[0] for part in parts]
+        if wrong or len(set(topics)) < len(topics):
+            raise ValueError(f"not topic or topic=principal, each topic once: {', '.join(wrong or topics)}")
+        taken = [topic for topic in topics if topic != COMMANDS and topic in topic_pages()]
+        if taken:
+            raise ValueError(f"usher's own: {', '.join(taken)}")
+        return tuple({"topic": part.partition("=")[0], "principal": part.partition("=")[2] or None} for part in parts)
 
     def partitions(self, setting: PartitionSetting) -> int:
         """How many partitions topics of that page setting have when usher makes them."""

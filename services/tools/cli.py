@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from contracts.catalog import COMMANDS
 from services.runtime.settings import SettingsError
 from services.tools import (
     audit_command,
@@ -41,7 +42,7 @@ app.command(destinations)
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="one JSON object a line instead of a table")]
 Service = Literal["control", "intake", "membership", "activation"]
-Followed = Literal["changes", "replies", "imports", "sizes", "activations", "dead-letters"]
+Followed = Literal["changes", "replies", "imports", "sizes", "activations", "dead-letters", "audit"]
 
 
 def _run(work: Coroutine[None, None, int]) -> int:
@@ -147,9 +148,34 @@ def partition(number: int, *, json: Json = False) -> int:
 
 
 @app.command
-def send(file: Annotated[str, Parameter(allow_leading_hyphen=True)], *, timeout: float = 30.0) -> int:
-    """Publishes commands (JSON, one a line; `-` is standard input) and prints the replies; exit 1 if an item failed."""
-    return _run(send_command.main(file, timeout_seconds=timeout))
+def send(
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    *,
+    timeout: float = 30.0,
+    topic: str = COMMANDS,
+    principal: str | None = None,
+    key: Path | None = None,
+) -> int:
+    """Publishes commands (JSON, one a line; `-` is standard input) and prints the replies; exit 1 if an item failed.
+
+    Parameters
+    ----------
+    file
+        Its name, or `-`.
+    timeout
+        Seconds to wait for each reply.
+    topic
+        The topic of commands that you may write to.
+    principal
+        Sign as this principal of the space; with `--key`.
+    key
+        The file with the principal's private key (Ed25519, PEM).
+
+    """
+    if (principal is None) != (key is None):
+        raise CallFailed("--principal and --key go together")
+    signed_by = (principal, key) if principal is not None and key is not None else None
+    return _run(send_command.main(file, timeout_seconds=timeout, topic=topic, signed_by=signed_by))
 
 
 @app.command

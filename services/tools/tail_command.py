@@ -19,6 +19,7 @@ TOPICS: Final = {
     "sizes": catalog.SIZES,
     "activations": catalog.ACTIVATIONS,
     "dead-letters": catalog.DEAD_LETTERS,
+    "audit": catalog.AUDIT,
 }
 Fields = dict[str, object]
 
@@ -98,6 +99,15 @@ def _activation(key: str, value: Fields, _: Record) -> str:
     )
 
 
+def _audit(_: str, value: Fields, __: Record) -> str:
+    before, after = value.get("before"), value.get("after")
+    what = "deleted" if after is None else "changed" if before is not None else "done"
+    return (
+        f"{value.get('at')} {value.get('space_id')} {value.get('principal')} {value.get('command_type')} "
+        f"{value.get('kind')} {value.get('id') or ''} {what}"
+    )
+
+
 def _dead_letter(key: str, _: Fields, record: Record) -> str:
     named = {
         name: codec.header(record.headers, f"dlq-{name}") for name in ("code", "topic", "partition", "offset", "detail")
@@ -112,6 +122,7 @@ _LINES: Final[dict[str, Callable[[str, Fields, Record], str]]] = {
     "sizes": _size,
     "activations": _activation,
     "dead-letters": _dead_letter,
+    "audit": _audit,
 }
 
 

@@ -22,12 +22,17 @@ _PATTERNS: Final[Mapping[str, str]] = {
 }
 
 
-def wanted_topics(partitions: Mapping[PartitionSetting, int]) -> list[TopicSpec]:
+def wanted_topics(
+    partitions: Mapping[PartitionSetting, int], command_topics: Iterable[str] = (catalog.COMMANDS,)
+) -> list[TopicSpec]:
     """All topics but the delivery queues, which control makes as destinations are created, and those of feeds."""
-    return [
+    paged = [
         catalog.topic_spec(name, partitions[page.partitions])
         for name, page in sorted(catalog.topic_pages().items())
-        if name not in catalog.PATTERN_PAGES
+        if name not in {*catalog.PATTERN_PAGES, catalog.COMMANDS}
+    ]
+    return paged + [
+        catalog.topic_spec(name, partitions["control"], page=catalog.COMMANDS) for name in sorted(command_topics)
     ]
 
 
@@ -45,7 +50,7 @@ async def ensure_topics(log: Log, specs: Iterable[TopicSpec]) -> tuple[list[str]
     return made, differing
 
 
-def acl_lines(prefix: str) -> list[str]:
+def acl_lines(prefix: str, command_topics: Iterable[str] = ()) -> list[str]:
     """The rights of each service, as lines of `principal operation resource`; queues by prefix."""
     lines: list[str] = []
     for service in SERVICES:
@@ -60,5 +65,7 @@ def acl_lines(prefix: str) -> list[str]:
         if service in TRANSACTIONAL:
             lines.append(f"{principal} Write,Describe transactional-id {prefix}.{service} prefixed")
         if service == "control":
+            own = sorted({*command_topics} - {catalog.COMMANDS})
+            lines.extend(f"{principal} Read,Write,Describe topic {prefix}.{topic}" for topic in own)
             lines.append(f"{principal} Create,DescribeConfigs topic {prefix}.deliveries. prefixed")
     return lines

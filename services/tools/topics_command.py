@@ -15,13 +15,15 @@ _SETTINGS: tuple[PartitionSetting, ...] = ("control", "membership", "intake", "d
 
 def specs_of(settings: Settings) -> list[TopicSpec]:
     """All topics as these settings want them."""
-    return wanted_topics({name: settings.partitions(name) for name in _SETTINGS})
+    command_topics = [one.topic for one in settings.command_topics]
+    return wanted_topics({name: settings.partitions(name) for name in _SETTINGS}, command_topics)
 
 
 async def main(*, only_print: bool, acls: bool, as_json: bool) -> int:
     """Exit 1 where a topic differs."""
     if acls:
-        print("\n".join(acl_lines(load_settings().topic_prefix)))
+        settings = load_settings()
+        print("\n".join(acl_lines(settings.topic_prefix, [one.topic for one in settings.command_topics])))
         return 0
     if only_print:
         _print(load_settings(), as_json=as_json)

@@ -201,6 +201,7 @@ def _environment(stack: StackState) -> dict[str, str]:
         "USHER_OBJECT_BYTES_MAX": str(OBJECT_BYTES_MAX),
         "USHER_ALLOW_PRIVATE_DESTINATIONS": "true",
         "USHER_DELIVERY_PROBE_SECONDS": "1",
+        "USHER_COMMAND_TOPICS": "commands.v1=operator,crm.commands.v1=crm,open.commands.v1",
         SECRET_REFERENCE.removeprefix("env:"): SECRET,
     }
     s3, sqs = (client(service, environment) for service in ("s3", "sqs"))

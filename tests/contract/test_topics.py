@@ -23,7 +23,8 @@ from contracts.catalog import (
 MIB = 1024 * 1024
 SERVICES = {"control", "intake", "membership", "activation"}
 OTHERS = {"users", "object stores"}
-RETENTIONS_HOURS = {168, 336, -1}  # a week to find and mend a fault; two where a person must look; or for ever
+# A week to find and mend a fault; two where a person must look; 13 months where somebody asks who it was; or for ever.
+RETENTIONS_HOURS = {168, 336, 9504, -1}
 LARGE = {"command", "reply", "dead_letter", "step"}  # 50,000 identifiers in one record
 
 Pages = Mapping[str, TopicPage]

@@ -11,6 +11,7 @@ from contracts.messages.entities import (
     Connection,
     Destination,
     Feed,
+    Principal,
     Space,
 )
 from services.domain.catalogue.entity_table import EntityTable, held
@@ -30,6 +31,7 @@ class Catalogue:
         self.connections: EntityTable[Connection] = EntityTable("connection", _ends)
         self.activations: EntityTable[Activation] = EntityTable("activation", _served)
         self.campaigns: EntityTable[Campaign] = EntityTable("campaign", lambda _: ())
+        self.principals: EntityTable[Principal] = EntityTable("principal", lambda _: ())
 
     @property
     def space(self) -> Space | None:
@@ -45,6 +47,7 @@ class Catalogue:
             self.connections,
             self.activations,
             self.campaigns,
+            self.principals,
         )
         return {table.kind: table for table in tables}
 
@@ -69,6 +72,8 @@ class Catalogue:
                 self.activations.load(entity)
             case Campaign():
                 self.campaigns.load(entity)
+            case Principal():
+                self.principals.load(entity)
 
     def load_gone(self, kind: str, id_: str) -> None:
         """A used id as it was restored."""
@@ -81,6 +86,20 @@ class Catalogue:
         for kind, table in self.tables.items():
             for id_, entity in table.rows.drain():
                 yield kind, id_, entity
+
+    def take_notice(self) -> None:
+        """Until `noticed` is read, changes are noticed."""
+        self.spaces.take_notice()
+        for table in self.tables.values():
+            table.rows.take_notice()
+
+    def noticed(self) -> Iterator[tuple[str, str, CatalogueEntity | None, CatalogueEntity | None]]:
+        """(kind, id, form before, form now) of what was put or dropped since `take_notice`."""
+        for id_, before, now in self.spaces.noticed():
+            yield "space", id_, before, now
+        for kind, table in self.tables.items():
+            for id_, was, entity in table.rows.noticed():
+                yield kind, id_, was, entity
 
     def users_of(self, kind: str, id_: str) -> list[tuple[str, str]]:
         """(kind, id) of what would break without the entity."""
@@ -102,6 +121,7 @@ class Catalogue:
         twin.connections = self.connections.copy()
         twin.activations = self.activations.copy()
         twin.campaigns = self.campaigns.copy()
+        twin.principals = self.principals.copy()
         return twin
 
 

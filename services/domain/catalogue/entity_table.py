@@ -3,10 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
-from contracts.messages.entities import Activation, Audience, Campaign, Connection, Destination, Feed, entity_id
+from contracts.messages.entities import (
+    Activation,
+    Audience,
+    Campaign,
+    Connection,
+    Destination,
+    Feed,
+    Principal,
+    entity_id,
+)
 from services.domain.catalogue.table import Table
 
-E = TypeVar("E", Audience, Feed, Destination, Connection, Activation, Campaign)
+E = TypeVar("E", Audience, Feed, Destination, Connection, Activation, Campaign, Principal)
 K = TypeVar("K", str, tuple[str, str])
 
 

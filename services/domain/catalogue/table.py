@@ -22,6 +22,7 @@ class Table(Generic[R]):
     def __init__(self) -> None:
         self._rows: dict[str, R] = {}
         self._changed: dict[str, None] = {}
+        self._before: dict[str, R | None] | None = None  # of what was changed since `take_notice`
         self._orders: dict[str, _Order] = {}  # by field; "" is the id
 
     def __len__(self) -> int:
@@ -68,13 +69,18 @@ class Table(Generic[R]):
 
     def put(self, row_id: str, row: R) -> None:
         """Sets a row and marks it changed."""
+        if self._before is not None:
+            self._before.setdefault(row_id, self._rows.get(row_id))
         self._rows[row_id] = row
         self._changed[row_id] = None
         self._touch(row_id)
 
     def drop(self, row_id: str) -> None:
         """Removes a row, if it is there, and marks it changed."""
-        if self._rows.pop(row_id, None) is not None:
+        before = self._rows.pop(row_id, None)
+        if before is not None:
+            if self._before is not None:
+                self._before.setdefault(row_id, before)
             self._changed[row_id] = None
             self._touch(row_id)
 
@@ -92,6 +98,16 @@ class Table(Generic[R]):
         changed, self._changed = self._changed, {}
         for row_id in changed:
             yield row_id, self._rows.get(row_id)
+
+    def take_notice(self) -> None:
+        """Until `noticed` is read, changes are noticed."""
+        self._before = {}
+
+    def noticed(self) -> Iterator[tuple[str, R | None, R | None]]:
+        """(id, row before, row now) of what was put or dropped since `take_notice`."""
+        noticed, self._before = self._before or {}, None
+        for row_id, before in noticed.items():
+            yield row_id, before, self._rows.get(row_id)
 
     def copy(self) -> Self:
         """Rows shared, everything else its own: for trying something out."""

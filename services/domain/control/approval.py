@@ -12,7 +12,9 @@ from contracts.messages.control_state import Advancing, Remembered
 from contracts.messages.published import Reply
 from services.domain.catalogue.failed import ItemFailed
 from services.domain.catalogue.item import Origin, decode_item, ignored_fields
+from services.domain.control.access import CLOCK_SKEW_MS, Sender, Window
 from services.domain.control.answer import Answer, fitted, packed, unpacked
+from services.domain.control.audit import audit
 from services.domain.control.command import Command, Refused
 from services.domain.control.effects import Effects
 from services.domain.control.items import only_reads, take_effect
@@ -20,14 +22,15 @@ from services.domain.control.quotas import count_command
 from services.domain.control.turn import Turn
 
 
-def approve(turn: Turn, command: Command) -> None:
+def approve(turn: Turn, command: Command, sender: Sender) -> None:
     """Lets the command take effect once and answers it.
 
     Raises `Refused`(quota-exceeded, idempotency-key-reused, space-unknown).
     """
+    command = sender.own(command)
     count_command(turn, command)
     if only_reads(command.type):
-        _read(turn, command)
+        _read(turn, command, sender)
         return
     _forget_old_replies(turn)
     before = turn.state.replies.get(command.remembered_id)
@@ -38,18 +41,18 @@ def approve(turn: Turn, command: Command) -> None:
         raise Refused(codes.SPACE_UNKNOWN, f"there is no space {turn.space_id[:64]!r}")
     if command.validate_only:
         trial = replace(turn, state=turn.state.copy(), effects=Effects(turn.config))
-        answer, reply = _answer(trial, command)
+        answer, reply = _answer(trial, command, sender)
         answer.waits_for_step = None
     else:
-        answer, reply = _answer(turn, command)
+        answer, reply = _answer(turn, command, sender)
     _conclude(turn, command, reply, answer.waits_for_step)
 
 
-def _read(turn: Turn, command: Command) -> None:
+def _read(turn: Turn, command: Command, sender: Sender) -> None:
     """Answered as things stand, the same command again too; nothing is remembered."""
     if turn.state.catalogue.space is None:
         raise Refused(codes.SPACE_UNKNOWN, f"there is no space {turn.space_id[:64]!r}")
-    _, reply = _answer(turn, command)
+    _, reply = _answer(turn, command, sender)
     turn.effects.reply(
         turn.space_id,
         codec.encode(reply),
@@ -76,7 +79,16 @@ def reached(turn: Turn, partition: int, step: int) -> None:
         _send(turn, advancing, packed(advancing.reply))
 
 
-def _answer(turn: Turn, command: Command) -> tuple[Answer, Reply]:
+def remembered(turn: Turn) -> Window:
+    """When a command that comes again now must have been sent to be known as a repeat."""
+    oldest = turn.state.replies.oldest()
+    begin_ms = turn.now_ms - turn.config.replies_keep_ms
+    if oldest is not None and len(turn.state.replies) >= turn.config.replies_max:
+        begin_ms = max(begin_ms, oldest.at_ms)
+    return Window(begin_ms, turn.now_ms + CLOCK_SKEW_MS)
+
+
+def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[Answer, Reply]:
     answer = Answer(items=len(command.items), trace_id=command.trace_id)
     if command.unknown:
         answer.warn(codes.UNKNOWN_FIELD, f"ignored: {', '.join(command.unknown)[:300]}", None)
@@ -90,11 +102,14 @@ def _answer(turn: Turn, command: Command) -> tuple[Answer, Reply]:
             continue
         try:
             item = decode_item(raw, item_type)
+            turn.state.catalogue.take_notice()
             done = take_effect(turn, command.type, item, origin)
         except ItemFailed as error:
             answer.failed(error.code, error.detail, number)
             continue
         answer.applied(number, done)
+        if not only_reads(command.type):
+            audit(turn, command, sender, number, done)
         for code, detail in ignored_fields(raw, item):
             answer.warn(code, detail, number)
     return answer, fitted(

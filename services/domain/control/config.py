@@ -1,14 +1,21 @@
 """What a control shard has to be told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+from contracts import catalog
+from contracts.access import OPERATOR
 from contracts.codes import Code
 from contracts.records import Out, Record
 from services.domain.catalogue.connectors import Connectors
 
 DeadLetter = Callable[[Record, Code, str], Out]
 """Makes the dead letter of a record, with a code and a detail that holds no identifiers."""
+
+CommandSenders = Mapping[str, str | None]
+"""By command topic, the principal whom its access rights stand for; None: nobody, its commands must be signed."""
+OPERATOR_ONLY: Final[CommandSenders] = {catalog.COMMANDS: OPERATOR}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +30,7 @@ class ShardConfig:
     dead_letter: DeadLetter
     connectors: Connectors = field(default_factory=dict)
     topic_prefix: str = "usher"  # of usher's own topics, before the dot
+    command_senders: CommandSenders = field(default_factory=lambda: OPERATOR_ONLY)
     attempts_max: int = 3
     reading_deadline_ms: int = 300_000  # from request to staged on all partitions: 50 M rows with room to spare
     retry_delays_ms: tuple[int, ...] = (1_000, 10_000)  # after the first failed attempt, after each later one

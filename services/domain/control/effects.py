@@ -7,11 +7,12 @@ import msgspec
 
 from contracts import catalog, codec
 from contracts.catalog import TopicSpec
+from contracts.ids import made_id
 from contracts.instants import instant_text
 from contracts.messages.control_state import ControlState
 from contracts.messages.entities import CatalogueEntity
 from contracts.messages.intake import ReadRequest
-from contracts.messages.published import ActivationStatus, Import
+from contracts.messages.published import ActivationStatus, AuditRecord, Import
 from contracts.messages.steps import Step
 from contracts.partitioning import space_partition
 from contracts.records import Out
@@ -115,6 +116,21 @@ class Effects:
             extensions=(("correlationid", command_id),),
         )
         self.put(Out(catalog.REPLIES, space_id.encode(), body, headers, self._home(space_id)))
+
+    def audit(self, record: AuditRecord) -> None:
+        """What an item changed, for whoever asks later."""
+        id_ = made_id("aud", record.space_id, record.principal, record.command_source, record.command_id, record.item)
+        headers = codec.event_headers(
+            id=f"{id_}.{record.kind}.{record.id}",
+            source=SOURCE,
+            type=record.command_type,
+            space_id=record.space_id,
+            time=record.at,
+            subject=record.id,
+        )
+        self.put(
+            Out(catalog.AUDIT, record.space_id.encode(), codec.encode(record), headers, self._home(record.space_id))
+        )
 
     def _keyed(
         self,

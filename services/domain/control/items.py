@@ -13,6 +13,7 @@ from services.domain.control import read_items as reads
 from services.domain.control.answer import ItemAnswer
 from services.domain.control.guard import import_approved, import_rejected
 from services.domain.control.member_items import Operation, members_changed
+from services.domain.control.principal_items import principal_changed
 from services.domain.control.runs import audience_run
 from services.domain.control.turn import Turn
 
@@ -42,6 +43,8 @@ def take_effect(turn: Turn, command_type: str, item: Item, origin: Origin) -> It
         return _look(turn, command_type, item)
     if command_type.startswith(("destinations.", "connections.", "activations.")):
         return _deliver(turn, command_type, item, origin)
+    if command_type.startswith("principals."):
+        return principal_changed(turn, item, origin)
     match command_type, item:
         case "audiences.create", said.AudienceCreate():
             return entities.audience_created(turn, item, origin)

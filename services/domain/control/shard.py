@@ -19,8 +19,9 @@ from contracts.messages.results import Applied, ReadingBroken, Result, Staged, T
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
 from services.domain.control import announcements, guard, imports, outcomes, readings, sets
+from services.domain.control.access import check_allowed, sender_of
 from services.domain.control.answer import rejected
-from services.domain.control.approval import approve, reached
+from services.domain.control.approval import approve, reached, remembered
 from services.domain.control.clock import settle
 from services.domain.control.command import Refused, addressee, read_command, read_envelope, trace_id
 from services.domain.control.config import ShardConfig
@@ -28,7 +29,7 @@ from services.domain.control.effects import Effects
 from services.domain.control.space_state import SpaceState
 from services.domain.control.turn import Turn
 
-TOPICS = (catalog.COMMANDS, catalog.INTAKE_EVENTS, catalog.RESULTS, catalog.OUTCOMES)
+TOPICS = (catalog.INTAKE_EVENTS, catalog.RESULTS, catalog.OUTCOMES)  # besides the topics of commands
 _FORWARDED = "usher-forwarded"
 
 
@@ -68,15 +69,15 @@ class ControlShard:
     def _fold(self, record: Record, effects: Effects, now_ms: int) -> None:
         try:
             match record.topic:
-                case catalog.COMMANDS:
-                    self._command(record, effects, now_ms)
                 case catalog.INTAKE_EVENTS:
                     self._event(record, effects, now_ms)
                 case catalog.RESULTS:
                     self._result(record, effects, now_ms)
-                case _:
-                    assert record.topic == catalog.OUTCOMES, record.topic
+                case catalog.OUTCOMES:
                     self._outcome(record, effects, now_ms)
+                case _:
+                    assert record.topic in self._config.command_senders, record.topic
+                    self._command(record, effects, now_ms)
         except Unreadable as error:
             effects.put(self._config.dead_letter(record, codes.RECORD_UNREADABLE, error.detail))
 
@@ -90,7 +91,9 @@ class ControlShard:
             state = self._spaces.get(space_id) or SpaceState.fresh(space_id, now_ms)
             turn = self._turn(state, effects, now_ms)
             self._do_due(turn)
-            approve(turn, command)
+            sender = sender_of(record, self._config.command_senders, state.catalogue.principals, remembered(turn))
+            check_allowed(sender, command.type)
+            approve(turn, command, sender)
             if state.catalogue.space is not None:  # nothing is remembered of a space that never was
                 self._spaces[space_id] = state
         except Refused as error:
