@@ -11,7 +11,7 @@ from services.activation.lane_ports import LanePorts
 from services.activation.lanes import GROUP, HANDLE_SECONDS_MAX, PARTITION_BYTES_MAX, RECORDS_MAX, Lanes
 from services.activation.restore import RouterService
 from services.activation.secret_store import SecretStore
-from services.adapters.connect import open_http, open_kafka, open_web
+from services.adapters.connect import open_http, open_kafka, open_outlets, open_web
 from services.runtime.catalogue_view import CatalogueView
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.deliver import run_deliveries
@@ -19,6 +19,7 @@ from services.runtime.failures import Fatal
 from services.runtime.fold import run_folds
 from services.runtime.health import Health
 from services.runtime.log import Log, Producer
+from services.runtime.outlets import Outlets
 from services.runtime.settings import Settings
 from services.runtime.startup import once_available
 from services.runtime.web import Web
@@ -32,15 +33,17 @@ async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> N
         open_http(settings, health),
         open_kafka(settings, client_id="usher-activation") as log,
         open_web(settings) as web,
+        open_outlets(settings) as outlets,
     ):
         await activate(
-            log, web, settings, clock=SystemClock(), health=health, stopping=stopping, environment=os.environ
+            log, web, outlets, settings, clock=SystemClock(), health=health, stopping=stopping, environment=os.environ
         )
 
 
 async def activate(
     log: Log,
     web: Web,
+    outlets: Outlets,
     settings: Settings,
     *,
     clock: Clock,
@@ -48,7 +51,7 @@ async def activate(
     stopping: asyncio.Event,
     environment: Mapping[str, str],
 ) -> None:
-    """Router and lanes over any log and web, for this process and for simulations."""
+    """Router and lanes over any log, web and outlets, for this process and for simulations."""
     queue_partitions = settings.partitions("deliveries")
     catalogue = CatalogueView(log, clock=clock, health=health)
     made = await once_available(partial(_beginning, log), clock=clock, stopping=stopping)
@@ -59,6 +62,7 @@ async def activate(
     lanes = Lanes(
         LanePorts(
             web=web,
+            outlets=outlets,
             producer=producer,
             catalogue=catalogue,
             secrets=SecretStore(environment, clock=clock),

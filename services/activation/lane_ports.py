@@ -9,6 +9,7 @@ from services.activation.secret_store import SecretStore
 from services.runtime.backoff import SYSTEM_RANDOM, Random
 from services.runtime.clock import Clock
 from services.runtime.log import Producer
+from services.runtime.outlets import Outlets
 from services.runtime.web import Web
 
 E = TypeVar("E", bound=CatalogueEntity)
@@ -30,6 +31,7 @@ class LanePorts:
     """
 
     web: Web
+    outlets: Outlets
     producer: Producer
     catalogue: Catalogue
     secrets: SecretStore

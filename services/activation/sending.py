@@ -5,19 +5,24 @@ Called by the lane, which decides what follows.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from contracts import codes
 from contracts.messages.entities import Connection, Destination
 from services.activation.lane_events import DELIVERY_REQUEST_SECONDS
 from services.activation.lane_ports import LanePorts
-from services.connectors.base import Connector, Request, Settings, Target
+from services.connectors.base import Connector, EffectConnector, Request, Settings, Target, WebConnector
 from services.connectors.declaration import Limits, Mistake, connection_mistakes, filled, limited, mistakes
 from services.connectors.registry import CONNECTORS
-from services.domain.delivery.answers import UNANSWERED, Fate, Verdict, gravest, retry_after_seconds
+from services.domain.delivery.answers import DELIVERED, UNANSWERED, Fate, Verdict, gravest, retry_after_seconds
 from services.domain.delivery.merge import Item
 from services.runtime.failures import Rejected, Unavailable
 from services.runtime.secret import SecretUnavailable
 from services.runtime.web import WebAnswer
+
+EFFECT_SECONDS_MAX: Final = 30.0
+_FATES: Final = {codes.DELIVERY_AUTHENTICATION: Fate.UNAUTHORIZED, codes.DELIVERY_SETTINGS_INVALID: Fate.BLOCKED}
+"""What is rejected for such a reason waits for somebody to act; for any other the items are refused."""
 
 UNKNOWN = Verdict(Fate.REFUSED, codes.DELIVERY_DESTINATION_UNKNOWN, codes.DELIVERY_DESTINATION_UNKNOWN.title)
 _DISABLED = Verdict(Fate.GONE, codes.DELIVERY_DESTINATION_DISABLED, codes.DELIVERY_DESTINATION_DISABLED.title)
@@ -84,16 +89,23 @@ async def _attempt(request: Request, to: Ready, ports: LanePorts) -> Attempt:
     try:
         secrets = await ports.secrets.resolve(references)
         target = Target(to.settings, secrets, ports.clock.now_ms(), connection)
+        if isinstance(to.connector, EffectConnector):
+            effect = to.connector.effect(request, target)
+            await ports.outlets.carry_out(effect, timeout_seconds=EFFECT_SECONDS_MAX)
+            return _all(request, DELIVERED)
+        assert isinstance(to.connector, WebConnector)
         answer = await ports.web.send(to.connector.attempt(request, target))
     except SecretUnavailable as error:
         ports.secrets.forget(references)
         return _all(request, Verdict(Fate.BLOCKED, codes.DELIVERY_SECRET_UNAVAILABLE, str(error)))
     except Rejected as error:
-        return _all(request, Verdict(Fate.REFUSED, error.code, error.detail))
+        if error.code is codes.DELIVERY_AUTHENTICATION:
+            ports.secrets.forget(references)
+        return _all(request, Verdict(_FATES.get(error.code, Fate.REFUSED), error.code, error.detail))
     except Unavailable as error:
         verdict = Verdict(Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, str(error))
         return _all(request, verdict, error.retry_after_seconds)
-    return _judged(request, to, answer, ports)
+    return _judged(request, to, to.connector, answer, ports)
 
 
 def _connection_settings(request: Request, to: Ready, ports: LanePorts) -> Settings | Verdict:
@@ -114,8 +126,8 @@ def _hindrance(wrong: Iterable[Mistake]) -> Verdict | None:
     return Verdict(Fate.BLOCKED, codes.DELIVERY_SETTINGS_INVALID, "; ".join(hindrances)) if hindrances else None
 
 
-def _judged(request: Request, to: Ready, answer: WebAnswer, ports: LanePorts) -> Attempt:
-    said = to.connector.outcomes(request, answer)
+def _judged(request: Request, to: Ready, connector: WebConnector, answer: WebAnswer, ports: LanePorts) -> Attempt:
+    said = connector.outcomes(request, answer)
     verdicts = [(item, said.get(item.id, UNANSWERED)) for item in request.items]
     if any(verdict.fate is Fate.UNAUTHORIZED for _, verdict in verdicts):
         ports.secrets.forget(to.destination.secrets)

@@ -13,6 +13,7 @@ from services.adapters.aws import open_client
 from services.adapters.http import HttpWeb
 from services.adapters.http_server import serve_health
 from services.adapters.kafka import KafkaLog, KafkaSettings
+from services.adapters.outlets import OpenOutlets
 from services.adapters.s3 import S3Objects
 from services.adapters.sqs import SqsQueue
 from services.runtime.clock import SystemClock
@@ -20,6 +21,7 @@ from services.runtime.failures import Fatal
 from services.runtime.health import Health
 from services.runtime.log import Log
 from services.runtime.objects import NotificationQueue, OwnedObjects
+from services.runtime.outlets import Outlets
 from services.runtime.settings import Settings
 from services.runtime.telemetry import Event
 from services.runtime.web import Web
@@ -80,6 +82,16 @@ async def open_web(settings: Settings) -> AsyncIterator[Web]:
         yield web
     finally:
         await web.close()
+
+
+@asynccontextmanager
+async def open_outlets(settings: Settings) -> AsyncIterator[Outlets]:
+    """The ways that aren't the web, for connectors."""
+    outlets = OpenOutlets(clock=SystemClock(), allow_private=settings.allow_private_destinations)
+    try:
+        yield outlets
+    finally:
+        await outlets.close()
 
 
 @asynccontextmanager

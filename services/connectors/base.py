@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from services.connectors.declaration import Declaration
 from services.domain.delivery.answers import Verdict
 from services.domain.delivery.merge import Item
+from services.runtime.outlets import Effect
 from services.runtime.secret import Secret
 from services.runtime.web import WebAnswer, WebRequest
 
@@ -54,6 +55,10 @@ class Connector(ABC):
         taken = [one.id_type for one in self.declaration.identifiers]
         return None if not taken or id_type in taken else f"of id type {id_type}; it takes {', '.join(taken)}"
 
+
+class WebConnector(Connector):
+    """Sends by HTTP; the answer may speak of single items."""
+
     @abstractmethod
     def attempt(self, request: Request, target: Target) -> WebRequest:
         """The request as it goes out now: address, credentials, time stamps. Raises `SecretUnavailable`."""
@@ -61,3 +66,11 @@ class Connector(ABC):
     @abstractmethod
     def outcomes(self, request: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
         """The verdict on each item by `Item.id`, whatever the answer's bytes. An item without one has failed."""
+
+
+class EffectConnector(Connector):
+    """Sends by another way: a request takes effect as a whole, or an exception of `Outlets.carry_out` says why not."""
+
+    @abstractmethod
+    def effect(self, request: Request, target: Target) -> Effect:
+        """What shall be so at the destination. Raises `SecretUnavailable`, and `Rejected` where it can't be."""

@@ -5,8 +5,10 @@ from typing import Final
 
 from services.connectors.base import Connector
 from services.connectors.files.definition import Files
+from services.connectors.kafka.definition import Kafka
+from services.connectors.postgres.definition import Postgres
 from services.connectors.webhook.definition import Webhook
 
-_ALL: Final[tuple[Connector, ...]] = (Files(), Webhook())
+_ALL: Final[tuple[Connector, ...]] = (Files(), Kafka(), Postgres(), Webhook())
 
 CONNECTORS: Final = MappingProxyType({connector.declaration.slug: connector for connector in _ALL})

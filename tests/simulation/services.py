@@ -21,6 +21,7 @@ from services.runtime.objects import NotificationQueue, OwnedObjects
 from services.runtime.settings import Settings
 from services.runtime.web import Web
 from tests.simulation.loop import Process
+from tests.unit.activation.lane_bench import ScriptedOutlets
 
 Service = Literal["control", "intake", "membership", "activation"]
 SERVICES: Final[tuple[Service, ...]] = ("control", "intake", "membership", "activation")
@@ -91,7 +92,9 @@ async def _intake(log: MemoryLog, ports: Ports, settings: Settings, health: Heal
 async def _activation(
     log: MemoryLog, ports: Ports, settings: Settings, health: Health, stopping: asyncio.Event
 ) -> None:
-    await activate(log, ports.web, settings, clock=ports.clock, health=health, stopping=stopping, environment={})
+    await activate(
+        log, ports.web, ScriptedOutlets(), settings, clock=ports.clock, health=health, stopping=stopping, environment={}
+    )
 
 
 MAINS: Final[dict[Service, Main]] = {

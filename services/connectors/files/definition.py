@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.connectors.base import Connector, Request, Settings, Target
+from services.connectors.base import Request, Settings, Target, WebConnector
 from services.connectors.declaration import Declaration, Limits, SecretField, SettingField
 from services.connectors.files import requests, rows, send
 from services.domain.delivery.answers import Verdict
@@ -35,7 +35,7 @@ DECLARATION: Final = Declaration(
 )
 
 
-class Files(Connector):
+class Files(WebConnector):
     """The connector `files`."""
 
     declaration = DECLARATION

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.connectors.base import Connector, Request, Settings, Target
+from services.connectors.base import Request, Settings, Target, WebConnector
 from services.connectors.declaration import ANY_NAME, Declaration, Limits, SecretField, SettingField
 from services.connectors.webhook import requests, send
 from services.domain.delivery.answers import Verdict
@@ -30,7 +30,7 @@ DECLARATION: Final = Declaration(
 )
 
 
-class Webhook(Connector):
+class Webhook(WebConnector):
     """The connector `webhook`."""
 
     declaration = DECLARATION

@@ -19,6 +19,7 @@ from services.activation.lane_ports import LanePorts
 from services.activation.secret_store import SecretStore
 from services.connectors.webhook.requests import WebhookDelivery, WebhookMessage
 from services.runtime.failures import Unavailable
+from services.runtime.outlets import Effect
 from services.runtime.web import WebAnswer, WebRequest
 from tests.unit.domain.delivery.making import QUEUE, destination, queued
 
@@ -71,6 +72,21 @@ class ScriptedWeb:
         if isinstance(now, BaseException):
             raise now
         return now if isinstance(now, WebAnswer) else now(request)
+
+    async def close(self) -> None: ...
+
+
+@dataclass
+class ScriptedOutlets:
+    """Raises in the order of the script, then carries out for ever. `done` has what was carried out."""
+
+    script: list[BaseException] = field(default_factory=list)
+    done: list[Effect] = field(default_factory=list)
+
+    async def carry_out(self, effect: Effect, *, timeout_seconds: float) -> None:
+        if self.script:
+            raise self.script.pop(0)
+        self.done.append(effect)
 
     async def close(self) -> None: ...
 
@@ -148,10 +164,12 @@ class Bench:
     ) -> None:
         self.clock = JumpingClock()
         self.web = ScriptedWeb(self.clock, list(script))
+        self.outlets = ScriptedOutlets()
         self.producer = KeepingProducer()
         self.catalogue = FixedCatalogue(destination() if to is None else to)
         self.ports = LanePorts(
             web=self.web,
+            outlets=self.outlets,
             producer=self.producer,
             catalogue=self.catalogue,
             secrets=SecretStore(environment or {}, clock=self.clock),

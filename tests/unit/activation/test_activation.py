@@ -20,7 +20,7 @@ from services.runtime.health import Health
 from services.runtime.log import Log
 from services.runtime.settings import Settings
 from services.runtime.web import WebAnswer, WebRequest
-from tests.unit.activation.lane_bench import Receiver
+from tests.unit.activation.lane_bench import Receiver, ScriptedOutlets
 from tests.unit.domain.delivery.making import SPACE, activation, change, destination, marker, snapshot
 from tests.unit.runtime.machine import FastClock
 
@@ -93,6 +93,7 @@ class World:
             activate(
                 self.broker.connect(name),
                 self.web,
+                ScriptedOutlets(),
                 SETTINGS,
                 clock=self.clock,
                 health=Health(self.clock),

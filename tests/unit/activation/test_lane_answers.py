@@ -9,6 +9,7 @@ from email.utils import formatdate
 from itertools import pairwise
 
 import pytest
+from msgspec import structs
 
 from contracts import codes
 from services.activation.lane import Lane
@@ -246,3 +247,30 @@ async def test_a_revoked_lane_stops_waiting_at_once_and_the_next_owner_sends_the
     await after.deliver(ADD)
     (first,), (second,) = bench.web.sent, after.web.sent
     assert (first[1].headers["webhook-id"], first[1].body) == (second[1].headers["webhook-id"], second[1].body)
+
+
+TABLED = destination(connector="postgres", secrets={"username": "env:USER", "password": "env:PASSWORD"})
+TABLED = structs.replace(TABLED, settings={"host": "db.example.com", "database": "d"})
+NAMED = structs.replace(delivery(1, "add", ["a", "b"]), activation_name="spring")
+
+
+@pytest.mark.parametrize(
+    ("failure", "states", "counts"),
+    [
+        (Unavailable("no server"), [("retrying", "delivery-unavailable"), ("delivering", None)], (2, 0)),
+        (Rejected(codes.DELIVERY_SETTINGS_INVALID, "no schema"), [("parked", "delivery-settings-invalid"), ("delivering", None)], (2, 0)),
+        (Rejected(codes.DELIVERY_AUTHENTICATION, "no"), [("delivering", None)], (2, 0)),
+        (Rejected(codes.DELIVERY_PERMANENT, "bytes"), [("delivering", None)], (0, 2)),
+        (Rejected(codes.DELIVERY_ADDRESS_REFUSED, "private"), [("delivering", None)], (0, 2)),
+    ],
+)  # fmt: skip
+async def test_an_effect_that_fails_waits_or_is_refused_by_its_reason(
+    failure: Exception, states: list[tuple[str, str | None]], counts: tuple[int, int]
+) -> None:
+    """Faults 63 and 65: what is down, or not yet made, makes the lane wait, and the same effect is carried out then."""
+    bench = Bench(to=TABLED, environment={"USER": "u", "PASSWORD": "p"})
+    bench.outlets.script = [failure]
+    await bench.deliver(NAMED)
+    assert bench.states() == states
+    assert (bench.counts()["delivered"], bench.counts()["dead"]) == counts
+    assert len(bench.outlets.done) == (1 if counts[0] else 0)

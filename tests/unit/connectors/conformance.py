@@ -70,4 +70,14 @@ CASES: Final = (
         member=hashed,
         name="files-trade-desk-crm",
     ),
+    Case(
+        "kafka",
+        {"bootstrap_servers": "kafka-1.example.com:9092", "topic": "audiences"},
+        {"username": "usher", "password": CANARY},
+    ),
+    Case(
+        "postgres",
+        {"host": "db.example.com", "database": "marketing"},
+        {"username": "usher", "password": CANARY},
+    ),
 )

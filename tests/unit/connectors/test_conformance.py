@@ -5,20 +5,29 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from contracts.messages.delivery import Delivery
-from services.connectors.base import Connector, Request
+from services.connectors.base import Connector, EffectConnector, Request, WebConnector
 from services.connectors.declaration import connection_mistakes, mistakes
 from services.connectors.grouping import fitting
 from services.connectors.registry import CONNECTORS
 from services.domain.delivery.answers import Fate
 from services.domain.delivery.merge import Item, collapse, cut
-from services.runtime.web import WebAnswer
+from services.runtime.outlets import Effect
+from services.runtime.web import WebAnswer, WebRequest
 from tests.unit.connectors.conformance import CANARY, CASES, NOW_MS, Case
 from tests.unit.domain.delivery.making import delivery
 
-every = pytest.mark.parametrize("case", CASES, ids=[case.name or case.slug for case in CASES])
+
+def named(cases: Sequence[Case]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=[case.name or case.slug for case in cases])
+
+
+every = named(CASES)
+by_web = named([case for case in CASES if isinstance(CONNECTORS[case.slug], WebConnector)])
+by_effect = named([case for case in CASES if isinstance(CONNECTORS[case.slug], EffectConnector)])
 
 HOSTILE = (
     b"",
@@ -42,9 +51,22 @@ def connector(case: Case) -> Connector:
     return CONNECTORS[case.slug]
 
 
+def web(case: Case) -> WebConnector:
+    found = connector(case)
+    assert isinstance(found, WebConnector)
+    return found
+
+
+def attempted(case: Case, request: Request) -> WebRequest | Effect:
+    found = connector(case)
+    if isinstance(found, EffectConnector):
+        return found.effect(request, case.target)
+    return web(case).attempt(request, case.target)
+
+
 def said(case: Case, sequence: int, operation: str, numbers: Sequence[int], activation_id: str = "act_1") -> Delivery:
     made = delivery(sequence, operation, [case.member(number) for number in numbers], activation_id=activation_id)
-    return type(made)(**{**{n: getattr(made, n) for n in made.__struct_fields__}, "id_type": case.id_type})
+    return msgspec.structs.replace(made, id_type=case.id_type, activation_name=f"to {activation_id}")
 
 
 def planned(case: Case, *deliveries: Delivery, items_max: int | None = None) -> list[Request]:
@@ -117,45 +139,45 @@ def test_the_same_items_make_the_same_requests_and_others_have_other_ids(case: C
     assert not {one.id for one in other} & {one.id for one in first}
 
 
-@every
+@by_web
 def test_an_attempt_is_a_function_of_request_and_moment(case: Case) -> None:
     for request in planned(case, *mixed(case)):
-        first, again = (connector(case).attempt(request, case.target) for _ in range(2))
+        first, again = (web(case).attempt(request, case.target) for _ in range(2))
         assert first == again
-        later = connector(case).attempt(request, dataclasses.replace(case.target, now_ms=NOW_MS + 90_000))
+        later = web(case).attempt(request, dataclasses.replace(case.target, now_ms=NOW_MS + 90_000))
         assert (later.url, later.body) == (first.url, first.body)
 
 
-@every
+@by_web
 def test_headers_are_clean_and_no_identifier_is_in_them_or_in_the_address(case: Case) -> None:
     for request in planned(case, *mixed(case)):
-        sent = connector(case).attempt(request, case.target)
+        sent = web(case).attempt(request, case.target)
         shown = [sent.url, *sent.headers, *sent.headers.values()]
         assert all(text.isascii() and text.isprintable() for text in shown)
         assert not any(member in text for item in request.items for member in item.members for text in shown)
         assert CANARY not in repr(case.target)
 
 
-@every
+@by_web
 def test_a_good_answer_delivers_every_item(case: Case) -> None:
     for request in planned(case, *mixed(case)):
-        found = connector(case).outcomes(request, case.accepted(request))
+        found = web(case).outcomes(request, case.accepted(request))
         assert {item.id: found[item.id].fate for item in request.items} == {
             item.id: Fate.DELIVERED for item in request.items
         }
 
 
-@every
+@by_web
 @pytest.mark.parametrize("status", [200, 201, 204, 207, 299])
 def test_no_hostile_body_breaks_it_and_no_verdict_is_of_a_stranger(case: Case, status: int) -> None:
     for request in planned(case, *mixed(case)):
         known = {item.id for item in request.items}
         for body in HOSTILE:
-            found = connector(case).outcomes(request, WebAnswer(status=status, headers={}, body=body))
+            found = web(case).outcomes(request, WebAnswer(status=status, headers={}, body=body))
             assert set(found) <= known
 
 
-@every
+@by_web
 @pytest.mark.parametrize(
     "status",
     [100, 199, 300, 301, 302, 307, 400, 401, 403, 404, 408, 409, 410, 413, 422, 425, 429, 500, 501, 503, 599, 999],
@@ -163,26 +185,26 @@ def test_no_hostile_body_breaks_it_and_no_verdict_is_of_a_stranger(case: Case, s
 def test_what_is_no_success_delivers_nothing_whatever_the_body_says(case: Case, status: int) -> None:
     for request in planned(case, *mixed(case)):
         for body in (*HOSTILE, case.accepted(request).body):
-            found = connector(case).outcomes(request, WebAnswer(status=status, headers={}, body=body))
+            found = web(case).outcomes(request, WebAnswer(status=status, headers={}, body=body))
             assert all(verdict.fate is not Fate.DELIVERED and verdict.code for verdict in found.values())
             assert not any(
                 member in v.detail for v in found.values() for item in request.items for member in item.members
             )
 
 
-@every
+@by_web
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_what_passes_is_tried_again(case: Case, status: int) -> None:
     for request in planned(case, *mixed(case)):
-        found = connector(case).outcomes(request, WebAnswer(status=status, headers={}, body=b""))
+        found = web(case).outcomes(request, WebAnswer(status=status, headers={}, body=b""))
         assert all(verdict.fate is Fate.UNAVAILABLE for verdict in found.values())
 
 
-@every
+@by_web
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_credentials_never_lose_a_member(case: Case, status: int) -> None:
     for request in planned(case, *mixed(case)):
-        found = connector(case).outcomes(request, WebAnswer(status=status, headers={}, body=b""))
+        found = web(case).outcomes(request, WebAnswer(status=status, headers={}, body=b""))
         assert all(verdict.fate is Fate.UNAUTHORIZED for verdict in found.values())
 
 
@@ -197,18 +219,22 @@ def test_requests_keep_to_the_limits_in_members_and_bytes(case: Case) -> None:
         assert limits.bytes_per_request_max is None or len(request.body) <= limits.bytes_per_request_max
 
 
-@pytest.mark.parametrize(
-    "case",
-    [case for case in CASES if case.id_type == "customer_id"],
-    ids=[case.name or case.slug for case in CASES if case.id_type == "customer_id"],
-)
+@named([case for case in CASES if case.id_type == "customer_id"])
 def test_any_text_that_can_be_an_identifier_is_carried(case: Case) -> None:
     odd = ['"', "a,b", "\\", "ü²", "日本", "🦊", "a b", "'; drop table x; --", "{{x}}", "=1+1", "<x>", "%2F", "\u2028"]
     made = dataclasses.replace(case, member=odd.__getitem__)
     requests = planned(made, said(made, 1, "add", range(len(odd))))
     assert carried(requests) == Counter(("act_1", "add", one) for one in odd)
     for request in requests:
-        connector(case).attempt(request, case.target)
+        attempted(case, request)
+
+
+@by_effect
+def test_an_effect_says_each_member_once_and_shows_no_secret(case: Case) -> None:
+    for request in planned(case, *mixed(case)):
+        first, again = attempted(case, request), attempted(case, request)
+        assert CANARY not in repr(first)
+        assert repr(first) == repr(again)
 
 
 @every

@@ -1,0 +1,78 @@
+"""The postgres connector's declaration, and the connector itself."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+from contracts import codes
+from services.connectors.base import EffectConnector, Request, Settings, Target
+from services.connectors.declaration import Declaration, Limits, SecretField, SettingField
+from services.connectors.grouping import grouped
+from services.domain.delivery.merge import Item
+from services.runtime.failures import Rejected
+from services.runtime.outlets import Database, Rows, TableWrite
+
+_NAME_BYTES_MAX: Final = 63  # Postgres cuts longer names without a word
+
+DECLARATION: Final = Declaration(
+    slug="postgres",
+    title="Postgres",
+    settings=(
+        SettingField("host", "text", "The server", required=True, pattern=r"[A-Za-z0-9.:-]{1,253}"),
+        SettingField("port", "integer", "Its port", default=5432, minimum=1, maximum=65535),
+        SettingField("database", "text", "The database", required=True, pattern=r"[^\x00]{1,63}"),
+        SettingField("schema", "text", "The schema of the tables; it must exist", default="public",
+                     pattern=r"[a-z_][a-z0-9_]{0,62}"),
+        SettingField("tls", "boolean", "Whether the server speaks TLS; its certificate is verified", default=True),
+    ),
+    secrets=(
+        SecretField("username", "The user, who may create tables in the schema", required=True),
+        SecretField("password", "The user's password", required=True),
+    ),
+    limits=Limits(items_per_request=10_000, items_per_request_max=100_000),
+    removal="A member that exits is deleted from the table, at once.",
+)  # fmt: skip
+
+
+class Postgres(EffectConnector):
+    """The connector `postgres`."""
+
+    declaration = DECLARATION
+
+    def requests(self, items: Sequence[Item], settings: Settings) -> list[Request]:  # noqa: ARG002 - none says how
+        """One for each activation, since each has a table; the id is of the items, whose rows it stands for."""
+        return [_request(group) for _, group in grouped(items, lambda item: item.delivery.activation_id)]
+
+    def effect(self, request: Request, target: Target) -> TableWrite:
+        """The rows; raises `Rejected` where the activation's name can be no table's."""
+        settings, said = target.settings, request.items[0].delivery
+        name = said.activation_name
+        if not name or "\x00" in name or len(name.encode()) > _NAME_BYTES_MAX:
+            detail = f"an activation's name is its table's: 1 to {_NAME_BYTES_MAX} bytes"
+            raise Rejected(codes.DELIVERY_SETTINGS_INVALID, detail)
+        port = settings["port"]
+        assert isinstance(port, int)
+        return TableWrite(
+            database=Database(
+                host=str(settings["host"]),
+                port=port,
+                name=str(settings["database"]),
+                tls=bool(settings["tls"]),
+                username=target.secrets["username"],
+                password=target.secrets["password"],
+            ),
+            schema=str(settings["schema"]),
+            table=name,
+            activation_id=said.activation_id,
+            rows=[_rows(item) for item in request.items],
+        )
+
+
+def _request(items: Sequence[Item]) -> Request:
+    digest = hashlib.sha256("\n".join(item.id for item in items).encode()).hexdigest()[:32]
+    return Request(id=f"rows_{digest}", items=tuple(items), body=b"")
+
+
+def _rows(item: Item) -> Rows:
+    said = item.delivery
+    return Rows(said.operation, said.id_type, item.members, said.at, said.partition, said.sequence)
