@@ -6,9 +6,10 @@ from typing import Final
 from services.connectors.base import Connector
 from services.connectors.files.definition import Files
 from services.connectors.kafka.definition import Kafka
+from services.connectors.meta_audience.definition import MetaAudience
 from services.connectors.postgres.definition import Postgres
 from services.connectors.webhook.definition import Webhook
 
-_ALL: Final[tuple[Connector, ...]] = (Files(), Kafka(), Postgres(), Webhook())
+_ALL: Final[tuple[Connector, ...]] = (Files(), Kafka(), MetaAudience(), Postgres(), Webhook())
 
 CONNECTORS: Final = MappingProxyType({connector.declaration.slug: connector for connector in _ALL})

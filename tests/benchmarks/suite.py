@@ -9,6 +9,7 @@ from services.tools.local_system import LocalSystem, local_system
 from tests.benchmarks import (
     checkpoint,
     composed,
+    connectors,
     end_to_end,
     fold,
     fold_alone,
@@ -30,6 +31,7 @@ class Benchmark(NamedTuple):
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "checkpoint": Benchmark(checkpoint.checkpoint, checkpoint.CASES),
     "composed": Benchmark(composed.composed, composed.CASES),
+    "connectors": Benchmark(connectors.connectors, connectors.CASES),
     "end-to-end": Benchmark(end_to_end.end_to_end, end_to_end.CASES),
     "fold": Benchmark(fold.fold, fold.CASES),
     "fold-alone": Benchmark(fold_alone.fold_alone, fold_alone.CASES),

@@ -86,13 +86,12 @@ class EventWriter:
     ) -> None:
         """The events of one partition, one batch after the other, so that their order stays."""
         now_ms = self._clock.now_ms()
-        for builder in _batches(producer, effect, now_ms, np.flatnonzero(places == place).tolist()):
+        for builder in batches(producer, effect, now_ms, np.flatnonzero(places == place).tolist()):
             await (await producer.send_batch(builder, effect.topic, partition=place))
 
 
-def _batches(
-    producer: AIOKafkaProducer, effect: EventsWrite, now_ms: int, indices: list[int]
-) -> Iterator[BatchBuilder]:
+def batches(producer: AIOKafkaProducer, effect: EventsWrite, now_ms: int, indices: list[int]) -> Iterator[BatchBuilder]:
+    """The events at these places among the effect's, in order, as whole batches."""
     headers = list(effect.headers)
     builder, held = producer.create_batch(), 0
     for index in indices:

@@ -4,6 +4,7 @@ Adding a connector adds one `Case` here; a test finds connectors without.
 """
 
 import base64
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -12,6 +13,7 @@ from typing import Final
 from services.connectors.base import Request, Target
 from services.connectors.declaration import filled
 from services.connectors.registry import CONNECTORS
+from services.domain.delivery.merge import members_of
 from services.runtime.secret import Secret
 from services.runtime.web import WebAnswer
 
@@ -49,6 +51,11 @@ def hashed(number: int) -> str:
     return sha256(f"user{number}@example.com".encode()).hexdigest()
 
 
+def answered(said: object) -> WebAnswer:
+    """200 with this as JSON."""
+    return WebAnswer(status=200, headers={}, body=json.dumps(said).encode())
+
+
 _KEYS: Final = {"access_key_id": f"AKIA{CANARY}", "secret_access_key": f"{CANARY}/secret"}
 _BUCKET: Final = {"bucket": "audiences", "endpoint_url": "https://store.example.com"}
 
@@ -74,6 +81,15 @@ CASES: Final = (
         "kafka",
         {"bootstrap_servers": "kafka-1.example.com:9092", "topic": "audiences"},
         {"username": "usher", "password": CANARY},
+    ),
+    Case(
+        "meta-audience",
+        {},
+        {"access_token": CANARY, "app_secret": f"{CANARY}-app"},
+        connection={"audience_id": "238"},
+        id_type="email_sha256",
+        member=hashed,
+        accepted=lambda request: answered({"num_received": members_of(request.items), "num_invalid_entries": 0}),
     ),
     Case(
         "postgres",
