@@ -121,6 +121,9 @@ RECORD_UNREADABLE = _declare("record-unreadable", "malformed", "A record between
 
 # Imports: the whole object.
 DAY_INVALID = _declare("day-invalid", "validation", "The folder names a date that does not exist", SENDER)
+IDENTITIES_TOO_MANY = _declare(
+    "identities-too-many", "limit", "The space may know no more identities of this id type", OPERATOR
+)
 IMPORT_EXPIRED = _declare("import-expired", "validation", "What it adds would already have expired", SENDER)
 IMPORT_HOLD_LAPSED = _declare("import-hold-lapsed", "conflict", "Held, and nobody decided in time", SENDER)
 IMPORT_MARKER_TIMEOUT = _declare(
@@ -128,7 +131,9 @@ IMPORT_MARKER_TIMEOUT = _declare(
 )
 IMPORT_REJECTED = _declare("import-rejected", "conflict", "Held, and then rejected by a command", NOBODY)
 IMPORT_SUPERSEDED = _declare("import-superseded", "conflict", "A newer full refresh stands in its place", NOBODY)
+IMPORTS_TOO_MANY = _declare("imports-too-many", "limit", "Too many imports of the space are under way", SENDER)
 IMPORT_TOO_MANY_OBJECTS = _declare("import-too-many-objects", "limit", "More objects than one import takes", SENDER)
+LAYERS_TOO_MANY = _declare("layers-too-many", "limit", "Too many appends of an audience have not expired", SENDER)
 OBJECT_ACCESS_DENIED = _declare("object-access-denied", "authorization", "usher may not read the object", OPERATOR)
 OBJECT_DUPLICATE = _declare("object-duplicate", "conflict", "This object version was announced before", NOBODY)
 OBJECT_GONE = _declare("object-gone", "not-found", "The object was deleted before it was read", SENDER)

@@ -74,11 +74,12 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one reading. `staged` is (rows, distinct) by partition."""
+    """What is known of one reading. `staged` is (rows, distinct) by partition; `code` is of a limit."""
 
     finished: ReadingFinished | None = None
     staged: dict[int, tuple[int, int]] = {}
     broken: str | None = None
+    code: str | None = None
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,8 +116,9 @@ class Applying(msgspec.Struct, frozen=True, kw_only=True):
 class InFlight(StateEntry, frozen=True, kw_only=True, tag="import"):
     """An import that has not ended. `request` is absent for a members item.
 
-    Exactly one of `waiting`, `retry_ms` (the next attempt is asked for then), `deadline_ms` (of the present attempt),
-    `ready` and `applying` is set. `opened` is its opening, of step 0 while it waits.
+    Exactly one of `waiting`, `queued` (open, to be read when others have been), `retry_ms` (the next attempt is asked
+    for then), `deadline_ms` (of the present attempt), `ready` and `applying` is set. `opened` is its opening, of step 0
+    while it waits.
     """
 
     record: Import
@@ -125,6 +127,7 @@ class InFlight(StateEntry, frozen=True, kw_only=True, tag="import"):
     opened: ImportOpenStep | None = None
     remove_share_max: float | None = None
     waiting: Waiting | None = None
+    queued: bool = False
     retry_ms: int | None = None
     deadline_ms: int | None = None
     readings: dict[str, Reading] = {}

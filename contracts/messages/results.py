@@ -23,11 +23,15 @@ class Staged(ResultBase, frozen=True, kw_only=True, tag="staged", tag_field="typ
 
 
 class ReadingBroken(ResultBase, frozen=True, kw_only=True, tag="reading-broken", tag_field="type"):
-    """The seal and the rows of a reading disagree, or a batch is unreadable: it must be read again."""
+    """The seal and the rows of a reading disagree, or a batch is unreadable: it must be read again.
+
+    With a `code` reading again is in vain: the space's limits do not let it in.
+    """
 
     import_id: str
     reading_id: str
     detail: str
+    code: str | None = None
 
 
 class Weighed(ResultBase, frozen=True, kw_only=True, tag="weighed", tag_field="type"):

@@ -42,7 +42,11 @@ class PatchStep(StepBase, frozen=True, kw_only=True, tag="patch", tag_field="typ
 
 
 class ImportOpenStep(StepBase, frozen=True, kw_only=True, tag="import-open", tag_field="type"):
-    """An object is about to be read: its place in the order of imports, and from here on patches are kept on top."""
+    """An object is about to be read: its place in the order of imports, and from here on patches are kept on top.
+
+    What the space allows as it is opened; null: no limit. `layers_max` dated layers in an audience, `identities_max`
+    known identities of `id_type` on this partition.
+    """
 
     import_id: str
     feed_id: str
@@ -53,6 +57,8 @@ class ImportOpenStep(StepBase, frozen=True, kw_only=True, tag="import-open", tag
     sequencer: str | None = None
     lookback_days: int | None = None
     id_type: str
+    layers_max: int | None = None
+    identities_max: int | None = None
 
 
 class ImportWeighStep(StepBase, frozen=True, kw_only=True, tag="import-weigh", tag_field="type"):

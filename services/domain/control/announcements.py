@@ -40,6 +40,8 @@ def announced(turn: Turn, event: ObjectAnnounced, feed: Feed) -> None:
         _fail(turn, record, "failed", event.code)
     elif day is None:
         _fail(turn, record, "failed", codes.DAY_INVALID.code)
+    elif not is_set and len(turn.state.imports) >= turn.config.limits.imports_max:
+        _fail(turn, record, "failed", codes.IMPORTS_TOO_MANY.code)
     else:
         flight = _flight(turn, event, feed, msgspec.structs.replace(record, day=day))
         if is_set:

@@ -11,14 +11,39 @@ from services.domain.membership.imports.order import ImportOrder
 
 
 def open_(turn: Turn, flight: InFlight) -> None:
-    """The import takes its place among the steps, and a reading is asked for."""
+    """The import takes its place among the steps, and is read when it is its turn: `ask_queued`."""
     assert flight.opened is not None
     assert flight.request is not None
-    opened = msgspec.structs.replace(flight.opened, step=turn.next_step(), at_ms=turn.at_ms)
+    limits, partitions = turn.config.limits, turn.config.membership_partitions
+    opened = msgspec.structs.replace(
+        flight.opened,
+        step=turn.next_step(),
+        at_ms=turn.at_ms,
+        layers_max=limits.layers_max,
+        identities_max=limits.identities_on_partition(partitions),
+    )
     turn.effects.step(opened)
     record = msgspec.structs.replace(flight.record, step=opened.step, waits_until=None)
     asked = msgspec.structs.replace(flight.request, open_step=opened.step)
-    request(turn, msgspec.structs.replace(flight, record=record, request=asked, opened=opened), 1)
+    keep(turn, flight, record=record, request=asked, opened=opened, waiting=None, queued=True)
+
+
+def ask_queued(turn: Turn) -> None:
+    """Asks for the readings of opened imports, as far as the space may have some under way, in the order of imports.
+
+    Called when everything else of a batch of records is done.
+    """
+    queued = [one for one in turn.state.imports.unordered() if one.queued]
+    if queued:
+        under_way = sum(_is_read(one) for one in turn.state.imports.unordered())
+        room = max(turn.config.limits.readings_max - under_way, 0)
+        for flight in sorted(queued, key=import_order)[:room]:
+            request(turn, flight, 1)
+
+
+def _is_read(flight: InFlight) -> bool:
+    """Between two attempts it keeps its place."""
+    return flight.deadline_ms is not None or flight.retry_ms is not None
 
 
 def request(turn: Turn, flight: InFlight, attempt: int) -> None:
@@ -29,7 +54,7 @@ def request(turn: Turn, flight: InFlight, attempt: int) -> None:
     record = msgspec.structs.replace(flight.record, state="reading", attempt=attempt, updated_at=turn.at)
     turn.effects.import_record(record)
     deadline_ms = turn.now_ms + turn.config.reading_deadline_ms
-    keep(turn, flight, record=record, request=asked, waiting=None, retry_ms=None, deadline_ms=deadline_ms)
+    keep(turn, flight, record=record, request=asked, queued=False, retry_ms=None, deadline_ms=deadline_ms)
 
 
 def attempt_failed(turn: Turn, flight: InFlight, code: str, detail: str, *, retryable: bool) -> None:
@@ -75,7 +100,7 @@ def overdue(turn: Turn) -> None:
 def keep(turn: Turn, flight: InFlight, **fields: object) -> InFlight:
     """The import goes on in this form."""
     flight = msgspec.structs.replace(flight, **fields)
-    times = (flight.waiting, flight.retry_ms, flight.deadline_ms, flight.ready, flight.applying)
+    times = (flight.waiting, flight.queued or None, flight.retry_ms, flight.deadline_ms, flight.ready, flight.applying)
     assert sum(one is not None for one in times) == 1, "an import waits for exactly one thing"
     turn.state.imports.put(flight.id, flight)
     return flight

@@ -47,7 +47,8 @@ def broken(turn: Turn, result: ReadingBroken) -> None:
     flight = _reading_flight(turn, result.import_id)
     if flight is not None:
         reading = flight.readings.get(result.reading_id, Reading())
-        _judge(turn, flight, result.reading_id, msgspec.structs.replace(reading, broken=result.detail[:500]))
+        reading = msgspec.structs.replace(reading, broken=result.detail[:500], code=result.code)
+        _judge(turn, flight, result.reading_id, reading)
 
 
 def applied(turn: Turn, result: Applied) -> None:
@@ -82,7 +83,8 @@ def _judge(turn: Turn, flight: InFlight, reading_id: str, reading: Reading) -> N
         return
     if reading.broken is not None:
         if flight.deadline_ms is not None and reading.finished.attempt == flight.record.attempt:
-            attempt_failed(turn, flight, codes.OBJECT_UNREADABLE.code, reading.broken, retryable=True)
+            code = reading.code or codes.OBJECT_UNREADABLE.code
+            attempt_failed(turn, flight, code, reading.broken, retryable=reading.code is None)
     elif len(reading.staged) == turn.config.membership_partitions:
         take(turn, flight, reading.finished, reading)
 

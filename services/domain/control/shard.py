@@ -58,6 +58,7 @@ class ControlShard:
             self._do_due(self._turn(self._spaces[space_id], effects, now_ms))
         for space_id in self._touched:
             if space_id in self._spaces:
+                imports.ask_queued(Turn(self._spaces[space_id], effects, self._config, now_ms))
                 self._write_changes(self._spaces[space_id], effects, now_ms)
                 self._note_due(space_id)
         yield from effects.drain()

@@ -37,6 +37,7 @@ from services.domain.membership.effects import Effects, Snapshot
 from services.domain.membership.identities.directory import Directory
 from services.domain.membership.imports.application import apply_import, is_expired, is_superseded, removed_by
 from services.domain.membership.imports.desk import Desk
+from services.domain.membership.imports.staging import Wrong
 from services.domain.membership.streams import Streams, patches
 from services.domain.rows import EventBatch
 
@@ -139,15 +140,15 @@ class Space:
 
     def rows(self, header: RowsHeader, value: bytes) -> Result | None:
         """Stages a batch of rows."""
-        wrong = self._desk.stage(header, value, self.directory.intern)
+        wrong = self._desk.stage(header, value, self.directory)
         return None if wrong is None else self._broken(header.import_id, header.reading_id, wrong)
 
     def seal(self, seal: Seal) -> Result | None:
         """Ends a reading on this partition."""
-        sealed = self._desk.seal(seal)
+        sealed = self._desk.seal(seal, self._register.layers)
         if sealed is None:
             return None
-        if isinstance(sealed, str):
+        if isinstance(sealed, Wrong):
             return self._broken(seal.import_id, seal.reading_id, sealed)
         return Staged(
             space_id=self._space_id,
@@ -257,14 +258,15 @@ class Space:
             expired=expired,
         )
 
-    def _broken(self, import_id: str, reading_id: str, detail: str) -> ReadingBroken:
+    def _broken(self, import_id: str, reading_id: str, wrong: Wrong) -> ReadingBroken:
         return ReadingBroken(
             space_id=self._space_id,
             partition=self._partition,
             partitions=self._partitions,
             import_id=import_id,
             reading_id=reading_id,
-            detail=detail,
+            detail=wrong.detail,
+            code=wrong.code,
         )
 
 

@@ -67,6 +67,11 @@ class Register:
         audience = self._audiences.get(audience_id)
         return audience if isinstance(audience, ListAudience) else None
 
+    def layers(self, audience_id: str) -> int:
+        """How many dated layers a list audience has."""
+        audience = self.find_list(audience_id)
+        return 0 if audience is None else len(audience.layers.dated)
+
     def define(self, step: DefinitionStep) -> Effects:
         """An audience as it now stands, or its removal (rule 8)."""
         if step.deleted:

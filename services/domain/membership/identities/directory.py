@@ -53,6 +53,10 @@ class Directory:
         ((identity, _),) = group_texts([text])
         return None if table is None else table.find(identity)
 
+    def count(self, id_type: str) -> int:
+        """How many identities are known."""
+        return len(self._tables.get(id_type, ()))
+
     def counts(self) -> dict[str, int]:
         """How many identities are known, by id type."""
         return {id_type: len(table) for id_type, table in sorted(self._tables.items())}

@@ -5,17 +5,16 @@ from typing import Self
 
 from pyroaring import BitMap
 
+from contracts import codes
 from contracts.messages.steps import ImportApplyStep, ImportOpenStep, ImportWeighStep, RowsHeader, Seal
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.checkpoint.packing import Packing, Unpacking
 from services.domain.membership.checkpoint.shape import DeskSaved
-from services.domain.membership.identities.table import Ordinals
+from services.domain.membership.identities.directory import Directory
 from services.domain.membership.imports.order import ImportOrder
 from services.domain.membership.imports.overlay import Overlay, Since
-from services.domain.membership.imports.staging import OpenImport, Reading
-from services.domain.rows import Identities, decode_rows
-
-Intern = Callable[[str, Identities], Ordinals]
+from services.domain.membership.imports.staging import OpenImport, Reading, Wrong
+from services.domain.rows import decode_rows
 
 
 class Desk:
@@ -50,28 +49,40 @@ class Desk:
         if self.newest_opened is None or opened.order > self.newest_opened:
             self.newest_opened = opened.order
 
-    def stage(self, header: RowsHeader, value: bytes, intern: Intern) -> str | None:
+    def stage(self, header: RowsHeader, value: bytes, directory: Directory) -> Wrong | None:
         """Takes a batch of rows; returns what broke its reading, if it did so now."""
+        opened = self._open.get(header.import_id)
         reading = self._reading(header.import_id, header.reading_id)
-        if reading is None or not reading.expects(header.sequence):
+        if opened is None or reading is None or not reading.expects(header.sequence):
             return None
         if reading.is_gap(header.sequence):
             reading.fail()
-            return f"batch {header.sequence} came before one that it follows"
+            return Wrong(f"batch {header.sequence} came before one that it follows")
         try:
             batch = decode_rows(value)
         except ValueError as error:
             reading.fail()
-            return f"batch {header.sequence} is unreadable: {error}"[:500]
-        reading.stage(header.id_type, batch, intern(header.id_type, batch.identities))
+            return Wrong(f"batch {header.sequence} is unreadable: {error}"[:500])
+        before = directory.count(header.id_type)
+        ordinals = directory.intern(header.id_type, batch.identities)
+        known, allowed = directory.count(header.id_type), opened.step.identities_max
+        if allowed is not None and known > max(before, allowed):  # who is known already is always let in
+            reading.fail()
+            detail = f"{known} identities of type {header.id_type} on this partition, and {allowed} may be"
+            return Wrong(detail, codes.IDENTITIES_TOO_MANY.code)
+        reading.stage(header.id_type, batch, ordinals)
         return None
 
-    def seal(self, seal: Seal) -> Reading | str | None:
-        """The reading where it is whole now, what broke it, or None where the seal changes nothing."""
+    def seal(self, seal: Seal, layers: Callable[[str], int]) -> Reading | Wrong | None:
+        """The reading where it is whole now, what broke it, or None where the seal changes nothing.
+
+        `layers` says how many dated layers an audience has.
+        """
+        opened = self._open.get(seal.import_id)
         reading = self._reading(seal.import_id, seal.reading_id)
-        if reading is None or reading.ended:
+        if opened is None or reading is None or reading.ended:
             return None
-        wrong = reading.seal(seal)
+        wrong = reading.seal(seal) or _too_many(opened, reading, layers)
         if wrong is not None:
             reading.fail()
         return wrong or reading
@@ -114,3 +125,13 @@ class Desk:
     def _reading(self, import_id: str, reading_id: str) -> Reading | None:
         opened = self._open.get(import_id)
         return None if opened is None else opened.readings.setdefault(reading_id, Reading())
+
+
+def _too_many(opened: OpenImport, reading: Reading, layers: Callable[[str], int]) -> Wrong | None:
+    allowed = opened.step.layers_max
+    if opened.step.mode != "append" or allowed is None:
+        return None
+    full = [audience_id for audience_id in reading.audience_ids() if layers(audience_id) >= allowed]
+    if not full:
+        return None
+    return Wrong(f"{len(full)} audiences, {full[0]} first, have {allowed} layers", codes.LAYERS_TOO_MANY.code)

@@ -5,7 +5,7 @@ takes nothing more (engine.md §3).
 """
 
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from pyroaring import BitMap
@@ -18,6 +18,13 @@ from services.domain.membership.identities.table import Ordinals
 from services.domain.membership.imports.order import ImportOrder
 from services.domain.rows import RowBatch
 from services.domain.rows.batch import Audiences
+
+
+class Wrong(NamedTuple):
+    """Why a reading is broken; with a `code` every other reading of the import would be too."""
+
+    detail: str
+    code: str | None = None
 
 
 @dataclass(slots=True)
@@ -64,11 +71,11 @@ class Reading:
             else:
                 known |= members
 
-    def seal(self, seal: Seal) -> str | None:
+    def seal(self, seal: Seal) -> Wrong | None:
         """Ends the reading; returns what is wrong with it, None where it is whole."""
         self._ended = True
         if (seal.batches, seal.rows) != (self._next_sequence, self._rows):
-            return (
+            return Wrong(
                 f"sealed with {seal.batches} batches and {seal.rows} rows, "
                 f"but {self._next_sequence} and {self._rows} arrived"
             )
@@ -91,6 +98,10 @@ class Reading:
     def distinct(self) -> int:
         """Different (identity, audience) pairs."""
         return sum(map(len, self._sets.values()))
+
+    def audience_ids(self) -> list[str]:
+        """Those that the rows name."""
+        return sorted({audience_id for _, audience_id in self._sets})
 
     def members(self, id_type: str, audience_id: str) -> BitMap:
         """Whom the rows name for an audience; read only."""
