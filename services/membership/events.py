@@ -5,6 +5,11 @@ from typing import Final
 
 from services.runtime.telemetry import Event, Gauge, Histogram
 
+KNOWN_MEMBERS: Final = Gauge(
+    "usher_membership_known_members",
+    "Identities that a partition knows, over spaces and id types; the max over workers",
+    "partition",
+)
 TAKE_SECONDS: Final = Histogram("usher_checkpoint_take_seconds", "How long folding waited for a copy of the state")
 WRITE_SECONDS: Final = Histogram("usher_checkpoint_write_seconds", "From the copy to the manifest in object storage")
 WRITTEN_AT_SECONDS: Final = Gauge(

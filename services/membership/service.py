@@ -13,6 +13,7 @@ from contracts.catalog import CHANGES, INPUT, RESULTS, SIZES
 from contracts.records import TopicPartition
 from services.membership.checkpoint_store import CheckpointStore
 from services.membership.checkpointing import Checkpointing, Pace
+from services.membership.events import KNOWN_MEMBERS
 from services.membership.fold import PartitionFold
 from services.membership.loading import CheckpointLoader
 from services.membership.restore import replay
@@ -63,11 +64,12 @@ class MembershipService:
         await replay(self._log, place, start, committed, fold, offload=self._offload)
         return fold
 
-    async def committed(self, shard: int, fold: Fold, offsets: Mapping[str, int], *, stopping: bool) -> None:  # noqa: ARG002 - the fold knows its number
+    async def committed(self, shard: int, fold: Fold, offsets: Mapping[str, int], *, stopping: bool) -> None:
         """Writes a checkpoint where one is due, and at the end."""
+        assert isinstance(fold, PartitionFold)
+        KNOWN_MEMBERS.set(fold.partition.known(), partition=str(shard))
         if self._checkpointing is None:
             return
-        assert isinstance(fold, PartitionFold)
         if stopping:
             await self._checkpointing.last(fold, offsets[INPUT])
         else:

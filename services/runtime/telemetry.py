@@ -5,6 +5,7 @@ name fails at import. An event is a dataclass for one fact; its `emit` writes th
 that the two never diverge. Neither ever carries an identifier of a member, a key, a body or a secret.
 """
 
+import contextlib
 import dataclasses
 import re
 from dataclasses import dataclass
@@ -71,8 +72,9 @@ class Gauge:
         (self._metric.labels(**labels) if labels else self._metric).set(amount)
 
     def forget(self, *values: str) -> None:
-        """Removes one child, by its label values in order: what it spoke of is no longer ours."""
-        self._metric.remove(*values)
+        """Removes one child, by its label values in order: what it spoke of is no longer ours. Harmless without one."""
+        with contextlib.suppress(KeyError):
+            self._metric.remove(*values)
 
 
 class Histogram:

@@ -5,9 +5,9 @@ What commands make is counted by `quotas`, which a space may have set otherwise;
 | limit | beyond it | code |
 |---|---|---|
 | `layers_max` | the append that would be one more layer of an audience fails, whole | `layers-too-many` |
-| `identities_max` | an import that names new identities fails, whole | `identities-too-many` |
+| `identities_max` | an import that names new ones fails, whole | `identities-too-many` |
 | `readings_max` | an opened import waits until another has been read | none |
-| `imports_max` | an announced object fails, and may be announced again; parts of a marked folder never do | `imports-too-many` |
+| `imports_max` | an announced object fails, and may come again; a part of a set never does | `imports-too-many` |
 """
 
 from dataclasses import dataclass

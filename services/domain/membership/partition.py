@@ -41,6 +41,10 @@ class MembershipPartition:
         """What is kept of a space; None where nothing of it has come."""
         return self._spaces.get(space_id)
 
+    def known(self) -> int:
+        """How many identities it knows, over all spaces and id types."""
+        return sum(sum(space.directory.counts().values()) for space in self._spaces.values())
+
     def handle(self, records: Sequence[Record], now_ms: int) -> Iterator[Out]:  # noqa: ARG002 - time comes from steps
         """Changes as they come, then the sizes and results of all records. Draining it is what changes the state."""
         closing: list[Out] = []

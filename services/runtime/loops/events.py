@@ -6,10 +6,29 @@ from typing import Final
 from services.runtime.telemetry import Counter, Event, Gauge, Histogram
 
 FOLD_SECONDS: Final = Histogram("usher_fold_seconds", "One batch from poll to commit, by group", "group")
+FOLD_STAGE_SECONDS: Final = Histogram(
+    "usher_fold_stage_seconds",
+    "The same batch by stage: fold, send, commit",
+    "group",
+    "stage",
+)
+FOLD_LAG_SECONDS: Final = Gauge(
+    "usher_fold_lag_seconds",
+    "Age of the newest record committed, 0 with nothing left, by shard",
+    "group",
+    "shard",
+)
 FOLD_RECORDS: Final = Counter("usher_fold_records_total", "Records folded and committed, by group", "group")
 FOLD_OUTS: Final = Counter("usher_fold_outs_total", "Records written in committed transactions, by group", "group")
 FOLD_SHARDS: Final = Gauge("usher_fold_shards_partitions", "Shards restored and folding here, by group", "group")
 DELIVER_SECONDS: Final = Histogram("usher_deliver_seconds", "One handled batch, retries included, by group", "group")
+DELIVER_LAG_SECONDS: Final = Gauge(
+    "usher_deliver_lag_seconds",
+    "Age of the newest record committed, 0 with nothing left to read, by partition",
+    "group",
+    "topic",
+    "partition",
+)
 DELIVER_RECORDS: Final = Counter("usher_deliver_records_total", "Records handled and committed, by group", "group")
 DELIVER_LANES: Final = Gauge("usher_deliver_lanes_partitions", "Partitions with a running task here, by group", "group")
 

@@ -16,9 +16,11 @@ from services.runtime.health import Health
 from services.runtime.log import GroupMember, Log, TransactionalProducer
 from services.runtime.loops.drain import Chunk, Drain
 from services.runtime.loops.events import (
+    FOLD_LAG_SECONDS,
     FOLD_OUTS,
     FOLD_RECORDS,
     FOLD_SECONDS,
+    FOLD_STAGE_SECONDS,
     PollFailed,
     ShardAbandoned,
     ShardRestored,
@@ -37,6 +39,27 @@ _PROGRESS_SECONDS_MAX: Final = 900.0  # one chunk of the longest step, or one re
 
 class _Left(Exception):  # noqa: N818 - not a failure: the shard was abandoned in the middle of a transaction
     """Unwinds to where producer and state are dropped."""
+
+
+class _Stages:
+    """How long the stages of one batch take, chunk after chunk."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last_seconds = clock.monotonic_seconds()
+        self._seconds = dict.fromkeys(("fold", "send", "commit"), 0.0)
+
+    def end(self, stage: str) -> None:
+        """What has passed since the stage before belongs to this one."""
+        now_seconds = self._clock.monotonic_seconds()
+        self._seconds[stage] += now_seconds - self._last_seconds
+        self._last_seconds = now_seconds
+
+    def observe(self, group: str) -> None:
+        """The batch is committed."""
+        FOLD_SECONDS.observe(sum(self._seconds.values()), group=group)
+        for stage, seconds in self._seconds.items():
+            FOLD_STAGE_SECONDS.observe(seconds, group=group, stage=stage)
 
 
 class Shard:
@@ -86,17 +109,23 @@ class Shard:
         `Unavailable` is handled here: the outcome of a transaction may be unknown then, so producer and state are
         thrown away and made anew. That is right only as long as the shard is ours, hence the check before each round.
         """
-        with self._pulse:
-            while not self.finish.is_set():
-                try:
-                    await self._own(member, restored)
-                except _Left:
-                    ShardAbandoned(group=self._service.group, shard=self.number).emit()
-                except Unavailable as error:
-                    delay = self._backoff.next_seconds(error.retry_after_seconds)
-                    ShardRetried(self._service.group, self.number, str(error), delay).emit()
-                    await unless(self.finish, self._clock.sleep(delay))
-                    self._pulse.beat()
+        try:
+            with self._pulse:
+                while not self.finish.is_set():
+                    await self._stretch(member, restored)
+        finally:
+            FOLD_LAG_SECONDS.forget(self._service.group, str(self.number))
+
+    async def _stretch(self, member: GroupMember, restored: Callable[[], None]) -> None:
+        try:
+            await self._own(member, restored)
+        except _Left:
+            ShardAbandoned(group=self._service.group, shard=self.number).emit()
+        except Unavailable as error:
+            delay = self._backoff.next_seconds(error.retry_after_seconds)
+            ShardRetried(self._service.group, self.number, str(error), delay).emit()
+            await unless(self.finish, self._clock.sleep(delay))
+            self._pulse.beat()
 
     async def _own(self, member: GroupMember, restored: Callable[[], None]) -> None:
         """Makes the shard ours and folds it.
@@ -140,10 +169,16 @@ class Shard:
         records = await unless(self.finish, self._poll(member))
         if records:
             await self._transact(producer, Drain(fold, records, self._clock.now_ms()), records)
+        self._show_lag(records)
         if self._until_due_seconds() <= 0 and not self.finish.is_set():
             await self._transact(producer, Drain(fold, (), self._clock.now_ms()), ())
         if not self.finish.is_set():
             await self._show(fold, stopping=False)
+
+    def _show_lag(self, records: Sequence[Record] | None) -> None:
+        if records is not None:  # else the poll was cut off, and nothing is known
+            lag_ms = max(self._clock.now_ms() - max(one.timestamp_ms for one in records), 0) if records else 0
+            FOLD_LAG_SECONDS.set(lag_ms / 1000, group=self._service.group, shard=str(self.number))
 
     async def _show(self, fold: "Fold", *, stopping: bool) -> None:
         """Here, between two folds, the state is exactly what the committed offsets say."""
@@ -179,7 +214,7 @@ class Shard:
         the shard is abandoned or the fold fails. After `Unavailable` it is not aborted: a late abort could hit the
         transaction of the producer that is made next (streaming-practice.md §1.1, rule 2).
         """
-        began = self._clock.monotonic_seconds()
+        stages = _Stages(self._clock)
         offsets = _next_offsets(records)
         opened = False
         outs = 0
@@ -187,6 +222,7 @@ class Shard:
             last = False
             while not last:
                 chunk = await self._next_chunk(drain)
+                stages.end("fold")
                 for spec in chunk.topics:
                     await self._log.ensure_topic(spec)
                 last = chunk.last
@@ -196,8 +232,10 @@ class Shard:
                 if chunk.outs:
                     await producer.send(chunk.outs)
                     outs += len(chunk.outs)
+                stages.end("send")
             if opened:
                 await producer.commit(offsets, self._service.group)
+            stages.end("commit")
         except (Fenced, Unavailable, asyncio.CancelledError):
             raise
         except BaseException:
@@ -209,7 +247,7 @@ class Shard:
         self._next |= offsets
         FOLD_RECORDS.add(len(records), group=self._service.group)
         FOLD_OUTS.add(outs, group=self._service.group)
-        FOLD_SECONDS.observe(self._clock.monotonic_seconds() - began, group=self._service.group)
+        stages.observe(self._service.group)
 
     async def _next_chunk(self, drain: Drain) -> Chunk:
         """The next chunk, made in a thread; raises `_Left` where the shard was abandoned meanwhile.

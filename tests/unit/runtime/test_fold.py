@@ -11,6 +11,7 @@ from contracts.records import Out, Record
 from services.adapters.memory import MemoryBroker
 from services.runtime.failures import Fatal, OffsetLost, Unavailable
 from services.runtime.fold import Fold
+from services.runtime.telemetry import REGISTRY
 from tests.conformance.harness import eventually
 from tests.unit.runtime.machine import (
     INPUT,
@@ -339,3 +340,21 @@ async def test_a_restore_that_fails_for_now_is_tried_again() -> None:
     running.start()
     await shows(running, 10)
     assert await running.stopped() is None
+
+
+async def test_lag_and_stages_are_shown_while_a_shard_is_folded_here() -> None:
+    def lag() -> float | None:
+        return REGISTRY.get_sample_value("usher_fold_lag_seconds", {"group": NumberingService.group, "shard": "0"})
+
+    def batches(stage: str) -> float:
+        labels = {"group": NumberingService.group, "stage": stage}
+        return REGISTRY.get_sample_value("usher_fold_stage_seconds_count", labels) or 0.0
+
+    before = {stage: batches(stage) for stage in ("fold", "send", "commit")}
+    async with folding(MemoryBroker(clock=FastClock())) as running:
+        await topics(running.log)
+        await feed(running.log, 10)
+        await shows(running, 10)
+        await eventually(lambda: lag() == 0, "nothing is left to read")
+    assert lag() is None, "it is another worker's to show"
+    assert all(batches(stage) > count for stage, count in before.items())
