@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 DAY_MS: Final = 86_400_000
@@ -13,6 +14,7 @@ _INSTANT = re.compile(
 )
 
 
+@lru_cache(maxsize=256)  # all that is written of one command is of one instant
 def instant_text(at_ms: int) -> str:
     """`2026-01-02T00:00:00.000Z`."""
     moment = _EPOCH + timedelta(milliseconds=at_ms)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import msgspec
@@ -57,6 +58,8 @@ def decode_item(raw: object, kind: type[I]) -> I:
 
 def ignored_fields(raw: object, item: Item) -> Iterator[tuple[Code, str]]:
     """Warnings about fields that had no effect: those that only usher sets, and those that it does not know."""
+    if isinstance(raw, dict) and raw.keys() <= _flat_fields(type(item)):
+        return
     paths = list(_unknown(raw, item, ""))
     if not paths:
         return
@@ -69,6 +72,28 @@ def ignored_fields(raw: object, item: Item) -> Iterator[tuple[Code, str]]:
             more = len(ignored) - _UNKNOWN_FIELDS_NAMED_MAX
             named = ", ".join(quoted(path) for path in ignored[:_UNKNOWN_FIELDS_NAMED_MAX])
             yield code, f"ignored: {named}" + (f" and {more} more" if more > 0 else "")
+
+
+@cache
+def _flat_fields(kind: type[Item]) -> frozenset[str]:
+    """The fields whose values have no fields of their own that might be unknown."""
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return frozenset(field.encode_name for field in info.fields if not _has_fields(field.type))
+
+
+def _has_fields(kind: msgspec.inspect.Type) -> bool:
+    match kind:
+        case msgspec.inspect.StructType():
+            return True
+        case msgspec.inspect.UnionType():
+            return any(map(_has_fields, kind.types))
+        case msgspec.inspect.Metadata():
+            return _has_fields(kind.type)
+        case msgspec.inspect.ListType():
+            return _has_fields(kind.item_type)
+        case _:
+            return False
 
 
 def _unknown(raw: object, value: object, path: str) -> Iterator[str]:

@@ -19,8 +19,9 @@ from services.domain.catalogue.item import Origin, filled
 
 NAMES: Final = ("id", "segment_uuid", "segment_uuid_long")
 _INTEGER_MAX: Final = (1 << 53) - 1  # what every reader of JSON keeps exact
-_SHORT: Final = string.ascii_letters + string.digits
-_LONG: Final = string.ascii_lowercase + string.digits
+_LETTERS: Final = (string.ascii_lowercase * 10)[:256].encode()
+_LONG: Final = ((string.ascii_lowercase + string.digits) * 8)[:256].encode()
+_SHORT: Final = ((string.ascii_letters + string.digits) * 5)[:256].encode()
 
 
 def with_made_ids(brought: dict[str, str], table: EntityTable[Audience], origin: Origin) -> dict[str, str]:
@@ -47,17 +48,9 @@ def kept_ids(item: NamedFields, before: Audience) -> dict[str, str]:
 def _made(origin: Origin, attempt: int) -> dict[str, str]:
     digest = hashlib.sha256(origin.make_id("studio", attempt).encode()).digest()
     integer = int.from_bytes(digest[:8], "big") % _INTEGER_MAX + 1
-    short = _word(int.from_bytes(digest[8:16], "big"), _SHORT, 8)
-    long = _word(int.from_bytes(digest[16:24], "big"), _LONG, 9)
-    return dict(zip(NAMES, (str(integer), short, long), strict=True))
+    return dict(zip(NAMES, (str(integer), _word(digest[8:16], _SHORT), _word(digest[16:25], _LONG)), strict=True))
 
 
-def _word(number: int, alphabet: str, length: int) -> str:
-    """A letter first, so that no word reads as a number."""
-    letters = alphabet[:-10]
-    number, first = divmod(number, len(letters))
-    word = letters[first]
-    for _ in range(length - 1):
-        number, digit = divmod(number, len(alphabet))
-        word += alphabet[digit]
-    return word
+def _word(digest: bytes, characters: bytes) -> str:
+    """A character for each byte, a letter first, so that no word reads as a number."""
+    return (digest[:1].translate(_LETTERS) + digest[1:].translate(characters)).decode()

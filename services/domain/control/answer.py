@@ -130,8 +130,10 @@ def fitted(reply: Reply, *, bytes_max: int, packed_bytes_max: int | None) -> Rep
 
     `packed_bytes_max` None: it is not kept.
     """
-    fits_state = packed_bytes_max is None or len(packed(reply)) <= packed_bytes_max
-    if fits_state and len(codec.encode(reply)) <= bytes_max:
+    size_bytes = len(codec.encode(reply))
+    most = packed_bytes_max
+    fits_state = most is None or size_bytes <= most or len(packed(reply)) <= most  # most need no packing to know
+    if fits_state and size_bytes <= bytes_max:
         return reply
     return msgspec.structs.replace(
         reply,
