@@ -14,8 +14,15 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, OffsetAndMetadata, TopicPartition
 from aiokafka.consumer.fetcher import PartitionRecords
-from aiokafka.errors import IllegalGenerationError, ProducerClosed
-from aiokafka.protocol.group import JoinGroupRequest
+from aiokafka.errors import (
+    IllegalGenerationError,
+    NoError,
+    ProducerClosed,
+    RebalanceInProgressError,
+    for_code,
+)
+from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 
 from services.runtime.failures import Fatal
 
@@ -97,33 +104,41 @@ async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, in
     )
 
 
-class Heartbeats:
-    """When the coordinator last took a heartbeat of this member."""
+class Standing:
+    """What the group's coordinator has lately answered to this member."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._coordinator = consumer._coordinator
-        self._send = self._coordinator._do_heartbeat
-        self._taken_seconds = -math.inf
-        self._coordinator._do_heartbeat = self._sent
-
-    def joined(self) -> None:
-        """The coordinator has just taken the member itself."""
-        self._taken_seconds = time.monotonic()
+        self._send = self._coordinator._send_req
+        self._known_seconds = -math.inf
+        self._outdated = False
+        self._coordinator._send_req = self._sent
 
     def thrown_out_within(self, seconds: float) -> bool:
-        """Whether the coordinator knows this member no more, although it took a heartbeat so short a time ago.
+        """Whether the coordinator knows this member no more, although it did when asked so short a time ago.
 
         Then no session has timed out: another member has come with the same instance id. aiokafka would join again,
-        and throw that one out, and so on for ever.
+        and throw that one out, and so on for ever. It forgets who it was also where a rebalance has only gone on
+        without us: that is no such case.
         """
-        thrown_out = self._coordinator.member_id == JoinGroupRequest.UNKNOWN_MEMBER_ID
-        return thrown_out and time.monotonic() - self._taken_seconds < seconds
+        forgotten = self._coordinator.member_id == JoinGroupRequest.UNKNOWN_MEMBER_ID
+        return forgotten and not self._outdated and time.monotonic() - self._known_seconds < seconds
 
-    async def _sent(self) -> bool:
-        taken: bool = await self._send()
-        if taken:
-            self.joined()
-        return taken
+    async def _sent(self, request: Any) -> Any:
+        sent_seconds = time.monotonic()  # not when the answer is read: a process may have been frozen meanwhile
+        answer = await self._send(request)
+        if isinstance(request, (HeartbeatRequest, SyncGroupRequest, OffsetCommitRequest)):
+            errors = {for_code(code) for code in _codes(answer)}
+            self._outdated = IllegalGenerationError in errors
+            if errors <= {NoError, RebalanceInProgressError}:
+                self._known_seconds = sent_seconds
+        return answer
+
+
+def _codes(answer: Any) -> list[int]:
+    if hasattr(answer, "error_code"):
+        return [answer.error_code]
+    return [code for _, partitions in answer.topics for _, code in partitions]
 
 
 async def abandon(producer: AIOKafkaProducer) -> None:

@@ -43,7 +43,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
         self._consumer = consumer
         self._group = group
         self._instance_id = instance_id
-        self._heartbeats = internals.Heartbeats(consumer)
+        self._standing = internals.Standing(consumer)
         self._listener = listener
         self._arrivals = Arrivals(consumer)
         self._held = _NOTHING
@@ -100,7 +100,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
         del revoked  # always everything
         await self._revoke()
         half_a_session_seconds = self._settings.session_timeout_seconds / 2
-        if self._instance_id is not None and self._heartbeats.thrown_out_within(half_a_session_seconds):
+        if self._instance_id is not None and self._standing.thrown_out_within(half_a_session_seconds):
             self._failure = Fatal(f"another member has the instance id {self._instance_id}: give each process its own")
             self._arrivals.wake_all()
             raise self._failure  # ends aiokafka's coordination: it must not join again
@@ -110,7 +110,6 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
         async with self._one_call:
             if self._closed:
                 return
-            self._heartbeats.joined()
             self._held = frozenset(map(self._settings.ours, assigned))
             # Each fetch names every partition: with a thousand of them, ten a second would cost a quarter of a core.
             wait_ms = max(self._settings.fetch_wait_ms, min(len(self._held), _FETCH_WAIT_MS_MAX))

@@ -2,12 +2,22 @@
 
 import inspect
 from importlib.metadata import version
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import ProducerClosed
+from aiokafka.errors import (
+    IllegalGenerationError,
+    NoError,
+    ProducerClosed,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.protocol.group import HeartbeatRequest
 
 from services.adapters.kafka import internals
 
@@ -34,7 +44,7 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (Fetcher, "_records"),
         (PartitionRecords, "_consumer_record"),
         (GroupCoordinator, "_coordination_task"),
-        (GroupCoordinator, "_do_heartbeat"),
+        (GroupCoordinator, "_send_req"),
         (GroupCoordinator, "check_errors"),
         (GroupCoordinator, "commit_offsets"),
         (GroupCoordinator, "generation"),
@@ -52,6 +62,51 @@ async def test_a_consumer_has_what_we_use() -> None:
     consumer.assign([PARTITION])
     assert internals.fetchable(consumer, [PARTITION, TopicPartition("other", 0)]) == [PARTITION]
     await consumer.stop()
+
+
+HEARTBEAT = HeartbeatRequest("group", 1, "member")
+COMMIT = OffsetCommitRequest("group", 1, "member", -1, [])
+TAKEN, REBALANCING, OUTDATED, UNKNOWN = (
+    error.errno for error in (NoError, RebalanceInProgressError, IllegalGenerationError, UnknownMemberIdError)
+)
+
+
+@pytest.mark.parametrize(
+    ("answers", "frozen_seconds", "expected"),
+    [
+        ([], 0, False),  # it never was a member
+        ([TAKEN], 0, False),
+        ([TAKEN, UNKNOWN], 0, True),
+        ([REBALANCING, UNKNOWN], 0, True),
+        ([TAKEN, UNKNOWN], 12, False),  # its session has passed
+        ([TAKEN, OUTDATED], 0, False),  # a rebalance went on without it
+        ([TAKEN, OUTDATED, TAKEN, UNKNOWN], 0, True),
+    ],
+)
+@pytest.mark.parametrize("request_", [HEARTBEAT, COMMIT])
+async def test_whoever_has_our_instance_id_is_told_from_a_session_that_passed(
+    request_: Any, answers: list[int], frozen_seconds: float, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen is it while the answer to its last good request waits to be read."""
+    now_seconds = 100.0
+    coordinator = SimpleNamespace(member_id="member")
+    coming = iter(answers)
+
+    async def send(request: object) -> object:
+        nonlocal now_seconds
+        code = next(coming)
+        now_seconds += frozen_seconds if code in (TAKEN, REBALANCING) else 0.1
+        coordinator.member_id = "" if code in (OUTDATED, UNKNOWN) else "member"
+        commits = SimpleNamespace(topics=[("topic", [(0, code)])])
+        return commits if request is COMMIT else SimpleNamespace(error_code=code)
+
+    coordinator._send_req = send
+    monkeypatch.setattr("services.adapters.kafka.internals.time.monotonic", lambda: now_seconds)
+    standing = internals.Standing(SimpleNamespace(_coordinator=coordinator))
+    for _ in answers:
+        await coordinator._send_req(request_)
+
+    assert standing.thrown_out_within(5.0) is expected
 
 
 async def test_a_producer_is_abandoned_with_what_it_holds() -> None:
