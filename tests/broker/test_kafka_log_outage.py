@@ -6,11 +6,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from aiokafka.errors import RequestTimedOutError
+from aiokafka.protocol.produce import ProduceRequest
 
 from contracts.records import TopicPartition
 from deploy.local.session import Broker
 from deploy.local.state import StackState
 from services.adapters.kafka import KafkaLog, KafkaSettings
+from services.adapters.kafka.producers import KafkaProducer
 from services.runtime.failures import Unavailable
 from tests.conformance.harness import Recording, eventually, new_topic, out, poll_until, read_all, unique, values, whole
 
@@ -55,6 +58,28 @@ async def test_everything_goes_on_after_an_outage(log: KafkaLog, broker: Broker)
     assert values(await poll_until(member, [partition], 1)) == ["after"]
     await _until_available(lambda: member.commit({partition: 2}))
     assert await log.committed(group, [partition]) == {partition: 2}
+
+
+async def test_a_write_whose_answer_is_lost_is_stored_once(log: KafkaLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic, producer = await new_topic(log), await log.producer()
+    assert isinstance(producer, KafkaProducer)
+    await producer.send([out(topic, "before")])
+    client = (await producer.started())._producer.client
+    send, lost = client.send, 0
+
+    async def loses_an_answer(node: int, request: object, **options: object) -> object:
+        nonlocal lost
+        answer = await send(node, request, **options)
+        if isinstance(request, ProduceRequest) and not lost:
+            lost += 1
+            raise RequestTimedOutError
+        return answer
+
+    monkeypatch.setattr(client, "send", loses_an_answer)
+    await producer.send([out(topic, "once"), out(topic, "after")])
+
+    assert lost == 1
+    assert values(await read_all(log, topic)) == ["before", "once", "after"]
 
 
 async def test_a_transaction_is_redone_by_a_new_producer_after_an_outage(log: KafkaLog, broker: Broker) -> None:

@@ -1,8 +1,10 @@
 """Both loops on a real Kafka: what the memory log promised holds, in the same words."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 
 import pytest
 
@@ -19,6 +21,7 @@ from tests.conformance.harness import KafkaHarness, eventually, new_topic, out, 
 pytestmark = pytest.mark.broker
 
 SHARDS = 2
+GUESTS = 4
 
 
 @pytest.fixture
@@ -121,6 +124,23 @@ async def test_folds_move_between_processes_and_lose_and_double_nothing(harness:
     await numbered(log, target, 1600)
     await second.stop()
     assert sum((await log.committed(first.service.group, places(source))).values()) >= 1600
+
+
+async def test_a_storm_of_rebalances_loses_and_doubles_nothing_and_is_soon_over(harness: KafkaHarness) -> None:
+    """A worker comes or goes with every rebalance, as fast as the group can."""
+    log = harness.connect("feeder")
+    source, target = await new_topic(log, SHARDS), await new_topic(log, SHARDS)
+    stays = Folding(harness.connect("stays"), source, target)
+    for number in range(GUESTS):
+        guest = Folding(harness.connect(f"guest-{number}"), source, target)
+        await feed(log, source, 200)
+        await eventually(partial(bool, guest.service.restored), "the guest has a shard")
+        await guest.stop()
+    began_seconds = time.monotonic()
+    await feed(log, source, 200)
+    await numbered(log, target, (GUESTS + 1) * 200)
+    assert time.monotonic() - began_seconds < 10
+    await stays.stop()
 
 
 async def test_a_fenced_shard_waits_and_is_given_out_anew(
