@@ -1,8 +1,10 @@
 # Each target is one line that a person could type.
 PY := .venv/bin/python
 STAMP := .venv/.installed
+SEED := $(shell date +%s)
+ROUNDS := 200
 
-.PHONY: install demo test check bench bench-check lock clean
+.PHONY: install demo test chaos check bench bench-check lock clean
 
 install: $(STAMP)
 
@@ -17,6 +19,9 @@ demo: install
 
 test: install
 	$(PY) -m pytest
+
+chaos: install # kills and freezes at random; a failure says its seed, and SEED=… strikes the same services again
+	CHAOS_SEED=$(SEED) CHAOS_ROUNDS=$(ROUNDS) $(PY) -m pytest -vv tests/broker/test_chaos.py
 
 check: install
 	.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports

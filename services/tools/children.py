@@ -44,10 +44,17 @@ class Children:
     async def watch(self) -> None:
         """Never returns; raises `ChildDied` as soon as a child has ended."""
         while True:
-            for name, process in self._running.items():
-                if process.returncode is not None:
-                    raise ChildDied(f"{name} ended with {process.returncode}:\n{self.tail(name)}")
+            for ended in self.ended():
+                raise ChildDied(ended)
             await asyncio.sleep(0.2)
+
+    def ended(self) -> list[str]:
+        """The children that have ended by themselves, each with the end of its log."""
+        return [
+            f"{name} ended with {process.returncode}:\n{self.tail(name)}"
+            for name, process in self._running.items()
+            if process.returncode is not None
+        ]
 
     def tail(self, name: str) -> str:
         """The end of a child's log."""

@@ -10,7 +10,8 @@ import pytest_asyncio
 from deploy.local.state import StackState
 from services.tools.receiver import Receiver, serving
 
-pytest.register_assert_rewrite("tests.broker.space")  # before it is imported: its assertions explain themselves too
+# Before they are imported: their assertions explain themselves too.
+pytest.register_assert_rewrite("tests.broker.space", "tests.broker.chaos_laws", "tests.broker.chaos_user")
 
 from tests.broker.space import Space, own_space  # noqa: E402 - see above
 from tests.broker.system import SECRET, System, running_system  # noqa: E402 - see above

@@ -65,6 +65,10 @@ class Space:
         """Reads on to where the topics end now."""
         await self._follower.catch_up()
 
+    async def glance(self) -> None:
+        """Reads what has come, and waits for nothing."""
+        await self._follower.pump(0)
+
     async def until(self, what: str, found: Callable[[], T | None]) -> T:
         """What `found` returns once that is something, reading on meanwhile; fails after the deadline."""
         deadline = asyncio.get_running_loop().time() + DEADLINE_SECONDS

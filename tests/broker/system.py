@@ -39,6 +39,7 @@ from services.tools.topics_command import specs_of
 DEADLINE_SECONDS: Final = 60.0
 NOTHING: Final[Mapping[str, str]] = {}
 OBJECT_BYTES_MAX: Final = 24 << 20
+CHECKPOINT_INPUT_BYTES: Final = 300_000  # a few files: whoever is killed comes back by checkpoint and tail
 SECRET: Final = "whsec_" + base64.b64encode(b"a secret of tests, of thirty-two").decode()
 SECRET_REFERENCE: Final = "env:TEST_SIGNING_SECRET"
 VISIBLE_AGAIN_SECONDS: Final = 2  # what a killed intake had received comes again after so long
@@ -61,11 +62,15 @@ class System:
         self._pids: dict[str, int] = {}
         self._said: set[str] = set()
 
-    async def start(self, service: str) -> None:
-        """Does not wait. The instance id is the same over restarts, so that a group takes its member back at once."""
+    async def start(self, service: str, settings: Mapping[str, str] = NOTHING) -> None:
+        """Does not wait. `membership-2` is one more process of membership.
+
+        The instance id is the same over restarts, so that a group takes its member back at once.
+        """
         self._ports.setdefault(service, free_port())
-        own = {"USHER_HTTP_PORT": str(self._ports[service]), "USHER_INSTANCE_ID": service}
-        self._pids[service] = await self._children.start(service, f"services.{service}", [], self.environment | own)
+        own = {"USHER_HTTP_PORT": str(self._ports[service]), "USHER_INSTANCE_ID": service, **settings}
+        module = f"services.{service.partition('-')[0]}"
+        self._pids[service] = await self._children.start(service, module, [], self.environment | own)
 
     async def ready(self, *services: str) -> None:
         """Returns when they all say that they do their work."""
@@ -86,6 +91,10 @@ class System:
 
     def thaw(self, service: str) -> None:
         os.kill(self._pids[service], signal.SIGCONT)
+
+    def ended(self) -> list[str]:
+        """The ends of the logs of services that nobody asked to end."""
+        return self._children.ended()
 
     def log_of(self, service: str) -> str:
         return self._children.log(service).read_text(errors="replace")
@@ -199,6 +208,7 @@ def _environment(stack: StackState) -> dict[str, str]:
         **{f"USHER_TOPIC_PARTITIONS_{which.upper()}": str(count) for which, count in PARTITIONS.items()},
         "USHER_S3_BUCKET": name,
         "USHER_OBJECT_BYTES_MAX": str(OBJECT_BYTES_MAX),
+        "USHER_CHECKPOINT_INPUT_BYTES": str(CHECKPOINT_INPUT_BYTES),
         "USHER_ALLOW_PRIVATE_DESTINATIONS": "true",
         "USHER_DELIVERY_PROBE_SECONDS": "1",
         "USHER_COMMAND_TOPICS": "commands.v1=operator,crm.commands.v1=crm,open.commands.v1",
