@@ -42,14 +42,7 @@ class KafkaTopics:
 
     async def partitions(self, names: Sequence[str]) -> dict[str, int]:
         """How many partitions each topic has; those that do not exist, or have no leader yet, are absent."""
-        admin: AIOKafkaAdminClient = await self._made("admin", self._admin)
-        with translated("describing topics"):
-            described = await admin.describe_topics([self._settings.full(name) for name in names])
-        return {
-            self._settings.name(topic["topic"]) or "": len(topic["partitions"])
-            for topic in described
-            if not topic["error_code"] and all(partition["leader"] >= 0 for partition in topic["partitions"])
-        }
+        return {name: len(replicas) for name, replicas in (await self._replicas_of(names)).items()}
 
     async def names(self) -> list[str]:
         """All topics with the prefix."""
@@ -69,10 +62,11 @@ class KafkaTopics:
 
     async def differences(self, spec: TopicSpec) -> list[str]:
         """See the port."""
-        partitions = (await self.partitions([spec.name])).get(spec.name)
-        if partitions is None:
+        replicas = (await self._replicas_of([spec.name])).get(spec.name)
+        if replicas is None:
             return ["missing"]
-        return topic_differences(spec, partitions, await self._topic_settings(spec.name))
+        settings = await self._topic_settings(spec.name)
+        return topic_differences(spec, len(replicas), settings, replicas=min(replicas))
 
     async def limits(self, names: Iterable[str]) -> dict[str, int]:
         """The largest batch that each topic takes, in bytes; asked once, until `forget_limits`."""
@@ -167,13 +161,21 @@ class KafkaTopics:
             if missing := sorted(unknown - self._known):
                 raise Unavailable(f"there is no topic {', '.join(missing)}")
 
+    async def _replicas_of(self, names: Sequence[str]) -> dict[str, list[int]]:
+        """How many replicas each partition of the topics has; absent as in `partitions`."""
+        admin: AIOKafkaAdminClient = await self._made("admin", self._admin)
+        with translated("describing topics"):
+            described = await admin.describe_topics([self._settings.full(name) for name in names])
+        return {
+            self._settings.name(topic["topic"]) or "": [len(partition["replicas"]) for partition in topic["partitions"]]
+            for topic in described
+            if not topic["error_code"] and all(partition["leader"] >= 0 for partition in topic["partitions"])
+        }
+
     async def _create(self, spec: TopicSpec) -> None:
-        topic = NewTopic(
-            self._settings.full(spec.name),
-            spec.partitions,
-            self._settings.replication_factor or await self._replicas(),
-            topic_configs=topic_settings(spec),
-        )
+        replicas = self._settings.replication_factor or await self._replicas()
+        settings = topic_settings(spec, replicas=replicas)
+        topic = NewTopic(self._settings.full(spec.name), spec.partitions, replicas, topic_configs=settings)
         admin: AIOKafkaAdminClient = await self._made("admin", self._admin)
         with translated(f"creating the topic {spec.name}"):
             answer = await admin.create_topics([topic])

@@ -37,3 +37,21 @@ def test_tuning_is_the_operators() -> None:
 
 def test_a_setting_that_the_broker_does_not_name_differs() -> None:
     assert "retention.ms is None, not -1" in topic_differences(COMPACTED, 2, {})
+
+
+@pytest.mark.parametrize(
+    ("replicas", "in_sync", "expected"),
+    [
+        (1, "1", []),
+        (2, "1", []),
+        (3, "1", ["min.insync.replicas is 1, less than 2"]),
+        (3, "2", []),
+        (3, "3", []),
+        (4, "1", ["min.insync.replicas is 1, less than 2"]),
+    ],
+)
+def test_what_is_acknowledged_outlives_a_broker(replicas: int, in_sync: str, expected: list[str]) -> None:
+    settings = topic_settings(DELETED) | {"min.insync.replicas": in_sync}
+
+    assert topic_differences(DELETED, 2, settings, replicas=replicas) == expected
+    assert topic_differences(DELETED, 2, topic_settings(DELETED, replicas=replicas), replicas=replicas) == []
