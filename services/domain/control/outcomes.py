@@ -61,6 +61,8 @@ def delivered(turn: Turn, outcome: Delivered) -> None:
 
 def lane_changed(turn: Turn, outcome: LaneState) -> None:
     """A lane of a destination has begun or ceased to deliver."""
+    if turn.state.catalogue.destinations.get(outcome.destination_id) is None:
+        return  # it said so late: nobody would ever forget it again
     kept = turn.state.lanes.get(outcome.destination_id)
     states = dict(kept.states) if kept is not None else {}
     states.pop(_lane(outcome), None)

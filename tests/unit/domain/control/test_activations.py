@@ -283,6 +283,18 @@ def test_a_lane_that_does_not_deliver_says_why(bench: Bench) -> None:
     assert (error.code, error.detail) == (codes.DELIVERY_AUTHENTICATION.code, "said so")
 
 
+def test_what_a_lane_says_after_its_destination_has_gone_is_not_kept(bench: Bench) -> None:
+    activate(bench)
+    bench.made("activations.delete", {"name": "act"})
+    (connection,) = bench.shard._spaces[SPACE].catalogue.connections
+    bench.made("connections.delete", {"id": connection.connection_id})
+    bench.made("destinations.delete", {"id": "dest_d"})
+
+    say(bench, lane("parked"))
+
+    assert not [key for key in bench.state if "/lanes/" in key]
+
+
 def test_what_is_on_its_way_when_an_activation_is_deleted_is_still_counted(bench: Bench) -> None:
     activate(bench)
     say(bench, routed(5, changes=10))
