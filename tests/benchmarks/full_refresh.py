@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
@@ -66,8 +67,9 @@ async def ten_million(system: LocalSystem) -> list[Measured]:
         case = "10m" if name == "usher" else f"10m {name}"
         cpu = [one.cpu_seconds for one in runs[1:]]
         seconds, peaks = [one.seconds for one in runs[1:]], [one.rss_bytes for one in runs[1:]]
-        found.append(measured("end-to-end", case, "half of 10 M replaced", "s", seconds, cpu, better="lower"))
-        found.append(measured("end-to-end", case, "peak RSS", "bytes", peaks, cpu, better="lower"))
+        versions = {} if name == "usher" else {name: version(name)}
+        for metric, unit, values in (("half of 10 M replaced", "s", seconds), ("peak RSS", "bytes", peaks)):
+            found.append(measured("end-to-end", case, metric, unit, values, cpu, better="lower", versions=versions))
     return found
 
 

@@ -3,7 +3,9 @@
 import os
 import platform
 import statistics
+from collections.abc import Mapping
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Final, Literal
 
 import msgspec
@@ -35,9 +37,9 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 def measured(  # noqa: PLR0917 - what a figure is of, then its values
     benchmark: str, case: str, metric: str, unit: str, values: list[float], cpu_seconds: list[float],
-    *, better: Literal["higher", "lower"] = "higher",
+    *, better: Literal["higher", "lower"] = "higher", versions: Mapping[str, str] = MappingProxyType({}),
 ) -> Measured:  # fmt: skip
-    """The figure of several runs."""
+    """The figure of several runs; `versions` are those of others' software that was measured."""
     median = statistics.median(values)
     return Measured(
         benchmark=benchmark,
@@ -50,7 +52,7 @@ def measured(  # noqa: PLR0917 - what a figure is of, then its values
         spread=(max(values) - min(values)) / median if median else 0.0,
         cores=len(os.sched_getaffinity(0)),
         cpu_seconds=statistics.median(cpu_seconds),
-        versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS_OF}},
+        versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS_OF}, **versions},
     )
 
 

@@ -55,6 +55,7 @@ class Place(NamedTuple):
 class Peer(NamedTuple):
     """How many events it is given, and what starts it: `prepare` (once, it may take long), then a command line."""
 
+    version: str
     events: int
     prepare: Callable[[Path], Awaitable[None]]
     command: Callable[[Place], Sequence[str]]
@@ -75,24 +76,28 @@ async def peers(system: LocalSystem, cases: Collection[str]) -> list[Measured]:
     settings = load_settings()
     async with open_kafka(settings, client_id="bench", prefix="") as log:
         if "usher" in cases:
-            found += _figures("usher", await _usher(system, log, f"{settings.topic_prefix}.{catalog.CHANGES}"))
+            found += _figures("usher", {}, await _usher(system, log, f"{settings.topic_prefix}.{catalog.CHANGES}"))
         for name, peer in PEERS.items():
             if name not in cases:
                 continue
             try:
-                found += _figures(name, await _peer(log, settings.kafka_bootstrap_servers, name, peer))
+                found += _figures(
+                    name, {name: peer.version}, await _peer(log, settings.kafka_bootstrap_servers, name, peer)
+                )
             except Missing as missing:
                 say(f"peers {name}: not measured: {missing}")
     return found
 
 
-def _figures(case: str, runs: Sequence[Steady]) -> list[Measured]:
+def _figures(case: str, versions: Mapping[str, str], runs: Sequence[Steady]) -> list[Measured]:
     cpu = [one.cpu_seconds_per_million for one in runs]
+    by_cpu, by_clock = [1e6 / one for one in cpu], [one.events_per_second for one in runs]
+    peaks = [one.rss_bytes for one in runs]
     return [
-        measured("peers", case, "events per CPU second", "events/s", [1e6 / one for one in cpu], cpu),
-        measured("peers", case, "events per second", "events/s", [one.events_per_second for one in runs], cpu),
-        measured("peers", case, "CPU of a million events", "CPU s", cpu, cpu, better="lower"),
-        measured("peers", case, "peak RSS", "bytes", [one.rss_bytes for one in runs], cpu, better="lower"),
+        measured("peers", case, "events per CPU second", "events/s", by_cpu, cpu, versions=versions),
+        measured("peers", case, "events per second", "events/s", by_clock, cpu, versions=versions),
+        measured("peers", case, "CPU of a million events", "CPU s", cpu, cpu, better="lower", versions=versions),
+        measured("peers", case, "peak RSS", "bytes", peaks, cpu, better="lower", versions=versions),
     ]
 
 
@@ -144,7 +149,7 @@ async def _run(log: Log, place: Place, peer: Peer, expected: Expected) -> Steady
             start_new_session=True,
         )
     try:
-        found = await _steady(log, place.out, peer.events, lambda: _tree(child.pid), at_least=expected.changes)
+        found = await _steady(log, place.out, peer.events, lambda: _tree(child, place), at_least=expected.changes)
     finally:
         if child.returncode is None:
             os.killpg(child.pid, signal.SIGKILL)
@@ -154,8 +159,12 @@ async def _run(log: Log, place: Place, peer: Peer, expected: Expected) -> Steady
     return found
 
 
-def _tree(pid: int) -> list[int]:
-    return [pid, *(one.pid for one in psutil.Process(pid).children(recursive=True))]
+def _tree(child: asyncio.subprocess.Process, place: Place) -> list[int]:
+    """The process and all that it started; raises `Missing` where it has ended by itself."""
+    if child.returncode is not None:
+        said = (place.folder / "log").read_text(errors="replace")
+        raise Missing(f"it ended with {child.returncode}: {said[-300:]}")
+    return [child.pid, *(one.pid for one in psutil.Process(child.pid).children(recursive=True))]
 
 
 async def _steady(log: Log, out: str, events: int, pids: Callable[[], Sequence[int]], *, at_least: int = 1) -> Steady:
@@ -170,9 +179,12 @@ async def _steady(log: Log, out: str, events: int, pids: Callable[[], Sequence[i
             raise TimeoutError(f"{out} did not end within {_WITHIN_SECONDS:.0f} s")
         await asyncio.sleep(_LOOK_SECONDS)
         written = sum((await log.end_offsets(places, committed_only=True)).values()) - first
-        processes = [psutil.Process(pid) for pid in pids()]
-        cpu = sum(sum(one.cpu_times()[:2]) for one in processes)
-        peak = max(peak, sum(one.memory_info().rss for one in processes))
+        try:
+            processes = [psutil.Process(pid) for pid in pids()]
+            cpu = sum(sum(one.cpu_times()[:2]) for one in processes)
+            peak = max(peak, sum(one.memory_info().rss for one in processes))
+        except psutil.NoSuchProcess:
+            continue  # one of them has just ended
         quiet = quiet + 1 if points and points[-1][1] == written else 0
         points.append((time.monotonic(), written, cpu))
     total = points[-1][1]
@@ -217,7 +229,10 @@ def _with(package: str) -> Callable[[Path], Awaitable[None]]:
 
 async def _succeeds(command: Sequence[str]) -> None:
     pipe = asyncio.subprocess.PIPE
-    child = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
+    try:
+        child = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
+    except FileNotFoundError:
+        raise Missing(f"no {command[0]}") from None
     said, _ = await child.communicate()
     if child.returncode:
         raise Missing(f"`{' '.join(command)}` ended with {child.returncode}: {said.decode(errors='replace')[-300:]}")
@@ -247,8 +262,8 @@ def _faust_environment(place: Place) -> Mapping[str, str]:
 _QUIX: Final = "quixstreams==3.28.1"
 _FAUST: Final = "faust-streaming==0.15.3"
 PEERS: Final = {
-    "kafka-streams": Peer(2_000_000, _built, _kafka_streams),
-    "quix": Peer(500_000, _with(_QUIX), _quix),
-    "faust": Peer(50_000, _with(_FAUST), _faust, _faust_environment),
+    "kafka-streams": Peer("4.3.1", 2_000_000, _built, _kafka_streams),
+    "quix": Peer("3.28.1", 500_000, _with(_QUIX), _quix),
+    "faust": Peer("0.15.3", 50_000, _with(_FAUST), _faust, _faust_environment),
 }
 CASES: Final = ("usher", *PEERS)
