@@ -10,6 +10,7 @@ import asyncio
 import statistics
 import time
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final
 
@@ -43,16 +44,18 @@ class _Said(msgspec.Struct):
 
 
 class _Seen:
-    """When each identifier was first read in a change."""
+    """When each of the identifiers that are `waited` for was first read in a change."""
 
     def __init__(self) -> None:
         self.at: dict[str, float] = {}
+        self.waited: set[str] = set()
         self._decode = msgspec.json.Decoder(_Said).decode
 
     def sink(self, record: Record) -> None:
         now = time.monotonic()
-        for identifier in self._decode(record.value or b"").members:
-            self.at.setdefault(identifier, now)
+        for identifier in self.waited.intersection(self._decode(record.value or b"").members):
+            self.at[identifier] = now
+            self.waited.remove(identifier)
 
 
 async def latency(system: LocalSystem, cases: Collection[str]) -> list[Measured]:
@@ -141,8 +144,9 @@ class _Changes:
 
     async def until(self, identifiers: set[str]) -> None:
         """Returns when all of them were seen."""
+        self.seen.waited |= identifiers
         async with asyncio.timeout(RUN_SECONDS + _WITHIN_SECONDS):
-            while not identifiers <= self.seen.at.keys():
+            while self.seen.waited:
                 await self._follower.pump(0.1)
 
     async def close(self) -> None:
@@ -188,12 +192,13 @@ async def _run(per_second: int, send: Send, changes: _Changes) -> list[float]:
 
 async def _sent(meant: dict[str, float], send: Send) -> None:
     """Sends what is due, at once with what became due while the last was being sent."""
-    waiting = list(meant)
+    waiting = deque(meant.items())
     while waiting:
         now = time.monotonic()
-        due = [identifier for identifier in waiting[:1000] if meant[identifier] <= now]
+        due: list[str] = []
+        while waiting and waiting[0][1] <= now:
+            due.append(waiting.popleft()[0])
         if due:
             await send(due)
-            waiting = waiting[len(due) :]
         else:
-            await asyncio.sleep(meant[waiting[0]] - now)
+            await asyncio.sleep(waiting[0][1] - now)
