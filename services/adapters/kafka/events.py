@@ -1,7 +1,7 @@
 """Events for the topics of somebody else's Kafka: idempotent, acks=all, in whole batches."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -86,19 +86,21 @@ class EventWriter:
     ) -> None:
         """The events of one partition, one batch after the other, so that their order stays."""
         now_ms = self._clock.now_ms()
-        for builder in batches(producer, effect, now_ms, np.flatnonzero(places == place).tolist()):
+        for builder in batches(producer.create_batch, effect, now_ms, np.flatnonzero(places == place).tolist()):
             await (await producer.send_batch(builder, effect.topic, partition=place))
 
 
-def batches(producer: AIOKafkaProducer, effect: EventsWrite, now_ms: int, indices: list[int]) -> Iterator[BatchBuilder]:
+def batches(
+    make: Callable[[], BatchBuilder], effect: EventsWrite, now_ms: int, indices: list[int]
+) -> Iterator[BatchBuilder]:
     """The events at these places among the effect's, in order, as whole batches."""
     headers = list(effect.headers)
-    builder, held = producer.create_batch(), 0
+    builder, held = make(), 0
     for index in indices:
         key, value = effect.keys[index], effect.values[index]
         if builder.append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
             yield builder
-            builder, held = producer.create_batch(), 0
+            builder, held = make(), 0
             builder.append(timestamp=now_ms, key=key, value=value, headers=headers)
         held += 1
     if held:
