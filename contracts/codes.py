@@ -88,6 +88,9 @@ ID_TAKEN = _declare("id-taken", "conflict", "The id is or was in use in this spa
 IDENTIFIER_INVALID = _declare("identifier-invalid", "validation", "Not an identifier of this id type", SENDER)
 ID_TYPE_MISMATCH = _declare("id-type-mismatch", "validation", "Not the id type of the audience", SENDER)
 ID_TYPE_UNKNOWN = _declare("id-type-unknown", "validation", "No such id type in this space", SENDER)
+ID_SYNC_UNAVAILABLE = _declare(
+    "id-sync-unavailable", "validation", "A member has one identifier, of its audience's id type", SENDER
+)
 IMPORT_NOT_HELD = _declare("import-not-held", "conflict", "No held import of this id", SENDER)
 IN_USE = _declare("in-use", "validation", "Something still uses it", SENDER)
 LIFECYCLE_REFUSED = _declare(

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from contracts.messages.entities import (
+    Account,
     Activation,
     Audience,
     Campaign,
@@ -18,6 +19,7 @@ from contracts.messages.entities import (
     Destination,
     Entity,
     Evaluation,
+    IdSync,
     Personalization,
     Space,
 )
@@ -164,7 +166,7 @@ class AudienceReference(Versioned, frozen=True, kw_only=True):
 
 
 class DestinationFields(NamedFields, frozen=True, kw_only=True):
-    """`secrets` are references, never values."""
+    """`secrets` are references, never values. `account` is said as a whole; null: nothing is known of it."""
 
     entity: ClassVar[type[Entity] | None] = Destination
 
@@ -173,6 +175,7 @@ class DestinationFields(NamedFields, frozen=True, kw_only=True):
     settings: Settings | UnsetType | None = UNSET
     secrets: SecretReferences | UnsetType | None = UNSET
     limits: Settings | UnsetType | None = UNSET
+    account: Account | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
 
 
@@ -202,13 +205,13 @@ class ConnectorReference(Item, frozen=True, kw_only=True):
 
 
 class ConnectionFields(NamedFields, frozen=True, kw_only=True):
-    """`external_audience_id` is read-only; `id_sync` is announced, but not built yet."""
+    """`external_audience_id` is read-only. Of `id_sync` only the audience's own id type can be had as yet."""
 
     entity: ClassVar[type[Entity] | None] = Connection
 
     connection_id: Reference | UnsetType = UNSET
     connection_settings: Settings | UnsetType | None = UNSET
-    id_sync: list[object] | UnsetType | None = UNSET
+    id_sync: Annotated[list[IdSync], Meta(max_length=5)] | UnsetType | None = UNSET
     external_audience_id: str | UnsetType | None = UNSET
     audience: Reference | UnsetType = UNSET
     audience_id: Reference | UnsetType = UNSET
@@ -236,11 +239,7 @@ class ConnectionReference(Versioned, frozen=True, kw_only=True):
 
 
 class ActivationFields(NamedFields, frozen=True, kw_only=True):
-    """Of `personalization` nothing is available before there are profiles; it is checked, and refused with a code.
-
-    `extend`: where it would end, it goes on for `extend_days` more. `recurring`: all members are sent again every
-    `recurring_days`, counted from its start.
-    """
+    """`extend`: its end moves on by `extend_days`. `recurring`: every `recurring_days` from its start, all members."""
 
     entity: ClassVar[type[Entity] | None] = Activation
 

@@ -66,7 +66,10 @@ class Routed(msgspec.Struct, frozen=True, kw_only=True, tag="routed", tag_field=
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True, tag="delivered", tag_field="type"):
-    """lane → control: what became of one activation's records of a queue partition up to `through_offset`."""
+    """lane → control: what became of one activation's records of a queue partition up to `through_offset`.
+
+    `waited_ms`: how long the last of them had been in the queue.
+    """
 
     space_id: str
     activation_id: str
@@ -77,6 +80,7 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True, tag="delivered", tag_
     merged: int
     dead_lettered: int
     uploads: int
+    waited_ms: int = 0
     at: str
     code: str | None = None
     detail: str | None = None

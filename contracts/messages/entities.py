@@ -10,6 +10,8 @@ RECURRING_DAYS: Final = 7
 
 TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)")]
 
+AccountText = Annotated[str, Meta(min_length=1, max_length=256)]
+
 
 class Expression(msgspec.Struct, frozen=True, omit_defaults=True):
     """A node of a composition: exactly one of the four keys (engine.md §2)."""
@@ -138,6 +140,24 @@ class Feed(Entity, frozen=True, kw_only=True, tag="feed", tag_field="kind_of_ent
     enabled: bool = True
 
 
+class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whose account at which platform a destination is (reference/digital-audience.md §4.2). Never a secret.
+
+    `client_id` is how the platform names it; `default_category_id` that of activations that are made without one.
+    """
+
+    platform_id: AccountText | None = None
+    platform_name: AccountText | None = None
+    platform_display_name: AccountText | None = None
+    agency_id: AccountText | None = None
+    agency_name: AccountText | None = None
+    account_type_id: AccountText | None = None
+    account_type_name: AccountText | None = None
+    advertiser_id: AccountText | None = None
+    client_id: AccountText | None = None
+    default_category_id: AccountText | None = None
+
+
 class Destination(Entity, frozen=True, kw_only=True, tag="destination", tag_field="kind_of_entity"):
     """A connector with settings on one account. `secrets` are references, never values; `queue` is its topic key."""
 
@@ -146,8 +166,17 @@ class Destination(Entity, frozen=True, kw_only=True, tag="destination", tag_fiel
     settings: dict[str, object] = {}
     secrets: dict[str, str] = {}
     limits: dict[str, object] = {}
+    account: Account = Account()
     enabled: bool = True
     queue: str
+
+
+class IdSync(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which identifiers of a member are sent, and under which name (reference/engage.md §6.6)."""
+
+    id_type: str
+    strategy: str
+    map_to: str | None = None
 
 
 class Connection(Entity, frozen=True, kw_only=True, tag="connection", tag_field="kind_of_entity"):
@@ -157,6 +186,7 @@ class Connection(Entity, frozen=True, kw_only=True, tag="connection", tag_field=
     audience_id: str
     destination_id: str
     connection_settings: dict[str, object] = {}
+    id_sync: list[IdSync] = []
     external_audience_id: str | None = None
 
 

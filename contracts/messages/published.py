@@ -205,8 +205,28 @@ class ActivationCounters(msgspec.Struct, frozen=True, kw_only=True):
     uploads: int = 0
 
 
+class ActivationTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """The eight counters of reference/digital-audience.md §4.1, of members but for the first and `upload_count`.
+
+    `segment_upload_count = ready + processing + pending + failed + no_data`; null: no lane has said anything yet.
+    `no_data`: a later state of the same member took its place. `log_count`: outcomes that were reported.
+    """
+
+    log_count: int = 0
+    ready_count: int | None = None
+    processing_count: int | None = None
+    pending_count: int = 0
+    upload_count: int = 0
+    failed_count: int | None = None
+    no_data_count: int | None = None
+    segment_upload_count: int = 0
+
+
 class ActivationStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Status and counters of one activation, key `space/activation`."""
+    """Status and counters of one activation, key `space/activation`.
+
+    `lag_records` members wait; what was finished last had waited `lag_seconds`, 0 where nothing waits, null before.
+    """
 
     space_id: str
     activation_id: str
@@ -214,6 +234,9 @@ class ActivationStatus(msgspec.Struct, frozen=True, kw_only=True):
     audience_id: str
     state: str
     counters: ActivationCounters = ActivationCounters()
+    totals: ActivationTotals = ActivationTotals()
+    lag_records: int = 0
+    lag_seconds: float | None = None
     last_success_at: str | None = None
     last_error: Reason | None = None
     updated_at: str

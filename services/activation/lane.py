@@ -12,7 +12,7 @@ from contracts.instants import instant_text
 from contracts.messages.delivery import Delivery, LaneState
 from contracts.messages.entities import Destination
 from contracts.records import Out, Record, TopicPartition
-from services.activation.lane_events import DELIVERY_MEMBERS, DeliveriesDeadLettered, LaneTurned
+from services.activation.lane_events import DELIVERY_MEMBERS, DELIVERY_WAIT_SECONDS, DeliveriesDeadLettered, LaneTurned
 from services.activation.lane_health import LaneHealth
 from services.activation.lane_ports import LanePorts
 from services.activation.lane_reports import letter, outcome, write
@@ -194,7 +194,8 @@ class Lane:
             dead[verdict.code.code] = (dead.get(verdict.code.code, (0, ""))[0] + 1, verdict.detail)
         for code, (records, detail) in dead.items():
             self._tell_dead(code, records, detail)
-        for said in ledger.outcomes(self._queue, instant_text(self._ports.clock.now_ms())):
+        for said in ledger.outcomes(self._queue, self._ports.clock.now_ms()):
+            DELIVERY_WAIT_SECONDS.observe(said.waited_ms / 1000)
             DELIVERY_MEMBERS.add(said.delivered, outcome="delivered")
             DELIVERY_MEMBERS.add(said.merged, outcome="merged")
             DELIVERY_MEMBERS.add(said.dead_lettered, outcome="dead-lettered")

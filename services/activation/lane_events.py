@@ -11,6 +11,9 @@ DELIVERY_REQUEST_SECONDS: Final = Histogram(
 DELIVERY_MEMBERS: Final = Counter(
     "usher_delivery_members_total", "Members by what became of them: delivered, merged, dead-lettered", "outcome"
 )
+DELIVERY_WAIT_SECONDS: Final = Histogram(
+    "usher_delivery_wait_seconds", "How long a record had been in its queue when the last of it was settled"
+)
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,9 @@ def _size(key: str, value: Fields, _: Record) -> str:
 
 
 def _activation(key: str, value: Fields, _: Record) -> str:
-    return (
-        f"{value.get('updated_at')} {key} {value.get('state')} {value.get('counters')} {value.get('last_error') or ''}"
-    )
+    lag = f"lag {value.get('lag_records')} members, {value.get('lag_seconds')} s"
+    said = (value.get("counters"), lag, value.get("last_error") or "")
+    return f"{value.get('updated_at')} {key} {value.get('state')} {' '.join(map(str, said))}"
 
 
 def _audit(_: str, value: Fields, __: Record) -> str:

@@ -18,7 +18,7 @@ from services.domain.delivery.answers import DELIVERED, Fate, Verdict
 from services.domain.delivery.ledger import Ledger
 from services.domain.delivery.merge import Item, collapse, cut
 from services.domain.delivery.router import RouterPartition
-from tests.unit.domain.delivery.making import AT, QUEUE, activation, change, marker, read, snapshot
+from tests.unit.domain.delivery.making import QUEUE, activation, change, marker, read, snapshot
 
 REFUSED = Verdict(Fate.REFUSED, codes.DELIVERY_PERMANENT, "the destination answered 400")
 MEMBERS = "abcdef"
@@ -136,7 +136,7 @@ def deliver(
         ledger.uploaded(items)
         for item in items:
             ledger.settle(item, REFUSED if bad else DELIVERED)
-    return list(ledger.outcomes(QUEUE, AT))
+    return list(ledger.outcomes(QUEUE, 0))
 
 
 words = st.sampled_from(["entered", "entered", "exited", *TYPES])

@@ -73,7 +73,7 @@ def create_activation(item: ActivationCreate, catalogue: Catalogue, origin: Orig
         personalization=given(item.personalization, None),
         campaign_id=_campaign(given(item.campaign_id, None), catalogue),
         reference_id=given(item.reference_id, None),
-        category_id=given(item.category_id, None),
+        category_id=given(item.category_id, _default_category(connection, catalogue)),
         country=given(item.country, None),
     )
     _check_whole(activation)
@@ -134,6 +134,12 @@ def paused_activation(item: ActivationReference, catalogue: Catalogue, origin: O
     """The next form where it is not as wanted already, else the present one; raises `ItemFailed`."""
     before = referred_activation(item, catalogue)
     return before if before.paused == paused else changed(before, origin, paused=paused)
+
+
+def _default_category(connection: Connection, catalogue: Catalogue) -> str | None:
+    destination = catalogue.destinations.get(connection.destination_id)
+    assert destination is not None, "a destination with an activation is not deleted"
+    return destination.account.default_category_id
 
 
 def _connection(item: ActivationCreate, catalogue: Catalogue, origin: Origin) -> Connection:

@@ -13,7 +13,7 @@ from contracts.messages.commands import (
 from contracts.messages.entities import Audience, Connection, Destination
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.entity_table import held
-from services.domain.catalogue.failed import fail
+from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.item import (
     Origin,
     changed,
@@ -37,7 +37,7 @@ def create_connection(item: ConnectionCreate, catalogue: Catalogue, origin: Orig
     name = given(item.name, connection_id).strip()
     external_ids = filled(item.external_ids, {}, {})
     check_naming(catalogue.connections, name, external_ids, connection_id)
-    _check_built(item)
+    _check_written(item)
     audience = refer(catalogue.audiences, {"audience": item.audience, "audience_id": item.audience_id})
     destination = refer(
         catalogue.destinations, {"destination": item.destination, "destination_id": item.destination_id}
@@ -47,8 +47,14 @@ def create_connection(item: ConnectionCreate, catalogue: Catalogue, origin: Orig
         fail(codes.CONNECTION_EXISTS, f"connection {present.connection_id}")
     check_published(audience)
     connection = plain_connection(connection_id, audience, destination, origin)
-    connection = _with(connection, name, external_ids, filled(item.connection_settings, {}, {}))
-    check_size(connection)
+    connection = structs.replace(
+        connection,
+        name=name,
+        external_ids=external_ids,
+        connection_settings=filled(item.connection_settings, {}, {}),
+        id_sync=filled(item.id_sync, [], []),
+    )
+    _check_whole(connection, audience)
     return connection
 
 
@@ -57,13 +63,21 @@ def update_connection(item: ConnectionUpdate, catalogue: Catalogue, origin: Orig
     references = {"id": item.id, "connection_id": item.connection_id, "connection": item.connection}
     before = refer(catalogue.connections, references)
     check_version(item, before)
-    _check_built(item)
+    _check_written(item)
     check_ends(item, catalogue, before)
     name, external_ids = naming(item, before)
     check_naming(catalogue.connections, name, external_ids, before.connection_id)
-    settings = filled(item.connection_settings, before.connection_settings, {})
-    connection = changed(before, origin, name=name, external_ids=external_ids, connection_settings=settings)
-    check_size(connection)
+    connection = changed(
+        before,
+        origin,
+        name=name,
+        external_ids=external_ids,
+        connection_settings=filled(item.connection_settings, before.connection_settings, {}),
+        id_sync=filled(item.id_sync, before.id_sync, []),
+    )
+    audience = catalogue.audiences.get(before.audience_id)
+    assert audience is not None, "an audience with a connection is not deleted"
+    _check_whole(connection, audience)
     return connection
 
 
@@ -114,12 +128,18 @@ def check_ends(item: ConnectionFields | ActivationFields, catalogue: Catalogue, 
         refuse_change(before.destination_id, there.destination_id, "destination")
 
 
-def _check_built(item: ConnectionFields) -> None:
-    if item.id_sync is not UNSET and item.id_sync:
-        fail(codes.NOT_SUPPORTED_YET, "id_sync")
+def _check_written(item: ConnectionFields) -> None:
     if item.external_audience_id is not UNSET:
         fail(codes.FIELD_IMMUTABLE, "external_audience_id is read-only")
 
 
-def _with(connection: Connection, name: str, external_ids: dict[str, str], settings: dict[str, object]) -> Connection:
-    return structs.replace(connection, name=name, external_ids=external_ids, connection_settings=settings)
+def _check_whole(connection: Connection, audience: Audience) -> None:
+    """Of the one identifier that a member is, first, last and all are the same; what can't be had is refused."""
+    for number, one in enumerate(connection.id_sync):
+        if one.strategy not in ("first", "last", "all"):
+            fail(codes.FIELD_INVALID, f"id_sync[{number}].strategy {quoted(one.strategy)} is none of first, last, all")
+        if one.id_type != audience.id_type:
+            fail(codes.ID_SYNC_UNAVAILABLE, f"id_sync[{number}]: members are of id type {audience.id_type}")
+        if one.map_to is not None:
+            fail(codes.ID_SYNC_UNAVAILABLE, f"id_sync[{number}].map_to: the name is the connector's own")
+    check_size(connection)

@@ -1,9 +1,12 @@
 """Destinations: what an item makes of the catalogue (contracts.md §3)."""
 
+from contracts import codes
 from contracts.messages.commands import DestinationCreate, DestinationReference, DestinationUpdate
-from contracts.messages.entities import Destination
+from contracts.messages.entities import Account, Destination
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.connectors import Connectors, Remark, check_destination
+from services.domain.catalogue.entity_table import held
+from services.domain.catalogue.failed import fail
 from services.domain.catalogue.item import (
     Origin,
     changed,
@@ -16,7 +19,6 @@ from services.domain.catalogue.item import (
     new_id,
     refer,
     refuse_immutable,
-    refuse_used,
     required,
 )
 
@@ -40,6 +42,7 @@ def create_destination(
         settings=filled(item.settings, {}, {}),
         secrets=filled(item.secrets, {}, {}),
         limits=filled(item.limits, {}, {}),
+        account=filled(item.account, Account(), Account()),
         enabled=given(item.enabled, True),
         queue=origin.make_id("q", destination_id, step),
     )
@@ -64,13 +67,14 @@ def update_destination(
         settings=filled(item.settings, before.settings, {}),
         secrets=filled(item.secrets, before.secrets, {}),
         limits=filled(item.limits, before.limits, {}),
+        account=filled(item.account, before.account, Account()),
         enabled=given(item.enabled, before.enabled),
     )
     return destination, _remarks(destination, connectors)
 
 
 def deletable_destination(item: DestinationReference, catalogue: Catalogue) -> Destination:
-    """The destination that may go; raises `ItemFailed`(not-found, version-conflict, in-use)."""
+    """The destination that may go, and its connections with it; raises `ItemFailed`(not-found, in-use, …)."""
     references = {
         "id": item.id,
         "destination_id": item.destination_id,
@@ -79,7 +83,9 @@ def deletable_destination(item: DestinationReference, catalogue: Catalogue) -> D
     }
     destination = refer(catalogue.destinations, references)
     check_version(item, destination)
-    refuse_used("destination", destination.destination_id, catalogue)
+    activations = catalogue.activations.holders(held("destination", destination.destination_id))
+    if activations:
+        fail(codes.IN_USE, f"used by activation {activations[0]}, one of {len(activations)}")
     return destination
 
 

@@ -30,6 +30,7 @@ from services.domain.catalogue.destinations import (
     deletable_destination,
     update_destination,
 )
+from services.domain.catalogue.entity_table import held
 from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.item import Origin
 from services.domain.control.activations import adjust, take_away
@@ -66,8 +67,10 @@ def destinations_supported(turn: Turn, item: ConnectorReference) -> ItemAnswer:
 
 
 def destination_deleted(turn: Turn, item: DestinationReference) -> ItemAnswer:
-    """Its queue stays until its retention has passed: what is in it may still be on its way."""
+    """Its connections, which send nothing, go with it; what is still in its queue becomes dead letters."""
     destination = deletable_destination(item, turn.state.catalogue)
+    for connection_id in turn.state.catalogue.connections.holders(held("destination", destination.destination_id)):
+        _remove_connection(turn, connection_id)
     turn.state.catalogue.destinations.remove(destination.destination_id)
     turn.state.bury("destination", destination.destination_id)
     turn.state.lanes.drop(destination.destination_id)
@@ -93,8 +96,7 @@ def connection_updated(turn: Turn, item: ConnectionUpdate, origin: Origin) -> It
 def connection_deleted(turn: Turn, item: ConnectionReference) -> ItemAnswer:
     """Only one without activations can go."""
     connection = deletable_connection(item, turn.state.catalogue)
-    turn.state.catalogue.connections.remove(connection.connection_id)
-    turn.state.bury("connection", connection.connection_id)
+    _remove_connection(turn, connection.connection_id)
     return ItemAnswer(entity_data(connection, deleted=True))
 
 
@@ -140,6 +142,11 @@ def activation_deleted(turn: Turn, item: ActivationReference) -> ItemAnswer:
     turn.state.bury("activation", activation.activation_id)
     turn.state.activations_changed()
     return ItemAnswer(entity_data(activation, deleted=True))
+
+
+def _remove_connection(turn: Turn, connection_id: str) -> None:
+    turn.state.catalogue.connections.remove(connection_id)
+    turn.state.bury("connection", connection_id)
 
 
 def _kept(turn: Turn, activation: Activation, *, resync: bool | None = None) -> ItemAnswer:

@@ -7,6 +7,7 @@ batches, and only what was counted record by record is counted once however the 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from contracts.instants import instant_text
 from contracts.messages.delivery import Delivered
 from contracts.records import Record
 from services.domain.delivery.answers import Fate, Verdict
@@ -62,8 +63,9 @@ class Ledger:
             if entry.verdict is not None:
                 yield entry.record, entry.verdict, entry.attempts
 
-    def outcomes(self, queue: str, at: str) -> Iterator[Delivered]:
+    def outcomes(self, queue: str, now_ms: int) -> Iterator[Delivered]:
         """One outcome for each record, in order; every member must have been settled."""
+        at = instant_text(now_ms)
         for entry in self._entries:
             delivery, verdict = entry.kept.delivery, entry.verdict
             assert entry.kept.merged + entry.delivered + entry.dead_lettered == len(delivery.members)
@@ -77,6 +79,7 @@ class Ledger:
                 merged=entry.kept.merged,
                 dead_lettered=entry.dead_lettered,
                 uploads=entry.uploads,
+                waited_ms=max(0, now_ms - entry.record.timestamp_ms),
                 at=at,
                 code=verdict.code.code if verdict and verdict.code else None,
                 detail=verdict.detail if verdict else None,

@@ -10,7 +10,7 @@ from contracts.instants import instant_text
 from contracts.messages.delivery import Delivered, LaneState, Outcome, Routed
 from contracts.messages.steps import ActivationStep, TickStep
 from contracts.records import Out
-from tests.unit.domain.control.bench import PARTITIONS, SPACE, START_MS, Bench, codes_of, steps
+from tests.unit.domain.control.bench import PARTITIONS, SPACE, START_MS, Bench, steps
 from tests.unit.domain.control.delivering import activatable, activate, markers, status
 
 DAY_MS = 86_400_000
@@ -67,6 +67,7 @@ def delivered(through: int, *, count: int = 0, merged: int = 0, dead: int = 0, c
         merged=merged,
         dead_lettered=dead,
         uploads=1,
+        waited_ms=2_500,
         at="2026-01-01T10:00:00.000Z",
         code=code,
         detail="said so" if code else None,
@@ -242,10 +243,16 @@ def test_without_resync_it_starts_without(bench: Bench) -> None:
 
 def test_outcomes_are_counted_once_and_add_up(bench: Bench) -> None:
     activate(bench)
+    say(bench, routed(1, changes=0))
+    assert (status(bench).totals.ready_count, status(bench).totals.pending_count) == (None, 0)
     say(bench, routed(5, changes=10, dropped=2), routed(5, changes=10, dropped=2), routed(3, changes=99))
     say(bench, routed(7, changes=5, partition=1))
     say(bench, delivered(4, count=6, merged=1), delivered(4, count=6, merged=1), delivered(2, count=50))
 
+    totals = status(bench).totals
+    assert (totals.ready_count, totals.failed_count, totals.no_data_count, totals.pending_count) == (6, 0, 1, 6)
+    assert (totals.segment_upload_count, totals.upload_count, totals.log_count) == (13, 1, 4)
+    assert (status(bench).lag_records, status(bench).lag_seconds) == (6, 2.5)
     counters = status(bench).counters
     assert (counters.changes, counters.dropped, counters.delivered, counters.merged) == (15, 2, 6, 1)
     assert (counters.pending, counters.uploads) == (6, 1)
@@ -254,6 +261,7 @@ def test_outcomes_are_counted_once_and_add_up(bench: Bench) -> None:
     say(bench, delivered(9, count=0, dead=6, code=codes.DELIVERY_PERMANENT.code))
 
     assert (status(bench).counters.pending, status(bench).counters.dead_lettered) == (0, 6)
+    assert (status(bench).totals.failed_count, status(bench).lag_seconds) == (6, 0)
     error = status(bench).last_error
     assert error is not None
     assert (error.code, error.detail) == (codes.DELIVERY_PERMANENT.code, "said so")
@@ -369,12 +377,3 @@ def test_an_activation_is_told_of_only_by_its_own_instants(bench: Bench) -> None
     bench.advance("2026-05-01")
 
     assert [type(one) for one in steps(bench.outs[before:])] == [TickStep]
-
-
-def test_a_connection_is_told_from_its_neighbours(bench: Bench) -> None:
-    bench.made("audiences.create", {"id": "aud_b", "name": "b", "id_type": "kuid"})
-    bench.made("connections.create", {"audience": "a", "destination": "d"}, {"audience": "b", "destination": "d"})
-
-    reply = bench.send("connections.create", {"audience": "b", "destination": "d"})
-
-    assert codes_of(reply) == [codes.CONNECTION_EXISTS.code]

@@ -267,7 +267,6 @@ DELIVERIES: list[tuple[str, object, Code]] = [
     ("connections.create", {"audience": "b", "destination": "nowhere"}, codes.NOT_FOUND),
     ("connections.create", {"audience": "a", "destination": "d"}, codes.CONNECTION_EXISTS),
     ("connections.create", {"audience": "b", "destination": "d", "name": "con"}, codes.NAME_MUST_BE_UNIQUE),
-    ("connections.create", {"audience": "b", "destination": "d", "id_sync": [{}]}, codes.NOT_SUPPORTED_YET),
     ("connections.create", {"audience": "b", "destination": "d", "external_audience_id": "x"}, codes.FIELD_IMMUTABLE),
     ("connections.update", {"connection": "con", "audience": "b"}, codes.FIELD_IMMUTABLE),
     ("connections.update", {"connection": "con", "destination": "e"}, codes.FIELD_IMMUTABLE),

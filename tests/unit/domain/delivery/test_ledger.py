@@ -3,11 +3,13 @@
 import pytest
 
 from contracts import codes
+from contracts.instants import parse_instant
 from services.domain.delivery.answers import DELIVERED, Fate, Verdict
 from services.domain.delivery.ledger import Ledger
 from services.domain.delivery.merge import collapse, cut
 from tests.unit.domain.delivery.making import AT, QUEUE, SPACE, delivery, queued
 
+AT_MS = parse_instant(AT) or 0
 REFUSED = Verdict(Fate.REFUSED, codes.DELIVERY_PERMANENT, "the destination answered 400")
 
 
@@ -34,18 +36,19 @@ def test_each_record_has_one_outcome_that_adds_up() -> None:
     assert [(record.offset, *why) for record, *why in ledger.dead()] == [(12, REFUSED, 2)]
     counted = [
         (one.activation_id, one.through_offset, one.delivered, one.merged, one.dead_lettered, one.uploads, one.code)
-        for one in ledger.outcomes(QUEUE, AT)
+        for one in ledger.outcomes(QUEUE, AT_MS)
     ]
     assert counted == [
         ("act_1", 11, 2, 1, 0, 1, None),
         ("act_1", 13, 0, 0, 1, 1, "delivery-permanent"),
         ("act_2", 16, 1, 0, 0, 1, None),
     ]
-    outcome = next(ledger.outcomes(QUEUE, AT))
+    outcome = next(ledger.outcomes(QUEUE, AT_MS))
     assert (outcome.space_id, outcome.queue, outcome.partition, outcome.at) == (SPACE, QUEUE, 0, AT)
+    assert outcome.waited_ms == AT_MS - records[0].timestamp_ms
 
 
 def test_an_unsettled_member_is_a_mistake_of_ours() -> None:
     said = [delivery(1, "add", ["a"])]
     with pytest.raises(AssertionError):
-        list(Ledger([queued(0, said[0])], collapse(said)).outcomes(QUEUE, AT))
+        list(Ledger([queued(0, said[0])], collapse(said)).outcomes(QUEUE, AT_MS))

@@ -1,0 +1,75 @@
+"""Connections and accounts: what they keep, what they refuse, and what goes with a destination."""
+
+import pytest
+
+from contracts import codes
+from contracts.codes import Code
+from contracts.messages.entities import Activation
+from tests.unit.domain.control.bench import Bench, codes_of
+from tests.unit.domain.control.delivering import activatable, activate
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """A space with an audience and a destination."""
+    return activatable()
+
+
+def test_a_destination_goes_with_its_connections_once_nothing_is_sent_there(bench: Bench) -> None:
+    activate(bench)
+    assert codes_of(bench.send("destinations.delete", {"name": "d"})) == [codes.IN_USE.code]
+    bench.made("activations.delete", {"name": "act"})
+
+    bench.made("destinations.delete", {"name": "d"})
+
+    assert not [key for key in bench.catalogue if "/connection/" in key or "/destination/" in key]
+    bench.made("audiences.delete", {"name": "a"})
+
+
+def test_an_account_is_kept_and_gives_its_activations_their_category(bench: Bench) -> None:
+    account = {"platform_id": "7", "agency_name": "Mill", "default_category_id": "c-9"}
+    (form,) = bench.send("destinations.update", {"destination": "d", "account": account}).data
+    assert form["account"] == account
+
+    activate(bench)
+    made = bench.made(
+        "activations.create", {"name": "other", "audience": "a", "destination": "d", "category_id": "c-1"}
+    )
+
+    forms = {one.activation_id: one for one in bench.catalogue.values() if isinstance(one, Activation)}
+    assert [forms[id_].category_id for id_ in ("act_1", *made)] == ["c-9", "c-1"]
+    assert bench.send("destinations.update", {"destination": "d", "account": None}).data[0]["account"] == {}
+
+
+def test_a_connection_is_told_from_its_neighbours(bench: Bench) -> None:
+    bench.made("audiences.create", {"id": "aud_b", "name": "b", "id_type": "kuid"})
+    bench.made("connections.create", {"audience": "a", "destination": "d"}, {"audience": "b", "destination": "d"})
+
+    reply = bench.send("connections.create", {"audience": "b", "destination": "d"})
+
+    assert codes_of(reply) == [codes.CONNECTION_EXISTS.code]
+
+
+def of(strategy: str, id_type: str = "kuid", **more: str) -> dict[str, str]:
+    """One identifier that is to be sent."""
+    return {"id_type": id_type, "strategy": strategy, **more}
+
+
+@pytest.mark.parametrize(
+    ("id_sync", "code"),
+    [
+        ([{}], codes.FIELD_INVALID),
+        ([of("all")] * 6, codes.FIELD_INVALID),
+        ([of("newest")], codes.FIELD_INVALID),
+        ([of("all"), of("all", "email_sha256")], codes.ID_SYNC_UNAVAILABLE),
+        ([of("last", map_to="Email_Address__c")], codes.ID_SYNC_UNAVAILABLE),
+    ],
+)
+def test_identifiers_that_members_do_not_have_are_refused(bench: Bench, id_sync: list[object], code: Code) -> None:
+    bench.made("connections.create", {"id": "con_1", "audience": "a", "destination": "d", "id_sync": [of("all")]})
+
+    reply = bench.send("connections.update", {"connection": "con_1", "id_sync": id_sync})
+
+    assert codes_of(reply) == [code.code]
+    (form,) = bench.send("connections.update", {"connection": "con_1", "name": "other"}).data
+    assert form["id_sync"] == [of("all")]
