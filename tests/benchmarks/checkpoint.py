@@ -145,13 +145,13 @@ class Building:
             part = values[start : start + BATCH_ROWS]
             batch = RowBatch(Identities.of_bytes(Form.UUID, part), np.zeros(len(part), dtype=np.uint32), [audience_id])
             said = RowsHeader(space_id=SPACE, **named, reading_id="r", sequence=sequence, id_type=ID_TYPE)
-            self.handle(Record(INPUT, 0, 0, 0, None, encode_rows(batch), write_rows_header(said)))
+            self.handle(Record(INPUT, self.fold.number, 0, 0, None, encode_rows(batch), write_rows_header(said)))
         seal = Seal(space_id=SPACE, **named, reading_id="r", batches=len(batches), rows=len(values))
-        self.handle(Record(INPUT, 0, 0, 0, None, encode(seal), headers("seal")))
+        self.handle(Record(INPUT, self.fold.number, 0, 0, None, encode(seal), headers("seal")))
         self.take(ImportApplyStep(**self.next(), **named, reading_id="r", audiences=[audience_id]))
 
     def take(self, step: Step) -> None:
-        self.handle(Record(INPUT, 0, 0, 0, None, encode(step), headers("step")))
+        self.handle(Record(INPUT, self.fold.number, 0, 0, None, encode(step), headers("step")))
 
     def handle(self, record: Record) -> None:
         for _ in self.fold.handle([record], 0):

@@ -16,6 +16,7 @@ from tests.benchmarks import (
     latency,
     memory,
     peers,
+    restart,
     tick,
 )
 from tests.benchmarks.measure import Measured, show
@@ -38,6 +39,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "latency": Benchmark(latency.latency, latency.CASES),
     "memory": Benchmark(memory.memory, memory.CASES),
     "peers": Benchmark(peers.peers, peers.CASES),
+    "restart": Benchmark(restart.restart, restart.CASES),
     "tick": Benchmark(tick.tick, tick.CASES),
 }
 
