@@ -124,7 +124,11 @@ class FixedAudience(msgspec.Struct, frozen=True):
 
 
 class Feed(Entity, frozen=True, kw_only=True, tag="feed", tag_field="kind_of_entity"):
-    """Where rows for list audiences come from and how to read them (contracts.md §3)."""
+    """Where rows for list audiences come from and how to read them (contracts.md §3).
+
+    `watched_since`: since when, by the machine's clock, the feed has been enabled with its present prefix. Objects put
+    since then that nobody announced are looked for; older ones are the feed's only where somebody announces them.
+    """
 
     feed_id: str
     source: Source
@@ -138,6 +142,7 @@ class Feed(Entity, frozen=True, kw_only=True, tag="feed", tag_field="kind_of_ent
     process_at: str | None = None
     remove_share_max: float | None = None
     enabled: bool = True
+    watched_since: str | None = None
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

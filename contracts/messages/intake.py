@@ -19,7 +19,10 @@ class ObjectVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ObjectAnnounced(msgspec.Struct, frozen=True, kw_only=True, tag="object-announced", tag_field="type"):
-    """watch → control: an object that feed `feed_id` reads was created. `code` set: it can't be read, and why."""
+    """watch → control: an object that feed `feed_id` reads was created. `code` set: it can't be read, and why.
+
+    `reconciled`: found in a listing of the feed's prefix, not told by the store. What is known already is no news then.
+    """
 
     space_id: str
     feed_id: str
@@ -27,6 +30,7 @@ class ObjectAnnounced(msgspec.Struct, frozen=True, kw_only=True, tag="object-ann
     event_time_ms: int
     sequencer: str | None = None
     code: str | None = None
+    reconciled: bool = False
 
 
 class RowCounts(msgspec.Struct, frozen=True, kw_only=True):

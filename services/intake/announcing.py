@@ -1,14 +1,14 @@
 """From one raw notification to what must be written: announcements for control, or dead letters.
 
 Asks the catalogue which feeds read the object and the store for its exact version. Writes and acknowledges nothing:
-that is `watch`'s, whose two forms (Kafka and SQS) share this.
+that is `watch`'s, whose two forms (Kafka and SQS) share this, and `reconcile`'s.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from contracts import codes
 from contracts.codes import Code
@@ -18,10 +18,12 @@ from contracts.object_events import Ignored, Notification, ObjectCreated, Unread
 from contracts.records import Out
 from services.domain.intake.keys import is_marker, is_never_rows
 from services.intake import events
-from services.intake.telemetry import NOTIFICATIONS, NotificationsRefused
+from services.intake.telemetry import NOTIFICATIONS, RECONCILED, NotificationsRefused
 from services.runtime.catalogue_view import CatalogueView
 from services.runtime.failures import Rejected
 from services.runtime.objects import Objects
+
+T = TypeVar("T")
 
 _STATS_AT_ONCE: Final = 32  # one round trip each: a batch of small files must not wait for them one after another
 _MAY_BE_ANOTHER_KEY: Final = frozenset({codes.OBJECT_GONE, codes.OBJECT_ACCESS_DENIED})  # S3 hides what is not there
@@ -75,6 +77,42 @@ class Announcer:
             outs += _written(message, [next(outcomes) for _ in parts])
         return outs
 
+    async def outs_of_listed(self, listed: Sequence[tuple[ObjectVersion, list[Feed]]]) -> list[Out]:
+        """What to write for objects of a listing, each for its feeds; raises `Unavailable`."""
+        found = await asyncio.gather(*(self._listed(*one) for one in listed), return_exceptions=True)
+        return [out for outs in found for out in _or_raise(outs)]
+
+    def feeds(self, bucket: str, key: str) -> list[Feed]:
+        """Whose rows the object may hold; of what is never rows: whose folder it marks as complete."""
+        feeds = self._catalogue.feeds_for(bucket, key, default_bucket=self._default_bucket)
+        return [feed for feed in feeds if is_marker(key, feed)] if is_never_rows(key) else feeds
+
+    async def _listed(self, listed: ObjectVersion, feeds: Sequence[Feed]) -> list[Out]:
+        """Nothing where the object is no longer what the listing said: then the next listing says more."""
+        code = None
+        try:
+            async with self._slots:
+                listed = await self._objects.stat(listed.bucket, listed.key, etag=listed.etag)
+        except Rejected as refused:
+            if refused.code in {codes.OBJECT_GONE, codes.OBJECT_OVERWRITTEN}:
+                return []
+            code = refused.code.code
+        RECONCILED.add(len(feeds), outcome=code or "announced")
+        return [self._announcement_of_listed(listed, feed, code) for feed in feeds]
+
+    def _announcement_of_listed(self, version: ObjectVersion, feed: Feed, code: str | None) -> Out:
+        """A marker is as young as it may be, for parts of the same second are not younger than it."""
+        modified_ms = version.last_modified_ms or 0
+        said = ObjectAnnounced(
+            space_id=feed.space_id,
+            feed_id=feed.feed_id,
+            object=version,
+            event_time_ms=modified_ms // 1000 * 1000 + 999 if is_marker(version.key, feed) else modified_ms,
+            code=code,
+            reconciled=True,
+        )
+        return events.announcement(said, partitions=self._control_partitions)
+
     async def _outcome(self, notification: Notification, message: Message) -> _Outcome:
         match notification:
             case Ignored(reason=reason):
@@ -86,7 +124,7 @@ class Announcer:
 
     async def _created(self, created: ObjectCreated, message: Message) -> _Outcome:
         keys = [key for key in (created.key, created.key_alternative) if key is not None]
-        by_key = [(key, self._feeds(created.bucket, key)) for key in keys]
+        by_key = [(key, self.feeds(created.bucket, key)) for key in keys]
         never = [is_never_rows(key) and not feeds for key, feeds in by_key]
         if never[0]:
             return _Outcome("never-rows")
@@ -142,13 +180,8 @@ class Announcer:
                 return version, None, feeds
         return failures[0]
 
-    def _feeds(self, bucket: str, key: str) -> list[Feed]:
-        """Whose rows the object may hold; of what is never rows: whose folder it marks as complete."""
-        feeds = self._catalogue.feeds_for(bucket, key, default_bucket=self._default_bucket)
-        return [feed for feed in feeds if is_marker(key, feed)] if is_never_rows(key) else feeds
 
-
-def _or_raise(outcome: _Outcome | BaseException) -> _Outcome:
+def _or_raise(outcome: T | BaseException) -> T:
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome

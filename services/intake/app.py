@@ -1,4 +1,4 @@
-"""Puts intake together in one process: the catalogue view, read, streams, a watch for each source of notifications."""
+"""Puts intake together in one process: catalogue view, read, streams, reconcile, a watch for each source of events."""
 
 import asyncio
 import uuid
@@ -11,8 +11,10 @@ from typing import Final
 from contracts.catalog import INPUT, INTAKE_EVENTS, INTAKE_REQUESTS, OBJECTS
 from services.adapters.connect import open_http, open_kafka, open_objects, open_queue
 from services.intake.announcing import Announcer
+from services.intake.known_imports import KnownImports
 from services.intake.read import RECORDS_MAX as READ_RECORDS_MAX
 from services.intake.read import Readings
+from services.intake.reconcile import Reconciler, Share
 from services.intake.streams import Streams
 from services.intake.watch import RECORDS_MAX as WATCH_RECORDS_MAX
 from services.intake.watch import QueueWatch, TopicWatch
@@ -72,7 +74,7 @@ async def run_intake(
     made = await once_available(partial(_beginning, outside.log), clock=clock, stopping=stopping)
     if made is None:
         return
-    producer, membership_partitions, control_partitions = made
+    producer, membership_partitions, control_partitions, request_partitions = made
     readings = Readings(
         catalogue,
         outside.objects,
@@ -86,7 +88,11 @@ async def run_intake(
     announcer = Announcer(
         catalogue, outside.objects, default_bucket=settings.s3_bucket, control_partitions=control_partitions
     )
-    loops = [*_loops(outside, settings, readings, announcer, producer, clock=clock, health=health, stopping=stopping)]
+    share = Share(readings, request_partitions)
+    loops = [*_loops(outside, settings, share, announcer, producer, clock=clock, health=health, stopping=stopping)]
+    if settings.reconcile_seconds:
+        reconciler = _reconciler(outside, settings, share, announcer, producer, catalogue, clock=clock, health=health)
+        loops.append(reconciler.run(stopping))
     if outside.others is not None:
         streams = Streams(
             outside.others,
@@ -99,22 +105,27 @@ async def run_intake(
             instance_id=settings.instance_id,
         )
         loops.append(streams.run(stopping))
-    drained = asyncio.Event()
     try:
-        async with asyncio.TaskGroup() as following:
-            following.create_task(catalogue.run(drained))  # what is under way while the loops drain still asks it
-            async with asyncio.TaskGroup() as tasks:
-                for loop in loops:
-                    tasks.create_task(loop)
-            drained.set()
+        await _run(loops, catalogue)
     finally:
         await producer.close()
+
+
+async def _run(loops: Sequence[Coroutine[None, None, None]], catalogue: CatalogueView) -> None:
+    """Until all loops have ended."""
+    drained = asyncio.Event()
+    async with asyncio.TaskGroup() as following:
+        following.create_task(catalogue.run(drained))  # what is under way while the loops drain still asks it
+        async with asyncio.TaskGroup() as tasks:
+            for loop in loops:
+                tasks.create_task(loop)
+        drained.set()
 
 
 def _loops(
     outside: Outside,
     settings: Settings,
-    readings: Readings,
+    readings: Share,
     announcer: Announcer,
     producer: Producer,
     *,
@@ -135,10 +146,36 @@ def _loops(
         yield QueueWatch(queue, url, announcer, producer, clock=clock, health=health).run(stopping)
 
 
-async def _beginning(log: Log) -> tuple[Producer, int, int]:
-    """A producer, and how many partitions the membership input and the events for control have."""
-    counts = {topic: await log.partitions(topic) for topic in (INPUT, INTAKE_EVENTS)}
+def _reconciler(  # noqa: PLR0917 - what the parts of one process share
+    outside: Outside,
+    settings: Settings,
+    share: Share,
+    announcer: Announcer,
+    producer: Producer,
+    catalogue: CatalogueView,
+    *,
+    clock: Clock,
+    health: Health,
+) -> Reconciler:
+    return Reconciler(
+        share,
+        outside.objects,
+        KnownImports(outside.log, clock=clock),
+        announcer,
+        producer,
+        catalogue=catalogue,
+        clock=clock,
+        health=health,
+        every_seconds=settings.reconcile_seconds,
+        grace_seconds=settings.reconcile_grace_seconds,
+        default_bucket=settings.s3_bucket,
+    )
+
+
+async def _beginning(log: Log) -> tuple[Producer, int, int, int]:
+    """A producer, and how many partitions the membership input, the events for control and the read requests have."""
+    counts = {topic: await log.partitions(topic) for topic in (INPUT, INTAKE_EVENTS, INTAKE_REQUESTS)}
     missing = [topic for topic, count in counts.items() if count == 0]
     if missing:
         raise Fatal(f"there is no topic {', '.join(missing)}: run `usher topics`")
-    return await log.producer(), counts[INPUT], counts[INTAKE_EVENTS]
+    return await log.producer(), counts[INPUT], counts[INTAKE_EVENTS], counts[INTAKE_REQUESTS]

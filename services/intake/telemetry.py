@@ -3,12 +3,20 @@
 from dataclasses import dataclass
 from typing import Final
 
-from services.runtime.telemetry import Counter, Event, Histogram
+from services.runtime.telemetry import Counter, Event, Gauge, Histogram
 
 NOTIFICATIONS: Final = Counter(
     "usher_notifications_total",
     "Records of notifications by what became of them: announced, a reason to ignore, or the code of a dead letter",
     "outcome",
+)
+RECONCILED: Final = Counter(
+    "usher_objects_reconciled_total",
+    "Objects that no notification told of, found in a listing: announced, or the code why they can't be read",
+    "outcome",
+)
+LAST_RECONCILED: Final = Gauge(
+    "usher_reconciliation_ended_seconds", "When all prefixes that were due here had last been listed, since 1970"
 )
 ROWS: Final = Counter("usher_intake_rows_total", "Rows of finished readings: valid or the code of a reject", "outcome")
 EVENTS: Final = Counter(
@@ -127,3 +135,32 @@ class EventsRefused(
     topic: str
     code: str
     records: int
+
+
+@dataclass(frozen=True)
+class Reconciled(Event, counter="usher_reconciliations_total"):
+    """The prefixes that were due here were listed; what no notification had told of is announced."""
+
+    listed: int
+    announced: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PrefixNotListed(Event, counter="usher_reconciliation_prefixes_refused_total", labels=("code",), level="error"):
+    """A prefix can't be listed: lost notifications of its feeds stay lost. The operator must let usher list the bucket.
+
+    Whoever made the feed must make the bucket, or name another, where there is none.
+    """
+
+    bucket: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ReconciliationDelayed(Event, counter="usher_reconciliations_delayed_total", level="warning"):
+    """Prefixes could not be listed now; they are, by itself, after the delay."""
+
+    detail: str
+    delay_seconds: float

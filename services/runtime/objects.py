@@ -30,18 +30,18 @@ class Objects(Protocol):
         """Puts a whole object."""
         ...
 
-    async def close(self) -> None: ...
-
-
-class OwnedObjects(Objects, Protocol):
-    """Objects in a place of our own: they can be listed and removed too."""
-
     def list_prefix(self, bucket: str, prefix: str) -> AsyncIterator[ObjectVersion]:
-        """The present objects whose keys begin with `prefix`, by key. Says no version ids.
+        """The present objects whose keys begin with `prefix`, by key, in bounded memory. Says no version ids.
 
         Raises `Rejected`(object-gone) where there is no such bucket.
         """
         ...
+
+    async def close(self) -> None: ...
+
+
+class OwnedObjects(Objects, Protocol):
+    """Objects in a place of our own: they can be removed too."""
 
     async def remove(self, bucket: str, key: str) -> None:
         """There is no such object any more when this returns, whether or not there was one."""

@@ -97,6 +97,14 @@ class Settings(BaseModel):
     object_bytes_max: int = Field(
         default=64 << 30, ge=1, description="objects larger than this, decompressed, are refused"
     )
+    reconcile_seconds: float = Field(
+        default=3600.0,
+        ge=0,
+        description="how often the prefixes of feeds are listed for objects that no notification told of; 0 = never",
+    )
+    reconcile_grace_seconds: float = Field(
+        default=900.0, ge=0, description="objects younger than this are left to their notification"
+    )
     state_url: str | None = Field(
         default=None, pattern=r"^s3://[^/\s]+(/\S*)?$", description="s3://bucket/prefix for checkpoints"
     )

@@ -27,6 +27,8 @@ def announced(turn: Turn, event: ObjectAnnounced, feed: Feed) -> None:
     """An object version that the feed reads."""
     seen_id = object_id(event.object)
     seen = turn.state.objects.get(seen_id)
+    if event.reconciled and (seen is not None or _may_be_forgotten(turn, event.object)):
+        return
     if seen is not None and not seen.again:
         _duplicate(turn, event, feed, seen)
         return
@@ -84,13 +86,22 @@ def _duplicate(turn: Turn, event: ObjectAnnounced, feed: Feed, seen: SeenObject)
     end(turn, record, "duplicate", Reason(code=codes.OBJECT_DUPLICATE.code, detail=detail))
 
 
+def _may_be_forgotten(turn: Turn, version: ObjectVersion) -> bool:
+    """Whether the version is so old that it may have been imported and forgotten: what is forgotten are the oldest."""
+    objects, config = turn.state.objects, turn.config
+    since_ms = turn.now_ms - config.objects_keep_ms
+    if len(objects) >= config.objects_max and (oldest := objects.oldest()) is not None:
+        since_ms = max(since_ms, oldest.at_ms)
+    return version.last_modified_ms is None or version.last_modified_ms < since_ms
+
+
 def _see(turn: Turn, seen_id: str, import_id: str, number: int) -> None:
     objects, config = turn.state.objects, turn.config
+    objects.drop(seen_id)  # so that it counts as the newest
     while (oldest := objects.oldest()) is not None and (
         oldest.at_ms < turn.now_ms - config.objects_keep_ms or len(objects) >= config.objects_max
     ):
         objects.drop(oldest.id)
-    objects.drop(seen_id)  # so that it counts as the newest
     entry = SeenObject(
         space_id=turn.space_id,
         id=seen_id,

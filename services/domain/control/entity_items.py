@@ -1,8 +1,10 @@
 """Items about spaces, audiences and feeds: the catalogue changes, and membership is told."""
 
+import msgspec
+
 from contracts import codes
 from contracts.ids import made_id
-from contracts.instants import parse_instant
+from contracts.instants import instant_text, parse_instant
 from contracts.messages.commands import (
     AudienceCreate,
     AudienceReference,
@@ -135,7 +137,7 @@ def audience_snapshot(turn: Turn, item: AudienceReference, origin: Origin) -> It
 def feed_created(turn: Turn, item: FeedCreate, origin: Origin) -> ItemAnswer:
     """Objects announced from now on may be its own; of a topic it reads all that is there."""
     check_feeds(turn)
-    feed = create_feed(item, turn.state.catalogue, origin)
+    feed = _watched(turn, create_feed(item, turn.state.catalogue, origin), None)
     _check_topic(turn, feed)
     turn.state.catalogue.feeds.put(feed)
     return ItemAnswer(entity_data(feed))
@@ -144,6 +146,7 @@ def feed_created(turn: Turn, item: FeedCreate, origin: Origin) -> ItemAnswer:
 def feed_updated(turn: Turn, item: FeedUpdate, origin: Origin) -> ItemAnswer:
     """Imports in flight go on in the form that the feed had."""
     feed = update_feed(item, turn.state.catalogue, origin)
+    feed = _watched(turn, feed, turn.state.catalogue.feeds.get(feed.feed_id))
     _check_topic(turn, feed)
     turn.state.catalogue.feeds.put(feed)
     return ItemAnswer(entity_data(feed))
@@ -177,6 +180,14 @@ def campaign_deleted(turn: Turn, item: CampaignReference) -> ItemAnswer:
     turn.state.catalogue.campaigns.remove(campaign.campaign_id)
     turn.state.bury("campaign", campaign.campaign_id)
     return ItemAnswer(entity_data(campaign, deleted=True))
+
+
+def _watched(turn: Turn, feed: Feed, before: Feed | None) -> Feed:
+    """The feed with the time since which it looks for objects: since it was made, enabled, or given its prefix."""
+    if before is not None and before.source == feed.source and (before.enabled or not feed.enabled):
+        return feed
+    since = instant_text(turn.now_ms) if feed.source.kind == "s3" else None
+    return msgspec.structs.replace(feed, watched_since=since)
 
 
 def _check_topic(turn: Turn, feed: Feed) -> None:

@@ -40,6 +40,7 @@ class MemoryObjects:
     outages: int = 0  # so many calls from now on find the store down
     breaks_after_bytes: int | None = None
     chunks_read: int = 0
+    listed: list[str] = field(default_factory=list)  # prefixes, as they were asked for
 
     def put(self, key: str, body: bytes, *, at_ms: int = PUT_MS) -> ObjectVersion:
         version = ObjectVersion(
@@ -75,6 +76,13 @@ class MemoryObjects:
     async def write(self, bucket: str, key: str, body: bytes, *, content_type: str) -> None:
         self._may_fail(key)
         self.put(key, body)
+
+    async def list_prefix(self, bucket: str, prefix: str) -> AsyncIterator[ObjectVersion]:
+        self.listed.append(prefix)
+        self._may_fail(prefix)
+        for key, (version, _) in sorted(self.present.items()):
+            if bucket == BUCKET and key.startswith(prefix):
+                yield version
 
     async def close(self) -> None:
         """Nothing is held."""
