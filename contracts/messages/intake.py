@@ -65,7 +65,18 @@ class ReadingFailed(msgspec.Struct, frozen=True, kw_only=True, tag="reading-fail
     retryable: bool
 
 
-IntakeEvent = ObjectAnnounced | ReadingFinished | ReadingFailed
+class ReadingProgress(msgspec.Struct, frozen=True, kw_only=True, tag="reading-progress", tag_field="type"):
+    """read → control, now and then: how far this attempt is. `read_bytes` of `total_bytes` are those of the objects."""
+
+    space_id: str
+    import_id: str
+    attempt: int
+    read_bytes: int
+    total_bytes: int | None
+    rows: int
+
+
+IntakeEvent = ObjectAnnounced | ReadingFinished | ReadingFailed | ReadingProgress
 
 
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):

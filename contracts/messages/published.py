@@ -88,13 +88,22 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a reading is: bytes of the objects as they are stored, rows valid or not."""
+
+    read_bytes: int
+    total_bytes: int | None = None
+    rows: int = 0
+
+
 class Import(msgspec.Struct, frozen=True, kw_only=True):
     """The life of one import (contracts.md §5), key `space/import`.
 
     `removals`: the audiences for which it is held, since more of them would go than `remove_share_max` of its feed.
     `waits_for`: the import that must be decided before this one, which is staged. `waits_until`: the hour of its feed,
     or when its folder will have waited long enough for the marker. Of so many `objects` that a marker makes one,
-    `object` is the marker.
+    `object` is the marker. `progress`: how far the present attempt is, told at times; null
+    once it has read everything.
     """
 
     space_id: str
@@ -115,6 +124,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     removals: dict[str, Removal] = {}
     waits_for: str | None = None
     waits_until: str | None = None
+    progress: Progress | None = None
     step: int | None = None
     announced_at: str
     updated_at: str

@@ -6,7 +6,14 @@ from contracts import codec
 from contracts.catalog import INPUT, INTAKE_EVENTS
 from contracts.ids import made_id
 from contracts.instants import instant_text
-from contracts.messages.intake import ObjectAnnounced, ReadingFailed, ReadingFinished, ReadRequest
+from contracts.messages.intake import (
+    IntakeEvent,
+    ObjectAnnounced,
+    ReadingFailed,
+    ReadingFinished,
+    ReadingProgress,
+    ReadRequest,
+)
 from contracts.messages.steps import RowsHeader, Seal, StreamRowsHeader
 from contracts.partitioning import space_partition
 from contracts.records import Out
@@ -29,6 +36,11 @@ def reading_ended(said: ReadingFinished | ReadingFailed, *, reading_id: str, now
     """To control, by read."""
     kind = "reading-finished" if isinstance(said, ReadingFinished) else "reading-failed"
     return _to_control(said, kind, reading_id, now_ms, partitions)
+
+
+def progress(said: ReadingProgress, *, reading_id: str, now_ms: int, partitions: int) -> Out:
+    """To control, by read, at times."""
+    return _to_control(said, "reading-progress", f"{reading_id}.{said.read_bytes}", now_ms, partitions)
 
 
 def rows(request: ReadRequest, reading_id: str, batch: EncodedRows) -> Out:
@@ -61,9 +73,7 @@ def seal(said: Seal, *, partition: int, now_ms: int) -> Out:
     return Out(INPUT, said.space_id.encode(), codec.encode(said), headers, partition)
 
 
-def _to_control(
-    said: ObjectAnnounced | ReadingFinished | ReadingFailed, kind: str, event_id: str, at_ms: int, partitions: int
-) -> Out:
+def _to_control(said: IntakeEvent, kind: str, event_id: str, at_ms: int, partitions: int) -> Out:
     headers = codec.event_headers(
         id=event_id, source=SOURCE, type=kind, space_id=said.space_id, time=instant_text(at_ms)
     )

@@ -13,7 +13,7 @@ from typing import Final
 from contracts import codec, codes
 from contracts.codes import Code
 from contracts.messages.entities import Audience
-from contracts.messages.intake import ObjectVersion, ReadingFailed, ReadingFinished, ReadRequest
+from contracts.messages.intake import ObjectVersion, ReadingFailed, ReadingFinished, ReadingProgress, ReadRequest
 from contracts.messages.steps import Seal
 from contracts.records import Record, TopicPartition
 from services.domain.intake.audiences import audience_resolver
@@ -22,7 +22,8 @@ from services.domain.intake.keys import rejects_key
 from services.domain.intake.reading import EncodedRows, Reading
 from services.domain.intake.refused import ObjectRefused
 from services.intake import events
-from services.intake.sending import Ahead
+from services.intake.progress import ReadingMeter
+from services.intake.sending import Ahead, one_ahead
 from services.intake.telemetry import (
     READING_SECONDS,
     ROWS,
@@ -117,6 +118,7 @@ class Readings:
         audiences = self._catalogue.all(Audience, request.space_id)
         resolve = audience_resolver(audiences, id_type=request.id_type, open_step=request.open_step)
         reading = Reading(request, resolve, self._membership_partitions, inflate=self._inflate())
+        meter = ReadingMeter(request, clock=self._clock)
         async with Ahead(self._producer) as ahead:
 
             async def pass_on(made: Iterator[list[EncodedRows]]) -> None:
@@ -128,9 +130,11 @@ class Readings:
                 if request.objects:
                     reading.begin(version.key, self._inflate())
                 try:
-                    async with aclosing(self._chunks(version)) as chunks:
+                    async with aclosing(one_ahead(self._chunks(version))) as chunks:
                         async for chunk in chunks:
                             await pass_on(reading.feed(chunk))
+                            meter.count(chunk)
+                            await self._tell_progress(meter.due(reading.counts.rows), reading_id)
                     await pass_on(reading.finish() if version is last else reading.end_object())
                 except (ObjectRefused, Rejected) as refused:
                     where = f"{version.key}: " if request.objects else ""
@@ -146,6 +150,12 @@ class Readings:
             rejected_by_code=reading.rejects.by_code,
             rejects=await self._write_rejects(request, reading),
         )
+
+    async def _tell_progress(self, said: ReadingProgress | None, reading_id: str) -> None:
+        if said is not None:
+            now_ms = self._clock.now_ms()
+            out = events.progress(said, reading_id=reading_id, now_ms=now_ms, partitions=self._control_partitions)
+            await self._producer.send([out])
 
     def _inflate(self) -> Inflate:
         return Inflate(size_bytes_max=self._object_bytes_max)

@@ -1,7 +1,11 @@
-"""Sends one batch while the next is made, and no more: order for each partition, memory and errors stay simple."""
+"""One thing ahead and no more, at both ends of a reading: fetched while the one before is read, sent while the next is.
+
+Order, memory and errors stay simple that way, and whoever is slowest holds up the others.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
@@ -41,3 +45,16 @@ class Ahead:
         if self._under_way is not None:
             task, self._under_way = self._under_way, None
             await task
+
+
+async def one_ahead(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The same chunks, each asked for while the one before is in use; closes `chunks` at the end."""
+    async with aclosing(chunks):
+        coming = asyncio.ensure_future(anext(chunks, None))
+        try:
+            while (chunk := await coming) is not None:
+                coming = asyncio.ensure_future(anext(chunks, None))
+                yield chunk
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)

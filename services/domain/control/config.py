@@ -34,7 +34,7 @@ class ShardConfig:
     topic_prefix: str = "usher"  # of usher's own topics, before the dot
     command_senders: CommandSenders = field(default_factory=lambda: OPERATOR_ONLY)
     attempts_max: int = 3
-    reading_deadline_ms: int = 300_000  # from request to staged on all partitions: 50 M rows with room to spare
+    reading_deadline_ms: int = 300_000  # from request, or its last progress, to staged on all partitions
     retry_delays_ms: tuple[int, ...] = (1_000, 10_000)  # after the first failed attempt, after each later one
     replies_keep_ms: int = 86_400_000  # contracts.md §3
     replies_max: int = 10_000

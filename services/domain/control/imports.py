@@ -51,7 +51,7 @@ def request(turn: Turn, flight: InFlight, attempt: int) -> None:
     assert flight.request is not None
     asked = msgspec.structs.replace(flight.request, attempt=attempt)
     turn.effects.read_request(asked, turn.at)
-    record = msgspec.structs.replace(flight.record, state="reading", attempt=attempt, updated_at=turn.at)
+    record = msgspec.structs.replace(flight.record, state="reading", attempt=attempt, progress=None, updated_at=turn.at)
     turn.effects.import_record(record)
     deadline_ms = turn.now_ms + turn.config.reading_deadline_ms
     keep(turn, flight, record=record, request=asked, queued=False, retry_ms=None, deadline_ms=deadline_ms)

@@ -4,8 +4,8 @@ import msgspec
 
 from contracts import codes
 from contracts.messages.control_state import Applying, InFlight, Reading
-from contracts.messages.intake import ReadingFailed, ReadingFinished
-from contracts.messages.published import Import, Reason
+from contracts.messages.intake import ReadingFailed, ReadingFinished, ReadingProgress
+from contracts.messages.published import Import, Progress, Reason
 from contracts.messages.results import Applied, ReadingBroken, Staged
 from services.domain.control.guard import take
 from services.domain.control.imports import attempt_failed, end, keep
@@ -21,9 +21,21 @@ def finished(turn: Turn, event: ReadingFinished) -> None:
     flight = _reading_flight(turn, event.import_id)
     if flight is not None:
         others = {id_: msgspec.structs.replace(one, finished=None) for id_, one in flight.readings.items()}
-        flight = msgspec.structs.replace(flight, readings=others)
+        record = msgspec.structs.replace(flight.record, progress=None)  # by now the counts say it
+        flight = msgspec.structs.replace(flight, readings=others, record=record)
         reading = flight.readings.get(event.reading_id, Reading())
         _judge(turn, flight, event.reading_id, msgspec.structs.replace(reading, finished=event))
+
+
+def progressed(turn: Turn, event: ReadingProgress) -> None:
+    """An attempt is under way; so long as it gets on it is not late."""
+    flight = _reading_flight(turn, event.import_id)
+    if flight is None or flight.deadline_ms is None or event.attempt != flight.record.attempt:
+        return
+    progress = Progress(read_bytes=event.read_bytes, total_bytes=event.total_bytes, rows=event.rows)
+    record = msgspec.structs.replace(flight.record, progress=progress, updated_at=turn.at)
+    turn.effects.import_record(record)
+    keep(turn, flight, record=record, deadline_ms=turn.now_ms + turn.config.reading_deadline_ms)
 
 
 def failed(turn: Turn, event: ReadingFailed) -> None:

@@ -14,7 +14,7 @@ from contracts.instants import instant_text
 from contracts.messages.control_state import ControlState
 from contracts.messages.delivery import Delivered, LaneState, Outcome, Routed
 from contracts.messages.entities import CatalogueEntity
-from contracts.messages.intake import IntakeEvent, ObjectAnnounced, ReadingFailed, ReadingFinished
+from contracts.messages.intake import IntakeEvent, ObjectAnnounced, ReadingFailed, ReadingFinished, ReadingProgress
 from contracts.messages.results import Applied, ReadingBroken, Result, Staged, Ticked, Weighed
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
@@ -145,6 +145,8 @@ class ControlShard:
                 readings.finished(turn, event)
             case ReadingFailed():
                 readings.failed(turn, event)
+            case ReadingProgress():
+                readings.progressed(turn, event)
 
     def _result(self, record: Record, effects: Effects, now_ms: int) -> None:
         result: Result = codec.decode(record.value or b"", Result)  # type: ignore[arg-type]  # a union

@@ -1,65 +1,29 @@
 """A request becomes sealed rows and a word to control, or a word on why not; never anything in between that counts."""
 
-import asyncio
 import gzip
 import json
 from collections.abc import Sequence
-from itertools import count
 
 import pytest
-from msgspec import structs
 
 from contracts import catalog, codec, codes
 from contracts.codes import Code
 from contracts.messages.entities import Column
-from contracts.messages.intake import IntakeEvent, ReadingFailed, ReadingFinished, ReadRequest, RowCounts
+from contracts.messages.intake import (
+    IntakeEvent,
+    ReadingFailed,
+    ReadingFinished,
+    RowCounts,
+)
 from contracts.messages.steps import Seal
 from contracts.partitioning import member_partition
-from contracts.records import Out, Record, TopicPartition
+from contracts.records import Out, Record
 from services.domain.rows import decode_rows, read_rows_header
-from services.intake.read import CHUNK_BYTES, Readings
-from services.runtime.clock import SystemClock
+from services.intake.read import CHUNK_BYTES
 from services.runtime.failures import Unavailable
 from services.runtime.log import Producer
-from tests.conformance.harness import eventually
+from tests.unit.intake.asking import KEY, REJECTS_KEY, REQUESTS, WIDE, asked, asked_for_set, readings
 from tests.unit.intake.outside import BUCKET, PARTITIONS, World, audience, feed, world
-
-KEY = "in/2026-01-01/file"
-REQUESTS = TopicPartition(catalog.INTAKE_REQUESTS, 0)
-REJECTS_KEY = "in/rejects/imp_1.jsonl"
-WIDE = b"u" * 200 + b"^a\n"  # many bytes in few rows
-
-
-def readings(outside: World, *, producer: Producer | None = None, object_bytes_max: int = 1 << 30) -> Readings:
-    numbers = count(1)
-    return Readings(
-        outside.catalogue,
-        outside.objects,
-        producer or outside.producer,
-        clock=SystemClock(),
-        new_id=lambda: f"reading-{next(numbers)}",
-        membership_partitions=PARTITIONS,
-        control_partitions=PARTITIONS,
-        object_bytes_max=object_bytes_max,
-    )
-
-
-def asked(outside: World, body: bytes, *, attempt: int = 1, format: str = "caret") -> Record:
-    request = ReadRequest(
-        space_id="acme",
-        import_id="imp_1",
-        attempt=attempt,
-        object=outside.objects.put(KEY, body),
-        feed_id="f",
-        prefix="in/",
-        mode="replace",
-        id_type="kuid",
-        format=format,
-        columns=None,
-        audience_from="column",
-        open_step=5,
-    )
-    return Record(catalog.INTAKE_REQUESTS, 0, 17, 0, b"acme", codec.encode(request), ())
 
 
 async def sent(outside: World, reading_id: str) -> tuple[list[tuple[str, str]], list[Seal]]:
@@ -251,13 +215,6 @@ async def test_a_request_again_is_a_reading_of_its_own() -> None:
         assert (rows, len(seals)) == ([("u1", "aud_a")], PARTITIONS)
 
 
-def asked_for_set(outside: World, *bodies: bytes, format: str = "caret", columns: list[Column] | None = None) -> Record:
-    versions = [outside.objects.put(f"in/2026-01-01/part-{number}", body) for number, body in enumerate(bodies)]
-    request = codec.decode(asked(outside, b"").value or b"", ReadRequest)
-    request = structs.replace(request, object=versions[0], objects=versions, format=format, columns=columns)
-    return Record(catalog.INTAKE_REQUESTS, 0, 17, 0, b"acme", codec.encode(request), ())
-
-
 async def test_several_objects_are_one_reading() -> None:
     """Each by itself: packed or not, its last line whole, its rows counted from the first."""
     async with world() as outside:
@@ -319,20 +276,16 @@ async def test_a_request_that_nobody_understands() -> None:
         assert [(one["dlq-code"], one["dlq-offset"]) for one in letters] == [("command-invalid", "3")] * 3
 
 
-class Gated:
-    """A producer that waits until it is let."""
+class FailingOnce:
+    """A producer whose first call finds no broker."""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
-        self.open = asyncio.Event()
-        self.waiting = 0
-        self.fails = 0
+        self._failed = False
 
     async def send(self, outs: Sequence[Out]) -> None:
-        self.waiting += 1
-        await self.open.wait()
-        if self.fails:
-            self.fails -= 1
+        if not self._failed:
+            self._failed = True
             raise Unavailable("the broker is down")
         await self._producer.send(outs)
 
@@ -340,34 +293,10 @@ class Gated:
         """The producer is not ours."""
 
 
-async def test_a_slow_broker_holds_the_object_back() -> None:
-    async with world() as outside:
-        await outside.publish(audience("a"))
-        record = asked(outside, b"".join(b"%0200d^a\n" % n for n in range(120_000)))
-        gated = Gated(outside.producer)
-        handling = asyncio.create_task(readings(outside, producer=gated).handle(REQUESTS, [record]))
-        await eventually(lambda: gated.waiting > 0, "a batch is on its way")
-        before = outside.objects.chunks_read
-        while outside.objects.chunks_read != before:
-            before = outside.objects.chunks_read
-            await asyncio.sleep(0.2)
-        assert gated.waiting == 1, "one batch under way"
-        assert outside.objects.chunks_read <= 10, "and one made: no more of the object is fetched"
-        gated.open.set()
-        await handling
-        (said,) = await outside.said()
-        assert isinstance(said, ReadingFinished)
-        assert said.counts.valid == 120_000
-        assert outside.objects.chunks_read > 20
-
-
 async def test_a_broker_that_fails_leaves_nothing_said() -> None:
     async with world() as outside:
         await outside.publish(audience("a"))
-        gated = Gated(outside.producer)
-        gated.open.set()
-        gated.fails = 1
-        service = readings(outside, producer=gated)
+        service = readings(outside, producer=FailingOnce(outside.producer))
         record = asked(outside, WIDE * 50_000)
         with pytest.raises(Unavailable):
             await service.handle(REQUESTS, [record])

@@ -3,9 +3,11 @@
 import pytest
 
 from contracts import codes
+from contracts.messages.intake import ReadingProgress
+from contracts.messages.published import Progress
 from contracts.messages.steps import ImportAbortStep
 from contracts.records import Out
-from tests.unit.domain.control.bench import PARTITIONS, START_MS, Bench, imports, requests, steps
+from tests.unit.domain.control.bench import PARTITIONS, SPACE, START_MS, Bench, imports, requests, steps
 from tests.unit.domain.control.importing import announce, applied, broken, carry_through, fail, finish, opened, staged
 
 
@@ -139,3 +141,37 @@ def test_a_broken_reading_of_an_earlier_attempt_does_not_spend_this_one(bench: B
 
     at_ms = bench.shard.due_ms()
     assert at_ms == bench.now_ms + 300_000
+
+
+def progress(bench: Bench, import_id: str, read_bytes: int, *, attempt: int = 1) -> list[Out]:
+    """A reader is under way."""
+    return bench.event(
+        ReadingProgress(
+            space_id=SPACE, import_id=import_id, attempt=attempt, read_bytes=read_bytes, total_bytes=100, rows=7
+        )
+    )
+
+
+def test_progress_shows_in_the_record_until_everything_is_read(bench: Bench) -> None:
+    import_id = opened(bench)
+
+    (told,) = imports(progress(bench, import_id, 40))
+    assert (told.state, told.progress) == ("reading", Progress(read_bytes=40, total_bytes=100, rows=7))
+    carry_through(bench, import_id)
+
+    assert bench.imports()[import_id].progress is None
+    assert progress(bench, import_id, 50) == [], "of an import that has ended: nothing"
+
+
+def test_an_attempt_that_gets_on_is_not_late(bench: Bench) -> None:
+    import_id = opened(bench)
+    for _ in range(10):
+        bench.now_ms += bench.config.reading_deadline_ms - 1
+        progress(bench, import_id, 1)
+
+    assert bench.imports()[import_id].attempt == 1
+    assert requests(due(bench)) == [], "late: asked again after a delay"
+    (asked,) = requests(due(bench))
+    assert asked.attempt == 2
+    assert bench.imports()[import_id].progress is None
+    assert progress(bench, import_id, 2, attempt=1) == [], "of an attempt that was given up"

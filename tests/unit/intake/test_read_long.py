@@ -1,0 +1,89 @@
+"""What is long is read in bounded memory, as fast as the slowest takes it, and tells how far it is."""
+
+import asyncio
+from collections.abc import Sequence
+
+from contracts.messages.intake import ReadingFinished, ReadingProgress
+from contracts.records import Out
+from services.intake.read import CHUNK_BYTES
+from services.runtime.clock import SystemClock
+from services.runtime.log import Producer
+from tests.conformance.harness import eventually
+from tests.unit.intake.asking import REQUESTS, WIDE, asked, asked_for_set, readings
+from tests.unit.intake.outside import audience, world
+
+
+class StepClock(SystemClock):
+    """Each look at it is so many seconds later."""
+
+    def __init__(self, step_seconds: float) -> None:
+        self._step_seconds = step_seconds
+        self._seconds = 0.0
+
+    def monotonic_seconds(self) -> float:
+        self._seconds += self._step_seconds
+        return self._seconds
+
+
+class Gated:
+    """A producer that waits until it is let."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+        self.open = asyncio.Event()
+        self.waiting = 0
+
+    async def send(self, outs: Sequence[Out]) -> None:
+        self.waiting += 1
+        await self.open.wait()
+        await self._producer.send(outs)
+
+    async def close(self) -> None:
+        """The producer is not ours."""
+
+
+async def test_a_slow_broker_holds_the_object_back() -> None:
+    async with world() as outside:
+        await outside.publish(audience("a"))
+        record = asked(outside, b"".join(b"%0200d^a\n" % n for n in range(120_000)))
+        gated = Gated(outside.producer)
+        handling = asyncio.create_task(readings(outside, producer=gated).handle(REQUESTS, [record]))
+        await eventually(lambda: gated.waiting > 0, "a batch is on its way")
+        before = outside.objects.chunks_read
+        while outside.objects.chunks_read != before:
+            before = outside.objects.chunks_read
+            await asyncio.sleep(0.2)
+        assert gated.waiting == 1, "one batch under way"
+        assert outside.objects.chunks_read <= 10, "and one made: no more of the object is fetched"
+        gated.open.set()
+        await handling
+        (said,) = await outside.said()
+        assert isinstance(said, ReadingFinished)
+        assert said.counts.valid == 120_000
+        assert outside.objects.chunks_read > 20
+
+
+async def test_a_long_reading_tells_how_far_it_is_at_a_bounded_rate() -> None:
+    """Two seconds a chunk, and five between two words to control."""
+    async with world() as outside:
+        await outside.publish(audience("a"))
+        record = asked(outside, WIDE * 50_000)
+        size_bytes = len(WIDE) * 50_000
+        await readings(outside, clock=StepClock(2.0)).handle(REQUESTS, [record])
+        *told, last = await outside.said()
+        assert isinstance(last, ReadingFinished)
+        progress = [one for one in told if isinstance(one, ReadingProgress)]
+        chunks = -(-size_bytes // CHUNK_BYTES)
+        assert len(progress) == len(told) == chunks // 3
+        assert [one.read_bytes for one in progress] == [3 * CHUNK_BYTES * (at + 1) for at in range(len(progress))]
+        assert {(one.total_bytes, one.attempt, one.import_id) for one in progress} == {(size_bytes, 1, "imp_1")}
+        assert all(0 < one.rows <= one.read_bytes // len(WIDE) for one in progress)
+
+
+async def test_the_progress_of_several_objects_is_that_of_all_of_them() -> None:
+    async with world() as outside:
+        await outside.publish(audience("a"))
+        request = asked_for_set(outside, WIDE * 10_000, WIDE * 10_000)
+        await readings(outside, clock=StepClock(6.0)).handle(REQUESTS, [request])
+        progress = [one for one in await outside.said() if isinstance(one, ReadingProgress)]
+        assert (progress[-1].read_bytes, progress[-1].total_bytes) == (len(WIDE) * 20_000,) * 2
