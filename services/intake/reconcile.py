@@ -82,7 +82,7 @@ class Reconciler:
         self._every_seconds = every_seconds
         self._grace_ms = int(grace_seconds * 1000)
         self._default_bucket = default_bucket
-        self._backoff = Backoff(base_seconds=1.0, cap_seconds=min(300.0, every_seconds), random=random)
+        self._backoff = Backoff(base_seconds=min(1.0, every_seconds), cap_seconds=300.0, random=random)
         self._due_seconds: dict[int, float] = {}  # by partition, of those that were listed since they came
 
     async def run(self, stopping: asyncio.Event) -> None:
