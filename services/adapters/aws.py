@@ -15,19 +15,21 @@ from services.runtime.failures import Unavailable
 NO_ANSWER: Final = (BotoCoreError, HTTPClientError, aiohttp.ClientError, asyncio.TimeoutError, ConnectionError)
 
 _CONNECT_SECONDS: Final = 5
-_READ_SECONDS: Final = 60  # between two bytes, and more than the longest poll of a queue (20 s)
+READ_SECONDS: Final = 60.0  # between two bytes, and more than the longest poll of a queue (20 s)
 _TRIES: Final = 3  # within one call; above it our loops back off for as long as it takes
 
 
-def open_client(service: str, *, endpoint_url: str | None, region: str) -> AbstractAsyncContextManager[Any]:
-    """A client for its whole life; credentials come by the usual AWS chain.
+def open_client(
+    service: str, *, endpoint_url: str | None, region: str, read_seconds: float = READ_SECONDS
+) -> AbstractAsyncContextManager[Any]:
+    """A client for its whole life; credentials come by the usual AWS chain, which fetches those that expire anew.
 
     Another endpoint than Amazon's is spoken to by path (its buckets have no host names), and checksums are sent where
     an operation requires them and nowhere else: several S3 servers refuse the newer ones.
     """
     config = AioConfig(
         connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
+        read_timeout=read_seconds,
         max_pool_connections=50,
         retries={"mode": "standard", "total_max_attempts": _TRIES},
         s3={"addressing_style": "path" if endpoint_url else "auto"},

@@ -1,7 +1,7 @@
 """Objects in S3 and its relatives: implements `OwnedObjects`.
 
 The version that was announced is the only one that is read: by its version id where there is one, and always with
-If-Match of its eTag. A body that breaks is resumed by range under the same conditions.
+If-Match of its eTag. A body that breaks or stalls is resumed by range under the same conditions.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -89,12 +89,13 @@ class S3Objects:
                         position += len(chunk)
                         backoff.reset()
                         yield chunk
-            except NO_ANSWER as error:
+            except (*NO_ANSWER, Unavailable) as error:
                 if position == version.size_bytes:
                     return  # it broke behind the last byte
                 if backoff.failures == RESUMES_MAX:
-                    raise unavailable(error, f"read in {version.bucket}, broken at {position}") from error
-                await self._clock.sleep(backoff.next_seconds())
+                    raise _given_up(error, f"read in {version.bucket}, broken at {position}") from error
+                wish = error.retry_after_seconds if isinstance(error, Unavailable) else None
+                await self._clock.sleep(backoff.next_seconds(wish))
             else:
                 if version.size_bytes is not None and position != version.size_bytes:
                     raise Unavailable(f"read in {version.bucket}: {position} of {version.size_bytes} bytes came")
@@ -174,6 +175,10 @@ class S3Objects:
             except ClientError as error:
                 raise failure(error, asked["Bucket"]) from error
             answer["Body"].close()
+
+
+def _given_up(error: BaseException, what: str) -> Unavailable:
+    return error if isinstance(error, Unavailable) else unavailable(error, what)
 
 
 def failure(error: ClientError, bucket: str) -> Rejected | Unavailable:

@@ -1,6 +1,8 @@
 """What S3 can do to us: bodies that break, stores that refuse. The rest is in tests/conformance/test_objects.py."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
@@ -9,7 +11,7 @@ from botocore.exceptions import ClientError
 from contracts import codes
 from contracts.codes import Code
 from contracts.messages.intake import ObjectVersion
-from services.adapters.aws import open_client
+from services.adapters.aws import READ_SECONDS, open_client
 from services.adapters.s3 import RESUMES_MAX, S3Objects, failure
 from services.runtime.failures import Rejected, Unavailable
 from tests.unit.runtime.machine import HandClock
@@ -20,10 +22,16 @@ VERSION = ObjectVersion(bucket="bucket", key="key", etag=ETAG, size_bytes=len(BO
 
 
 class BreakingStore:
-    """One object; each answer breaks after the next number of bytes in `breaks`, the last ones are whole."""
+    """One object; each answer breaks after the next number of bytes in `breaks`, the last ones are whole.
+
+    Where it `stalls` it does not break but fall silent. `refusals` (status, code) come first, one a question for the rest.
+    """
 
     def __init__(self, breaks: list[int], *, answers_ranges: bool = True) -> None:
         self.breaks = breaks
+        self.stalls = False
+        self.refusals: list[tuple[int, str]] = []
+        self.ended = asyncio.Event()
         self.answers_ranges = answers_ranges
         self.asked: list[tuple[str | None, str | None]] = []
         self.etag = ETAG
@@ -32,9 +40,9 @@ class BreakingStore:
         wanted = request.headers.get("Range")
         self.asked.append((wanted, request.headers.get("If-Match")))
         if request.headers.get("If-Match") != f'"{self.etag}"':
-            return web.Response(
-                status=412, text="<Error><Code>PreconditionFailed</Code></Error>", content_type="text/xml"
-            )
+            return refusal(412, "PreconditionFailed")
+        if wanted and self.refusals:
+            return refusal(*self.refusals.pop(0))
         first = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.answers_ranges else 0
         response = web.StreamResponse(status=206 if first else 200, headers={"ETag": f'"{self.etag}"'})
         response.content_length = len(BODY) - first
@@ -44,10 +52,16 @@ class BreakingStore:
         if self.breaks:
             await response.write(BODY[first : first + self.breaks.pop(0)])
             assert request.transport is not None
+            if self.stalls:
+                await self.ended.wait()
             request.transport.close()
         else:
             await response.write(BODY[first:])
         return response
+
+
+def refusal(status: int, code: str) -> web.Response:
+    return web.Response(status=status, text=f"<Error><Code>{code}</Code></Error>", content_type="text/xml")
 
 
 @pytest.fixture
@@ -56,17 +70,26 @@ def store() -> BreakingStore:
 
 
 async def serving(
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], monkeypatch: pytest.MonkeyPatch
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    read_seconds: float = READ_SECONDS,
+    credentials_expire: bool = False,
 ) -> AsyncIterator[S3Objects]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    """With credentials of the environment, or with those that the handler gives at `/credentials`."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        if credentials_expire:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, "test")
     app = web.Application()
     app.router.add_get("/{path:.*}", handler)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with open_client("s3", endpoint_url=url, region="us-east-1") as client:
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/credentials")
+    async with open_client("s3", endpoint_url=url, region="us-east-1", read_seconds=read_seconds) as client:
         yield S3Objects(client, clock=HandClock(), random=lambda: 0.0)
     await runner.cleanup()
 
@@ -92,6 +115,54 @@ async def test_a_broken_body_is_resumed_where_it_broke_under_the_same_condition(
         ("bytes=25001-", f'"{ETAG}"'),
         ("bytes=125001-", f'"{ETAG}"'),
     ]
+
+
+async def test_a_body_that_stalls_is_resumed_where_it_fell_silent(
+    store: BreakingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.breaks += [25_000, 100_000]
+    store.stalls = True
+    async for objects in serving(store.get, monkeypatch, read_seconds=0.1):
+        assert await content(objects) == BODY
+        store.ended.set()
+    assert [wanted for wanted, _ in store.asked] == [None, "bytes=25000-", "bytes=125000-"]
+
+
+@pytest.mark.parametrize(
+    "refusals", [[(503, "SlowDown")] * 4, [(500, "InternalError")] * 4, [(400, "ExpiredToken")] * 2]
+)
+async def test_a_store_that_refuses_the_rest_for_a_while_is_asked_again(
+    store: BreakingStore, objects: S3Objects, refusals: list[tuple[int, str]]
+) -> None:
+    """More often than the client asks by itself, and without a second journey for what has come."""
+    store.breaks.append(25_000)
+    store.refusals += refusals
+    assert await content(objects) == BODY
+    assert {wanted for wanted, _ in store.asked[1:]} == {"bytes=25000-"}
+    assert len(store.asked) == len(refusals) + 2
+
+
+async def test_credentials_that_expire_in_the_midst_of_an_object_are_fetched_anew(
+    store: BreakingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those given last are always about to expire, and the store takes none but the newest."""
+    soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    issued: list[str] = []
+    taken: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path == "/credentials":
+            issued.append(f"KEY{len(issued)}")
+            return web.json_response(
+                {"AccessKeyId": issued[-1], "SecretAccessKey": "s", "Token": "t", "Expiration": soon}
+            )
+        taken.append(request.headers["Authorization"].partition("Credential=")[2].partition("/")[0])
+        return await store.get(request) if taken[-1] == issued[-1] else refusal(400, "ExpiredToken")
+
+    store.breaks.append(25_000)
+    async for objects in serving(answer, monkeypatch, credentials_expire=True):
+        assert await content(objects) == BODY
+    assert len(set(taken)) == 2
 
 
 async def test_an_object_overwritten_between_two_parts_is_never_mixed(store: BreakingStore, objects: S3Objects) -> None:
@@ -185,7 +256,7 @@ async def test_a_head_that_may_not_say_why_is_asked_again_as_a_get(
     """A HEAD has no body: wrong credentials must not look like an object that we may not read."""
 
     async def refuse(request: web.Request) -> web.Response:
-        return web.Response(status=status, text=f"<Error><Code>{code}</Code></Error>", content_type="text/xml")
+        return refusal(status, code)
 
     async for objects in serving(refuse, monkeypatch):
         with pytest.raises((Rejected, Unavailable)) as caught:

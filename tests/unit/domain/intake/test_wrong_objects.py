@@ -1,6 +1,8 @@
 """Every wrong object of the issue, as a row of a table: what is refused, under which number and code, and who is not."""
 
 import gzip
+import itertools
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -189,3 +191,15 @@ def test_rejects_are_all_counted() -> None:
     found = read_object(b"u1^a\n^a\nx\ny\nu2^b\n")
     assert found.reading.rejects.by_code == {"row-columns": 2, "row-identifier-empty": 1}
     assert found.rejected == [(2, "row-identifier-empty"), (3, "row-columns"), (4, "row-columns")]
+
+
+def test_a_line_of_a_hundred_megabytes_is_one_refused_row_and_never_in_memory() -> None:
+    piece = b"x" * (1 << 20)
+    chunks = itertools.chain([b"u1^a\n"], itertools.repeat(piece, 100), [b"^a\nu2^a\n"])
+    tracemalloc.start()
+    read = read_object(chunks)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read.rows == [("u1", "aud_a"), ("u2", "aud_a")]
+    assert read.rejected == [(2, "row-too-long")]
+    assert peak_bytes < 20 << 20
