@@ -5,6 +5,7 @@ import platform
 import statistics
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -60,6 +61,12 @@ def cpu_seconds_of(pids: dict[str, int]) -> float:
     """CPU time so far of these processes, threads included."""
     times = [psutil.Process(pid).cpu_times() for pid in pids.values()]
     return float(sum(one.user + one.system for one in times))
+
+
+def peak_rss_bytes_of(pids: dict[str, int]) -> float:
+    """The most memory that these processes, each for itself, have had since they began (Linux)."""
+    words = [Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split() for pid in pids.values()]
+    return float(sum(int(kibibytes) << 10 for kibibytes, *_ in words))
 
 
 def show(found: list[Measured], *, as_json: bool) -> None:

@@ -1,16 +1,20 @@
 """What is long is read in bounded memory, as fast as the slowest takes it, and tells how far it is."""
 
 import asyncio
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import AsyncIterator, Sequence
 
-from contracts.messages.intake import ReadingFinished, ReadingProgress
-from contracts.records import Out
+from msgspec import structs
+
+from contracts import catalog, codec
+from contracts.messages.intake import ObjectVersion, ReadingFinished, ReadingProgress, ReadRequest
+from contracts.records import Out, Record
 from services.intake.read import CHUNK_BYTES
 from services.runtime.clock import SystemClock
 from services.runtime.log import Producer
 from tests.conformance.harness import eventually
 from tests.unit.intake.asking import REQUESTS, WIDE, asked, asked_for_set, readings
-from tests.unit.intake.outside import audience, world
+from tests.unit.intake.outside import MemoryObjects, audience, world
 
 
 class StepClock(SystemClock):
@@ -87,3 +91,44 @@ async def test_the_progress_of_several_objects_is_that_of_all_of_them() -> None:
         await readings(outside, clock=StepClock(6.0)).handle(REQUESTS, [request])
         progress = [one for one in await outside.said() if isinstance(one, ReadingProgress)]
         assert (progress[-1].read_bytes, progress[-1].total_bytes) == (len(WIDE) * 20_000,) * 2
+
+
+class Endless(MemoryObjects):
+    """Every object is a line again and again, and nowhere whole."""
+
+    async def read(self, version: ObjectVersion, *, chunk_bytes: int) -> AsyncIterator[bytes]:
+        chunk = b"".join(b"%0255d^a\n" % number for number in range(chunk_bytes // 258))
+        for _ in range((version.size_bytes or 0) // chunk_bytes):
+            yield bytes(bytearray(chunk))  # a fetched chunk is memory of its own
+
+
+class Swallowing:
+    """A producer that keeps nothing."""
+
+    async def send(self, outs: Sequence[Out]) -> None:
+        """All of it is durable."""
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+async def peak_bytes(size_bytes: int) -> int:
+    """What a reading of so many bytes has in memory at most."""
+    async with world() as outside:
+        await outside.publish(audience("a"))
+        outside.objects = Endless()
+        request = codec.decode(asked(outside, b"").value or b"", ReadRequest)
+        request = structs.replace(request, object=structs.replace(request.object, size_bytes=size_bytes))
+        record = Record(catalog.INTAKE_REQUESTS, 0, 0, 0, b"acme", codec.encode(request), ())
+        tracemalloc.start()
+        await readings(outside, producer=Swallowing()).handle(REQUESTS, [record])
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+
+async def test_memory_does_not_grow_with_the_object() -> None:
+    """What one reading keeps is some blocks and one record a partition, whatever the size."""
+    small, large = await peak_bytes(16 << 20), await peak_bytes(128 << 20)
+    assert large < small * 1.25
+    assert large < 48 << 20
