@@ -32,7 +32,7 @@ from services.runtime.environment import load_settings
 from services.runtime.log import Log
 from services.runtime.objects import Objects
 from services.tools.audit_command import audit
-from services.tools.children import Children
+from services.tools.children import Children, compiled_once
 from services.tools.topics import SERVICES, ensure_topics
 from services.tools.topics_command import specs_of
 
@@ -164,7 +164,7 @@ async def eventually(what: str, condition: Callable[[], Awaitable[bool]]) -> Non
 @asynccontextmanager
 async def running_system(stack: StackState, folder: Path) -> AsyncIterator[System]:
     """All four services, ready; they and what they wrote on disk are gone at the end."""
-    environment = _environment(stack) | _compiled_once(folder)
+    environment = _environment(stack) | compiled_once(folder / "compiled")
     async with AsyncExitStack() as opened:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in environment.items():
@@ -190,13 +190,6 @@ def client(service: str, environment: Mapping[str, str]) -> Any:
         aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
         config=Config(proxies={}, s3={"addressing_style": "path"}, max_pool_connections=20),
     )
-
-
-def _compiled_once(folder: Path) -> dict[str, str]:
-    """Where this environment forbids caches of compiled modules, one of our own: forty starts make a minute of it."""
-    if not os.environ.get("PYTHONDONTWRITEBYTECODE"):
-        return {}
-    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
 
 
 def _environment(stack: StackState) -> dict[str, str]:
