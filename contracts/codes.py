@@ -104,6 +104,13 @@ PERSONALIZATION_UNAVAILABLE = _declare(
     "personalization-unavailable", "validation", "Members have no traits and no entities beside them", SENDER
 )
 RAW_IDENTIFIERS_REFUSED = _declare("raw-identifiers-refused", "authorization", "The space takes hashes only", SENDER)
+SECRET_REFUSED = _declare(
+    "secret-refused",
+    "authorization",
+    "A secret that the operator has not put aside for the space",
+    DESTINATION_OWNER,
+    retryable=True,
+)
 SPACE_EXISTS = _declare("space-exists", "conflict", "The space exists", SENDER)
 UNKNOWN_FIELD = _declare("unknown-field", "validation", "A field that usher does not know was ignored", SENDER)
 VERSION_CONFLICT = _declare("version-conflict", "conflict", "expected_version is not the present one", SENDER)

@@ -65,7 +65,7 @@ async def activate(
             outlets=outlets,
             producer=producer,
             catalogue=catalogue,
-            secrets=SecretStore(environment, clock=clock),
+            secrets=SecretStore(environment, settings.secret_references(), clock=clock),
             clock=clock,
             queue_partitions=queue_partitions,
             outcome_partitions=outcome_partitions,

@@ -18,6 +18,7 @@ from services.domain.delivery.answers import DELIVERED, UNANSWERED, Fate, Verdic
 from services.domain.delivery.merge import Item
 from services.runtime.failures import Rejected, Unavailable
 from services.runtime.secret import SecretUnavailable
+from services.runtime.secret_references import ReferenceRefused
 from services.runtime.web import WebAnswer
 
 EFFECT_SECONDS_MAX: Final = 30.0
@@ -82,12 +83,12 @@ async def send_once(request: Request, to: Ready, ports: LanePorts) -> Attempt:
 
 
 async def _attempt(request: Request, to: Ready, ports: LanePorts) -> Attempt:
-    references = to.destination.secrets
+    space_id, references = to.destination.space_id, to.destination.secrets
     connection = _connection_settings(request, to, ports)
     if isinstance(connection, Verdict):
         return _all(request, connection)
     try:
-        secrets = await ports.secrets.resolve(references)
+        secrets = await ports.secrets.resolve(space_id, references)
         target = Target(to.settings, secrets, ports.clock.now_ms(), connection)
         if isinstance(to.connector, EffectConnector):
             effect = to.connector.effect(request, target)
@@ -95,12 +96,14 @@ async def _attempt(request: Request, to: Ready, ports: LanePorts) -> Attempt:
             return _all(request, DELIVERED)
         assert isinstance(to.connector, WebConnector)
         answer = await ports.web.send(to.connector.attempt(request, target))
+    except ReferenceRefused as error:
+        return _all(request, Verdict(Fate.BLOCKED, codes.SECRET_REFUSED, str(error)))
     except SecretUnavailable as error:
-        ports.secrets.forget(references)
+        ports.secrets.forget(space_id, references)
         return _all(request, Verdict(Fate.BLOCKED, codes.DELIVERY_SECRET_UNAVAILABLE, str(error)))
     except Rejected as error:
         if error.code is codes.DELIVERY_AUTHENTICATION:
-            ports.secrets.forget(references)
+            ports.secrets.forget(space_id, references)
         return _all(request, Verdict(_FATES.get(error.code, Fate.REFUSED), error.code, error.detail))
     except Unavailable as error:
         verdict = Verdict(Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, str(error))
@@ -130,7 +133,7 @@ def _judged(request: Request, to: Ready, connector: WebConnector, answer: WebAns
     said = connector.outcomes(request, answer)
     verdicts = [(item, said.get(item.id, UNANSWERED)) for item in request.items]
     if any(verdict.fate is Fate.UNAUTHORIZED for _, verdict in verdicts):
-        ports.secrets.forget(to.destination.secrets)
+        ports.secrets.forget(to.destination.space_id, to.destination.secrets)
     return Attempt(verdicts, retry_after_seconds(answer.headers.get("retry-after"), ports.clock.now_ms()))
 
 

@@ -39,7 +39,10 @@ class SettingField:
 
 @dataclass(frozen=True, slots=True)
 class SecretField:
-    """One entry of a destination's `secrets`, a reference: `env:NAME` or `file:/path`. `ANY_NAME`: under any name."""
+    """One entry of a destination's `secrets`, a reference: `env:NAME` or `file:/path`. `ANY_NAME`: under any name.
+
+    Which names and paths a space may refer to is the operator's to say: `services.runtime.secret_references`.
+    """
 
     name: str
     title: str

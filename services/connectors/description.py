@@ -63,7 +63,12 @@ def _settings(declaration: Declaration) -> Iterator[tuple[str, ...]]:
     for secret in declaration.secrets:
         name = "<any name>" if secret.name == ANY_NAME else secret.name
         need = "required" if secret.required else "none"
-        yield f"`secrets.{name}`", "reference: `env:NAME` or `file:/path`", need, secret.title
+        yield (
+            f"`secrets.{name}`",
+            "reference: `env:USHER_SECRET_NAME` or `file:/etc/usher/secrets/NAME`",
+            need,
+            secret.title,
+        )
     yield from _fields("connection_settings", declaration.connection_settings)
 
 

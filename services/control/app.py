@@ -2,6 +2,7 @@
 
 import asyncio
 
+from contracts import codes
 from contracts.messages.entities import Connection, Destination
 from services.adapters.connect import open_http, open_kafka
 from services.connectors.base import Connector
@@ -15,6 +16,7 @@ from services.runtime.clock import SystemClock
 from services.runtime.fold import run_folds
 from services.runtime.health import Health
 from services.runtime.log import Log
+from services.runtime.secret_references import DEFAULT_REFERENCES, ReferenceRefused, SecretReferences
 from services.runtime.settings import Settings
 
 
@@ -28,6 +30,7 @@ async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> N
                 delivery_partitions=settings.topic_partitions_deliveries,
                 topic_prefix=settings.topic_prefix,
                 command_senders={one.topic: one.principal for one in settings.command_topics},
+                secret_references=settings.secret_references(),
             ),
             clock=SystemClock(),
             health=health,
@@ -42,9 +45,10 @@ def control_service(
     delivery_partitions: int,
     topic_prefix: str = "usher",
     command_senders: CommandSenders = OPERATOR_ONLY,
+    secret_references: SecretReferences = DEFAULT_REFERENCES,
 ) -> ControlService:
     """Control over any log, with every connector's judgement on destinations: for `main` and for simulations."""
-    connectors = {slug: _rules(connector) for slug, connector in CONNECTORS.items()}
+    connectors = {slug: _rules(connector, secret_references) for slug, connector in CONNECTORS.items()}
     return ControlService(
         log,
         connectors=connectors,
@@ -54,11 +58,12 @@ def control_service(
     )
 
 
-def _rules(connector: Connector) -> ConnectorRules:
+def _rules(connector: Connector, references: SecretReferences) -> ConnectorRules:
     declaration = connector.declaration
 
     def on_destination(one: Destination) -> list[Remark]:
-        return _remarks(mistakes(declaration, settings=one.settings, secrets=one.secrets, limits=one.limits))
+        wrong = mistakes(declaration, settings=one.settings, secrets=one.secrets, limits=one.limits)
+        return _remarks(wrong) + _refused(one, references)
 
     def on_connection(one: Connection) -> list[Remark]:
         return _remarks(connection_mistakes(declaration, one.connection_settings))
@@ -71,3 +76,14 @@ def _rules(connector: Connector) -> ConnectorRules:
 
 def _remarks(found: list[Mistake]) -> list[Remark]:
     return [(one.code, f"{one.field}: {one.detail}") for one in found]
+
+
+def _refused(destination: Destination, references: SecretReferences) -> list[Remark]:
+    """Secrets that are not the space's to use."""
+    found: list[Remark] = []
+    for name, reference in destination.secrets.items():
+        try:
+            references.found(reference, destination.space_id)
+        except ReferenceRefused as error:
+            found.append((codes.SECRET_REFUSED, f"secrets.{name}: {error}"))
+    return found

@@ -68,10 +68,10 @@ def load_settings() -> Settings:
     return settings
 
 
-def unknown_variables() -> list[str]:
-    """Environment variables with our prefix that mean nothing to us."""
+def unknown_variables(settings: Settings) -> list[str]:
+    """Environment variables with our prefix that mean nothing to us, and are no secrets of destinations."""
     known = {variable(field) for field in Settings.model_fields}
-    ours = {name for name in os.environ if name.startswith(PREFIX)}
+    ours = {name for name in os.environ if name.startswith(PREFIX) and not name.startswith(settings.secrets_prefix)}
     return sorted(name for name in ours if name not in known and name.removesuffix("_FILE") not in known)
 
 

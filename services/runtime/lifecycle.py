@@ -89,7 +89,7 @@ def run_service(name: str, main: Main, *, requires: Sequence[str] = ()) -> int:
     configure_logs(name, settings.log_level)
     _calm_collector()
     ServiceStarted(settings=settings.model_dump(mode="json", exclude_defaults=True)).emit()
-    for variable in unknown_variables():
+    for variable in unknown_variables(settings):
         VariableUnknown(name=variable).emit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         exit_code = runner.run(_live(main, settings))

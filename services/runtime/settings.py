@@ -7,6 +7,7 @@ and the `usher` command. `Settings(...)` itself reads nothing around it, for tes
 
 import re
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -14,6 +15,7 @@ from pydantic_settings import NoDecode
 
 from contracts.access import OPERATOR
 from contracts.catalog import COMMANDS, PartitionSetting, topic_pages
+from services.runtime.secret_references import SECRETS_FOLDER, SECRETS_PREFIX, SecretReferences
 
 PREFIX: Final = "USHER_"
 
@@ -122,6 +124,16 @@ class Settings(BaseModel):
     )
 
     allow_private_destinations: bool = Field(default=False, description="deliver to private and loopback addresses too")
+    secrets_prefix: str = Field(
+        default=SECRETS_PREFIX,
+        pattern=r"^[A-Za-z][A-Za-z0-9_]*_$",
+        description="begins the variables that secrets of destinations may refer to (`env:USHER_SECRET_NAME`)",
+    )
+    secrets_folder: str = Field(
+        default=str(SECRETS_FOLDER),
+        pattern=r"^(/[^/\x00]+)+$",
+        description="the folder of the files that they may refer to; below it, `<space id>/` is that space's alone",
+    )
     delivery_budget_seconds: float = Field(
         default=4 * 3600.0,
         gt=0,
@@ -157,6 +169,14 @@ class Settings(BaseModel):
         if (value is None) != (info.data.get("kafka_ssl_certificate_file") is None):
             raise ValueError(f"goes together with {PREFIX}KAFKA_SSL_CERTIFICATE_FILE")
         return value
+
+    @field_validator("secrets_prefix")
+    @classmethod
+    def _ours_are_no_secrets_of_destinations(cls, prefix: str) -> str:
+        ours = next((variable(name) for name in cls.model_fields if variable(name).startswith(prefix)), None)
+        if ours is not None:
+            raise ValueError(f"would hand out {ours}")
+        return prefix
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -198,6 +218,10 @@ class Settings(BaseModel):
             "deliveries": self.topic_partitions_deliveries,
         }
         return counts[setting]
+
+    def secret_references(self) -> SecretReferences:
+        """What secrets of destinations may refer to."""
+        return SecretReferences(self.secrets_prefix, PurePosixPath(self.secrets_folder))
 
     def require(self, *fields: str) -> Self:
         """These settings too must be there for the service that calls; raises `SettingsError` for all that are not."""

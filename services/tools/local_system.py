@@ -28,7 +28,7 @@ from services.tools.topics import SERVICES, ensure_topics
 from services.tools.topics_command import specs_of
 
 READY_SECONDS: Final = 60.0
-SIGNING_VARIABLE: Final = "USHER_DEMO_SECRET"
+SIGNING_VARIABLE: Final = "USHER_SECRET_DEMO"
 T = TypeVar("T")
 
 

@@ -41,7 +41,7 @@ NOTHING: Final[Mapping[str, str]] = {}
 OBJECT_BYTES_MAX: Final = 24 << 20
 CHECKPOINT_INPUT_BYTES: Final = 300_000  # a few files: whoever is killed comes back by checkpoint and tail
 SECRET: Final = "whsec_" + base64.b64encode(b"a secret of tests, of thirty-two").decode()
-SECRET_REFERENCE: Final = "env:TEST_SIGNING_SECRET"
+SECRET_REFERENCE: Final = "env:USHER_SECRET_TESTS"
 VISIBLE_AGAIN_SECONDS: Final = 2  # what a killed intake had received comes again after so long
 PARTITIONS: Final[dict[PartitionSetting, int]] = {"control": 2, "membership": 4, "intake": 2, "deliveries": 2}
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import msgspec
@@ -20,6 +21,7 @@ from services.activation.secret_store import SecretStore
 from services.connectors.webhook.requests import WebhookDelivery, WebhookMessage
 from services.runtime.failures import Unavailable
 from services.runtime.outlets import Effect
+from services.runtime.secret_references import SECRETS_FOLDER, SecretReferences
 from services.runtime.web import WebAnswer, WebRequest
 from tests.unit.domain.delivery.making import QUEUE, destination, queued
 
@@ -161,7 +163,11 @@ class Bench:
         environment: Mapping[str, str] | None = None,
         queue_partitions: int = 1,
         record_age_seconds_max: float = 13 * 86_400.0,
+        secrets_folder: Path | None = None,
     ) -> None:
+        references = SecretReferences(
+            folder=SECRETS_FOLDER if secrets_folder is None else PurePosixPath(secrets_folder)
+        )
         self.clock = JumpingClock()
         self.web = ScriptedWeb(self.clock, list(script))
         self.outlets = ScriptedOutlets()
@@ -172,7 +178,7 @@ class Bench:
             outlets=self.outlets,
             producer=self.producer,
             catalogue=self.catalogue,
-            secrets=SecretStore(environment or {}, clock=self.clock),
+            secrets=SecretStore(environment or {}, references, clock=self.clock),
             clock=self.clock,
             queue_partitions=queue_partitions,
             outcome_partitions=2,

@@ -182,13 +182,15 @@ async def test_a_disabled_destination_is_waited_for_without_a_request() -> None:
         (destination(connector="carrier-pigeon"), "connector-unknown"),
         (destination(url="ftp://example.com/"), "delivery-settings-invalid"),
         (destination(limits={"items_per_request": 0}), "delivery-settings-invalid"),
-        (destination(secrets={"a": "env:NOWHERE"}), "delivery-secret-unavailable"),
-        (destination(secrets={"a": "env:NOT_A_KEY"}), "delivery-secret-unavailable"),
-        (destination(secrets={"a": "file:/nowhere/at/all"}), "delivery-secret-unavailable"),
+        (destination(secrets={"a": "env:USHER_SECRET_NOWHERE"}), "delivery-secret-unavailable"),
+        (destination(secrets={"a": "env:USHER_SECRET_NOT_A_KEY"}), "delivery-secret-unavailable"),
+        (destination(secrets={"a": "env:HOME"}), "secret-refused"),
+        (destination(secrets={"a": "file:/etc/passwd"}), "secret-refused"),
+        (destination(secrets={"a": "file:/etc/usher/secrets/acme/nowhere"}), "delivery-secret-unavailable"),
     ],
 )
 async def test_what_cannot_be_sent_as_it_is_set_parks_the_lane_until_it_is_put_right(wrong: object, code: str) -> None:
-    bench = Bench(environment={"NOT_A_KEY": "hunter2-canary"})
+    bench = Bench(environment={"USHER_SECRET_NOT_A_KEY": "hunter2-canary"})
     bench.catalogue.present = wrong if isinstance(wrong, type(bench.catalogue.present)) else None
     bench.clock.events.append((1000.0, lambda: setattr(bench.catalogue, "present", destination(version=2))))
     await bench.deliver(ADD)
@@ -233,7 +235,7 @@ NEW = "whsec_" + base64.b64encode(b"n" * 32).decode()
 async def test_a_secret_that_was_changed_in_its_file_signs_the_second_try_after_a_401(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(OLD + "\n")
-    bench = Bench(to=destination(secrets={"signing": f"file:{file}"}))
+    bench = Bench(to=destination(secrets={"signing": f"file:{file}"}), secrets_folder=tmp_path)
 
     def verify(secret: str) -> None:
         _, request = bench.web.sent[-1]
@@ -280,7 +282,9 @@ async def test_no_identifier_and_no_secret_leaves_by_logs_outcomes_or_headers() 
     said = [delivery(1, "add", ["canary-member"]), delivery(2, "add", ["canary-member2"])]
     script = [answer(500, b"canary-answer"), answer(401, b"canary-answer"), answer(401), answer(400, b"canary-answer")]
     bench = Bench(
-        script, to=destination(secrets={"a": "env:A"}, limits={"items_per_request": 1}), environment={"A": OLD}
+        script,
+        to=destination(secrets={"a": "env:USHER_SECRET_A"}, limits={"items_per_request": 1}),
+        environment={"USHER_SECRET_A": OLD},
     )
     with structlog.testing.capture_logs() as logs:
         await bench.deliver(*said)

@@ -249,7 +249,9 @@ async def test_a_revoked_lane_stops_waiting_at_once_and_the_next_owner_sends_the
     assert (first[1].headers["webhook-id"], first[1].body) == (second[1].headers["webhook-id"], second[1].body)
 
 
-TABLED = destination(connector="postgres", secrets={"username": "env:USER", "password": "env:PASSWORD"})
+TABLED = destination(
+    connector="postgres", secrets={"username": "env:USHER_SECRET_USER", "password": "env:USHER_SECRET_PASSWORD"}
+)
 TABLED = structs.replace(TABLED, settings={"host": "db.example.com", "database": "d"})
 NAMED = structs.replace(delivery(1, "add", ["a", "b"]), activation_name="spring")
 
@@ -268,7 +270,7 @@ async def test_an_effect_that_fails_waits_or_is_refused_by_its_reason(
     failure: Exception, states: list[tuple[str, str | None]], counts: tuple[int, int]
 ) -> None:
     """Faults 63 and 65: what is down, or not yet made, makes the lane wait, and the same effect is carried out then."""
-    bench = Bench(to=TABLED, environment={"USER": "u", "PASSWORD": "p"})
+    bench = Bench(to=TABLED, environment={"USHER_SECRET_USER": "u", "USHER_SECRET_PASSWORD": "p"})
     bench.outlets.script = [failure]
     await bench.deliver(NAMED)
     assert bench.states() == states

@@ -124,10 +124,18 @@ async def test_a_destination_is_published_when_its_queue_is_there() -> None:
     async with running(broker, "first"):
         await send(outside, command("spaces.create", [{}], id_="c1"), "acme")
         await send(outside, command("destinations.create", [item], id_="c2"), "acme")
-        await send(outside, command("destinations.create", [item | {"secrets": {"k": "env:K"}}], id_="c3"), "acme")
-        (_, (_, refused), (_, made)) = await answered(outside, 3)
+        await send(
+            outside, command("destinations.create", [item | {"secrets": {"k": "env:USHER_SECRET_K"}}], id_="c3"), "acme"
+        )
+        await send(
+            outside,
+            command("destinations.create", [item | {"name": "e", "secrets": {"k": "env:HOME"}}], id_="c4"),
+            "acme",
+        )
+        (_, (_, refused), (_, made), (_, not_ours)) = await answered(outside, 4)
 
     assert [(one.code, "plain" in one.detail) for one in refused.errors] == [("field-invalid", False)]
+    assert [(one.code, "HOME" in one.detail) for one in not_ours.errors] == [("secret-refused", False)]
     assert [one.code for one in made.warnings] == ["unknown-field"]
     assert catalog.queue_topic(str(made.data[0]["queue"])) in await outside.topics()
 

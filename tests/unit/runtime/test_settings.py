@@ -195,4 +195,19 @@ def test_a_misspelt_variable_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("USHER_TOPIC_PREFX", "x")
     monkeypatch.setenv("USHER_S3_BUCKET", "x")
     monkeypatch.setenv("USHER_KAFKA_SASL_PASSWORD_FILE", "x")
-    assert unknown_variables() == ["USHER_TOPIC_PREFX"]
+    monkeypatch.setenv("USHER_SECRET_HOOK", "x")
+    assert unknown_variables(Settings(kafka_bootstrap_servers="a:1")) == ["USHER_TOPIC_PREFX"]
+    own = Settings(kafka_bootstrap_servers="a:1", secrets_prefix="OWN_")
+    assert unknown_variables(own) == ["USHER_SECRET_HOOK", "USHER_TOPIC_PREFX"]
+
+
+@pytest.mark.parametrize("prefix", ["", "U", "USHER_", "USHER_KAFKA_SASL_", "USHER_S3_", "A B_", "9_"])
+def test_a_prefix_of_secrets_that_would_hand_out_our_own_is_refused(prefix: str) -> None:
+    with pytest.raises(ValueError, match="secrets_prefix"):
+        Settings(kafka_bootstrap_servers="a:1", secrets_prefix=prefix)
+
+
+@pytest.mark.parametrize("folder", ["", "/", "secrets", "/etc/", "/etc//usher"])
+def test_the_folder_of_secrets_is_an_absolute_path(folder: str) -> None:
+    with pytest.raises(ValueError, match="secrets_folder"):
+        Settings(kafka_bootstrap_servers="a:1", secrets_folder=folder)

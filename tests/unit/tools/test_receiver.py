@@ -164,7 +164,9 @@ async def test_a_lane_over_real_http_brings_a_hostile_receiver_to_the_membership
     receiver: Receiver, url: str, web: HttpWeb
 ) -> None:
     """500, 429 with Retry-After, 401, garbage, nothing, and what took effect though we never learnt (fault 58)."""
-    bench = Bench(to=destination(url=f"{url}/hook", secrets={"a": "env:A"}), environment={"A": SECRET})
+    bench = Bench(
+        to=destination(url=f"{url}/hook", secrets={"a": "env:USHER_SECRET_A"}), environment={"USHER_SECRET_A": SECRET}
+    )
     bench.clock.seconds = time.time() - bench.clock.now_ms() / 1000
     bench.lane = Lane(PLACE, replace(bench.ports, web=web))
     receiver.behave(

@@ -167,7 +167,7 @@ def test_a_prefix_is_plain(prefix: str) -> None:
     wrong = mistakes(
         DECLARATION,
         settings={"bucket": "audiences", "prefix": prefix},
-        secrets={"access_key_id": "env:A", "secret_access_key": "env:B"},
+        secrets={"access_key_id": "env:USHER_SECRET_A", "secret_access_key": "env:USHER_SECRET_B"},
         limits={},
     )
     assert [one.field for one in wrong] == ["settings.prefix"]

@@ -62,8 +62,8 @@ def error(status: int, code: int, subcode: int = 0) -> WebAnswer:
 
 
 def bench(platform: Platform, audience_id: str = "238") -> Bench:
-    to: Destination = destination(connector="meta-audience", secrets={"access_token": "env:TOKEN"})
-    made = Bench(to=msgspec.structs.replace(to, settings={}), environment={"TOKEN": TOKEN})
+    to: Destination = destination(connector="meta-audience", secrets={"access_token": "env:USHER_SECRET_TOKEN"})
+    made = Bench(to=msgspec.structs.replace(to, settings={}), environment={"USHER_SECRET_TOKEN": TOKEN})
     made.web.otherwise = platform.take
     made.catalogue.connection = Connection(
         space_id="acme", name="con_1", created_at="", updated_at="", connection_id="con_1", audience_id="aud_1",
