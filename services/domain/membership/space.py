@@ -228,6 +228,7 @@ class Space:
             gone = audience.layers.expire(step.at_ms)
             if gone:
                 differences[audience.audience_id] = audience.settle_layers(gone)
+                audience.share()
         effects = self._register.follow(differences, Cause("expiry", f"step-{step.step}"))
         ticked = Ticked(
             space_id=self._space_id,

@@ -59,6 +59,7 @@ class Layers:
         self.dated: list[DatedLayer] = []
         self.added = BitMap()
         self.cleared_step = 0  # of the latest replace or clear
+        self.shared: BitMap | None = None  # the set of a layer that is the audience's members too: never written to
         self._newest_append: dict[int, ImportOrder] = {}  # by lookback in days, gone or not: rule 4
 
     def saved(self, packing: Packing) -> LayersSaved:
@@ -88,6 +89,14 @@ class Layers:
         """All members, a set of its own."""
         return BitMap.union(self.added, *self._sets())
 
+    def share(self, members: BitMap) -> BitMap:
+        """The set of the only layer where it equals `members`, which are all in the layers; else `members`."""
+        sets = [one for one in self._sets() if one]
+        if len(sets) == 1 and not self.added and sets[0] == members:
+            members = sets[0]
+        self.shared = members if any(one is members for one in sets) else None
+        return members
+
     def within(self, touched: BitMap) -> BitMap:
         """The members among `touched`."""
         found = self.added & touched
@@ -106,8 +115,11 @@ class Layers:
 
     def remove(self, members: BitMap, *, added_since: BitMap) -> None:
         """Takes them out of every layer (rule 6), except what commands have added since."""
-        for layer in self._sets():
-            layer -= members  # noqa: PLW2901 - in place: it is the layer's own set
+        for layer in self._held():
+            if layer.members is not self.shared:
+                layer.members -= members
+            elif layer.members.intersect(members):
+                layer.members, self.shared = layer.members - members, None
         self.added -= members - added_since
         self.dated = [layer for layer in self.dated if layer.members]
 
@@ -143,7 +155,7 @@ class Layers:
         gone = self._expire_base(at_ms)
         for layer in self.dated:
             if layer.leaves_ms <= at_ms:
-                gone |= layer.members
+                gone = gone | layer.members  # not in place: the base's set may be the members' too
         self.dated = [layer for layer in self.dated if layer.leaves_ms > at_ms]
         return gone
 
@@ -168,5 +180,8 @@ class Layers:
 
     def _sets(self) -> list[BitMap]:
         """The sets of base and dated layers themselves."""
-        base = [] if self.base is None else [self.base.members]
-        return base + [layer.members for layer in self.dated]
+        return [layer.members for layer in self._held()]
+
+    def _held(self) -> list[Base | DatedLayer]:
+        """The base, where there is one, and the dated layers."""
+        return [*([] if self.base is None else [self.base]), *self.dated]

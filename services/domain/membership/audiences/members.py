@@ -76,6 +76,7 @@ class ListAudience(Membership):
         audience = cls.restored_alone(saved, unpacking)
         audience.layers = Layers.restored(saved.layers, unpacking)
         audience.scheduled = saved.scheduled
+        audience.share()
         return audience
 
     def settle_layers(self, touched: BitMap | None = None) -> Difference:
@@ -84,11 +85,23 @@ class ListAudience(Membership):
             return UNCHANGED
         if touched is None:
             return self.run()
-        return self.settle_within(touched, self.layers.within(touched))
+        now = self.layers.within(touched)
+        if self.layers.shared is self.members and now != self.members & touched:
+            self.members, self.layers.shared = self.members.copy(), None
+        return self.settle_within(touched, now)
 
     def run(self) -> Difference:
         """Makes those in the layers the members."""
-        return self.settle(self.layers.union())
+        difference = self.settle(self.layers.union())
+        self.share()
+        return difference
+
+    def share(self) -> None:
+        """Holds members and the only layer as one set where they are equal, until either is written to.
+
+        Most lists are one import: theirs would take twice the memory. After patches it isn't worth a copy each.
+        """
+        self.members = self.layers.share(self.members)
 
 
 @dataclass(slots=True)

@@ -41,21 +41,16 @@ class Packing:
         self._sink = sink
         self._views: list[memoryview] = []
         self._known: dict[int, tuple[BitMap, int]] = {}  # by hash: the bitmap of a section
+        self._seen: dict[int, tuple[BitMap, int]] = {}  # by identity; held, so that no other set gets it
 
     def bitmap(self, bitmap: BitMap) -> int:
         """A set as it is now. Equal sets become one section: an audience with one layer is its layer.
 
         Serialising is the cheapest copy there is: five times cheaper than `BitMap.copy`.
         """
-        serialized: bytes = bitmap.serialize()
-        hashed = xxhash.xxh3_64_intdigest(serialized)
-        known = self._known.get(hashed)
-        if known is not None and known[0] == bitmap:  # hashes can be made to collide
-            return known[1]
-        self._sink(serialized)
-        number = self._section(_ROARING, len(serialized), lasting=False)
-        self._known[hashed] = bitmap, number
-        return number
+        if id(bitmap) not in self._seen:
+            self._seen[id(bitmap)] = bitmap, self._number(bitmap)
+        return self._seen[id(bitmap)][1]
 
     def changing(self, array: npt.NDArray[Any]) -> int:
         """An array that may be written to later."""
@@ -72,6 +67,17 @@ class Packing:
     def views(self) -> list[memoryview]:
         """What comes after everything that the sink was given."""
         return self._views
+
+    def _number(self, bitmap: BitMap) -> int:
+        serialized: bytes = bitmap.serialize()
+        hashed = xxhash.xxh3_64_intdigest(serialized)
+        known = self._known.get(hashed)
+        if known is not None and known[0] == bitmap:  # hashes can be made to collide
+            return known[1]
+        self._sink(serialized)
+        number = self._section(_ROARING, len(serialized), lasting=False)
+        self._known[hashed] = bitmap, number
+        return number
 
     def _section(self, kind: Kind, size_bytes: int, *, lasting: bool) -> int:
         self.sections.append(Section(kind, size_bytes, lasting))

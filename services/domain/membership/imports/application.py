@@ -37,7 +37,10 @@ def apply_import(
             return audience.settle_layers()
         case "append":
             layer = DatedLayer(opened.order, _leaves_ms(step), named - since.removed)
-            return audience.settle_layers(layers.append(layer, lookback_days=_lookback_days(step), at_ms=at_ms))
+            moved = layers.append(layer, lookback_days=_lookback_days(step), at_ms=at_ms)
+            difference = audience.settle_layers(moved)
+            audience.share()
+            return difference
 
 
 def removed_by(audience: ListAudience, opened: OpenImport, reading: Reading, since: Since, *, at_ms: int) -> int:

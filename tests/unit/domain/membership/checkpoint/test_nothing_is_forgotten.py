@@ -25,6 +25,7 @@ NOT_KEPT: Final[Mapping[tuple[str, str], str]] = {
     ("Space", "partitions"): "as of the partition",
     ("Directory", "partition"): "as of the partition",
     ("Directory", "partitions"): "as of the partition",
+    ("Layers", "shared"): "found again by `share`: the sets are equal",
     ("Register", "composition"): "made from the composed audiences",
     ("FixedArena", "form"): "the key under which its table is kept",
     ("FixedArena", "count"): "the length of what is kept",
