@@ -21,7 +21,10 @@ from services.domain.catalogue.table import Table
 
 
 class Catalogue:
-    """`space` None: the space does not exist (any more), its used ids are remembered all the same."""
+    """`space` None: the space does not exist (any more), its used ids are remembered all the same.
+
+    `tables` are what stands in the space, by kind.
+    """
 
     def __init__(self) -> None:
         self.spaces: Table[Space] = Table()
@@ -32,15 +35,7 @@ class Catalogue:
         self.activations: EntityTable[Activation] = EntityTable("activation", _served)
         self.campaigns: EntityTable[Campaign] = EntityTable("campaign", lambda _: ())
         self.principals: EntityTable[Principal] = EntityTable("principal", lambda _: ())
-
-    @property
-    def space(self) -> Space | None:
-        return self.spaces.oldest()
-
-    @property
-    def tables(self) -> dict[str, EntityTable[Any]]:
-        """What stands in the space, by kind."""
-        tables = (
+        tables: tuple[EntityTable[Any], ...] = (
             self.audiences,
             self.feeds,
             self.destinations,
@@ -49,7 +44,11 @@ class Catalogue:
             self.campaigns,
             self.principals,
         )
-        return {table.kind: table for table in tables}
+        self.tables = {table.kind: table for table in tables}
+
+    @property
+    def space(self) -> Space | None:
+        return self.spaces.oldest()
 
     def is_empty(self) -> bool:
         """Whether nothing stands in the space."""
@@ -111,18 +110,17 @@ class Catalogue:
         pairs = (one.partition("/") for one in table.holds(table.get(id_)))
         return [(used, used_id) for used, _, used_id in pairs if used in self.tables]
 
-    def copy(self) -> "Catalogue":
-        """For trying something out."""
-        twin = Catalogue()
-        twin.spaces = self.spaces.copy()
-        twin.audiences = self.audiences.copy()
-        twin.feeds = self.feeds.copy()
-        twin.destinations = self.destinations.copy()
-        twin.connections = self.connections.copy()
-        twin.activations = self.activations.copy()
-        twin.campaigns = self.campaigns.copy()
-        twin.principals = self.principals.copy()
-        return twin
+    def try_out(self) -> None:
+        """Until `undo`, what is changed can be undone."""
+        self.spaces.try_out()
+        for table in self.tables.values():
+            table.rows.try_out()
+
+    def undo(self) -> None:
+        """Everything is as it was at `try_out`."""
+        self.spaces.undo()
+        for table in self.tables.values():
+            table.undo()
 
 
 def _parts(audience: Audience) -> Iterable[str]:

@@ -97,10 +97,10 @@ def deletable_connection(item: ConnectionReference, catalogue: Catalogue) -> Con
 
 def connection_of(catalogue: Catalogue, audience: Audience, destination: Destination) -> Connection | None:
     """The connection of an audience at a destination."""
-    at_destination = set(catalogue.connections.holders(held("destination", destination.destination_id)))
     for connection_id in catalogue.connections.holders(held("audience", audience.audience_id)):
-        if connection_id in at_destination:
-            return catalogue.connections.get(connection_id)
+        connection = catalogue.connections.get(connection_id)
+        if connection is not None and connection.destination_id == destination.destination_id:
+            return connection
     return None
 
 

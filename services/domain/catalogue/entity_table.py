@@ -107,15 +107,15 @@ class EntityTable(Generic[E]):
         """A used id as it was restored."""
         self._gone.add(id_)
 
-    def copy(self) -> "EntityTable[E]":
-        """For trying something out."""
-        twin: EntityTable[E] = EntityTable(self.kind, self.holds)
-        twin.rows = self.rows.copy()
-        twin._names = dict(self._names)
-        twin._externals = {value: dict(holders) for value, holders in self._externals.items()}
-        twin._holders = {what: dict(ids) for what, ids in self._holders.items()}
-        twin._gone = set(self._gone)
-        return twin
+    def undo(self) -> None:
+        """Everything is as it was when the rows were last told to `try_out`."""
+        undone = self.rows.undo()
+        for _, tried, _ in undone:
+            self._forget(tried)
+        for id_, _, entity in undone:
+            self._gone.discard(id_)  # or nothing could have been tried with it
+            if entity is not None:
+                self._index(id_, entity)
 
     def _index(self, id_: str, entity: E) -> None:
         self._names[entity.name] = id_

@@ -1,16 +1,15 @@
 """What `*.search` finds: filters AND-ed, the values of one filter OR-ed, in a stable order, a page at a time.
 
-A filter is a field of `contracts.messages.queries`. Those on ids and on what an entity holds on to are looked up; all
-others are read from the rows that are left, in one pass over the table at most.
+A filter is a field of `contracts.messages.queries`: each gives the ids that it leaves, without a look at every row.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET, Struct
 
-from contracts.messages.entities import Entity, entity_id
+from contracts.messages.entities import entity_id
 from contracts.messages.queries import Query
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.entity_table import E, EntityTable, held
@@ -35,11 +34,13 @@ class Page(NamedTuple):
 
 def search(catalogue: Catalogue, table: EntityTable[E], query: Query) -> Page:
     """The page of a table that a query asks for."""
-    said = filters(query)
-    looked_up = {field: _lookup(catalogue, table, field) for field in said}
-    rows = _in_order(table, query, [find(said[field]) for field, find in looked_up.items() if find is not None])
-    left = {field: values for field, values in said.items() if looked_up[field] is None}
-    return page(matching(rows, left), query.offset, query.limit)
+    found = [_ids(catalogue, table, field, values) for field, values in filters(query).items()]
+    among = set.intersection(*sorted(found, key=len)) if found else None
+    by = query.sort.removeprefix("-")
+    rows = table.rows.page(
+        "" if by == "id" else by, query.offset, query.limit, among=among, last_first=query.sort.startswith("-")
+    )
+    return Page(len(table) if among is None else len(among), rows)
 
 
 def filters(query: Struct) -> dict[str, set[object]]:
@@ -66,25 +67,21 @@ def page(rows: Sequence[Any], offset: int, limit: int) -> Page:
     return Page(len(rows), rows[offset : offset + limit])
 
 
-def _lookup(catalogue: Catalogue, table: EntityTable[Any], field: str) -> Callable[[Iterable[Any]], set[str]] | None:
-    """How the ids that a filter leaves are found without looking at every row, None: they aren't."""
-
-    def references(values: Iterable[str]) -> set[str]:
-        return {entity_id(found) for found in map(table.find, values) if found is not None}
-
-    def names(values: Iterable[str]) -> set[str]:
-        return {id_ for id_ in map(table.named, values) if id_ is not None}
-
-    def externals(values: Iterable[str]) -> set[str]:
-        return {id_ for value in values for id_ in table.with_external(value)}
-
-    def holders(values: Iterable[str]) -> set[str]:
-        kind = _HELD[field]
-        found = (catalogue.tables[kind].find(value) for value in values)
-        return {id_ for one in found if one is not None for id_ in _holders(catalogue, table, kind, entity_id(one))}
-
-    by_field = {"id": references, f"{table.kind}_id": references, "name": names, "external_id": externals}
-    return holders if field in _HELD else by_field.get(field)
+def _ids(catalogue: Catalogue, table: EntityTable[Any], field: str, values: Iterable[Any]) -> set[str]:
+    """The ids that a filter leaves."""
+    match field:
+        case _ if field in _HELD:
+            kind = _HELD[field]
+            found = (catalogue.tables[kind].find(value) for value in values)
+            return {id_ for one in found if one is not None for id_ in _holders(catalogue, table, kind, entity_id(one))}
+        case "name":
+            return {id_ for id_ in map(table.named, values) if id_ is not None}
+        case "external_id":
+            return {id_ for value in values for id_ in table.with_external(value)}
+        case _ if field in {"id", f"{table.kind}_id"}:
+            return {entity_id(one) for one in map(table.find, values) if one is not None}
+        case _:
+            return table.rows.having(field, values)
 
 
 def _holders(catalogue: Catalogue, table: EntityTable[Any], kind: str, id_: str) -> Iterable[str]:
@@ -93,19 +90,3 @@ def _holders(catalogue: Catalogue, table: EntityTable[Any], kind: str, id_: str)
         return table.holders(held(kind, id_))
     connections = catalogue.connections.holders(held("audience", id_))
     return [one for connection in connections for one in table.holders(held("connection", connection))]
-
-
-def _in_order(table: EntityTable[E], query: Query, found: list[set[str]]) -> list[E]:
-    field = query.sort.removeprefix("-")
-    by = "" if field == "id" else field
-    if found:
-        picked = (table.get(id_) for id_ in set.intersection(*found))
-        rows = sorted((one for one in picked if one is not None), key=lambda one: _place(one, by))
-    else:
-        rows = table.rows.ordered(by)
-    return rows[::-1] if query.sort.startswith("-") else rows
-
-
-def _place(entity: Entity, by: str) -> tuple[str, str]:
-    own_id = entity_id(entity)  # type: ignore[arg-type]  # tables hold nothing else
-    return (getattr(entity, by) if by else own_id), own_id

@@ -1,19 +1,21 @@
 """Rows by id, and which of them have changed since they were last written."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from operator import attrgetter
-from typing import Generic, Self, TypeVar
+from itertools import islice
+from typing import Generic, NamedTuple, TypeVar
+
+from services.domain.catalogue.ordering import Column, Order
 
 R = TypeVar("R")
 
+_FEW = 16  # so many times fewer ids than there are rows are sorted by themselves
 
-@dataclass(slots=True)
-class _Order:
-    """Ids in the order of one field, as it was before `touched` changed."""
 
-    ids: list[str]
-    touched: set[str] = field(default_factory=set)
+class _Tried(NamedTuple, Generic[R]):
+    """What is put back of a row: itself (None: it was not there), and whether it had changed."""
+
+    row: R | None
+    was_changed: bool
 
 
 class Table(Generic[R]):
@@ -23,7 +25,9 @@ class Table(Generic[R]):
         self._rows: dict[str, R] = {}
         self._changed: dict[str, None] = {}
         self._before: dict[str, R | None] | None = None  # of what was changed since `take_notice`
-        self._orders: dict[str, _Order] = {}  # by field; "" is the id
+        self._tried: dict[str, _Tried[R]] | None = None  # of what was changed since `try_out`
+        self._orders: dict[str, Order] = {}  # by field; "" is the id
+        self._columns: dict[str, Column] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -32,7 +36,7 @@ class Table(Generic[R]):
         return row_id in self._rows
 
     def __iter__(self) -> Iterator[R]:
-        return iter(self.ordered())
+        return iter([self._rows[row_id] for _, row_id in self._order("").keys(self._rows)])
 
     def get(self, row_id: str) -> R | None:
         return self._rows.get(row_id)
@@ -41,27 +45,25 @@ class Table(Generic[R]):
         """All rows, for what does not depend on their order."""
         return self._rows.values()
 
-    def ordered(self, by: str = "") -> list[R]:
-        """All rows by a field and then by id, by id alone where none is named.
+    def page(self, by: str, offset: int, limit: int, *, among: set[str] | None = None, last_first: bool) -> list[R]:
+        """Rows by a field and then by id, by id alone where none is named; `among` these ids, None: all."""
+        order = self._order(by)
+        if among is not None and len(among) * _FEW < len(self._rows):
+            keys = sorted(order.key(row_id, self._rows[row_id]) for row_id in among)
+            among = None
+        else:
+            keys = order.keys(self._rows)
+        if last_first:
+            keys = keys[::-1]
+        ids = (row_id for _, row_id in keys if row_id in among) if among is not None else (one for _, one in keys)
+        return [self._rows[row_id] for row_id in islice(ids, offset, offset + limit)]
 
-        An order is kept from its first use on. What has changed since is sorted in again: two runs that are in order
-        are merged in the time that it takes to look at each row.
-        """
-        order = self._orders.get(by)
-        if order is None:
-            order = self._orders[by] = _Order([], set(self._rows))
-        if order.touched:
-            more = sorted(row_id for row_id in order.touched if row_id in self._rows)
-            ids = [row_id for row_id in order.ids if row_id not in order.touched]
-            if by:
-                read = attrgetter(by)
-                more.sort(key=lambda row_id: read(self._rows[row_id]))
-                ids = sorted(ids + more, key=lambda row_id: (read(self._rows[row_id]), row_id))
-            else:
-                ids = sorted(ids + more)
-            order = self._orders[by] = _Order(ids)
-        rows = self._rows
-        return [rows[row_id] for row_id in order.ids]
+    def having(self, field: str, values: Iterable[object]) -> set[str]:
+        """The ids of the rows that have one of the values in a field; of a list, among its parts. Not to be changed."""
+        column = self._columns.get(field)
+        if column is None:
+            column = self._columns[field] = Column(field, self._rows)
+        return column.having(values)
 
     def oldest(self) -> R | None:
         """The row that was added first (or loaded first)."""
@@ -69,25 +71,18 @@ class Table(Generic[R]):
 
     def put(self, row_id: str, row: R) -> None:
         """Sets a row and marks it changed."""
-        if self._before is not None:
-            self._before.setdefault(row_id, self._rows.get(row_id))
-        self._rows[row_id] = row
+        self._change(row_id, row)
         self._changed[row_id] = None
-        self._touch(row_id)
 
     def drop(self, row_id: str) -> None:
         """Removes a row, if it is there, and marks it changed."""
-        before = self._rows.pop(row_id, None)
-        if before is not None:
-            if self._before is not None:
-                self._before.setdefault(row_id, before)
+        if row_id in self._rows:
+            self._change(row_id, None)
             self._changed[row_id] = None
-            self._touch(row_id)
 
     def load(self, row_id: str, row: R) -> None:
         """Sets a row as it was restored: not changed."""
-        self._rows[row_id] = row
-        self._touch(row_id)
+        self._set(row_id, self._rows.get(row_id), row)
 
     def changed(self) -> Iterator[R]:
         """The changed rows that are there, as `drain` would give them."""
@@ -109,13 +104,47 @@ class Table(Generic[R]):
         for row_id, before in noticed.items():
             yield row_id, before, self._rows.get(row_id)
 
-    def copy(self) -> Self:
-        """Rows shared, everything else its own: for trying something out."""
-        twin = type(self)()
-        twin._rows = dict(self._rows)  # noqa: SLF001 - its own class
-        twin._changed = dict(self._changed)  # noqa: SLF001 - its own class
-        return twin
+    def try_out(self) -> None:
+        """Until `undo`, what is changed can be undone."""
+        assert self._tried is None, "one thing is tried out at a time"
+        self._tried = {}
 
-    def _touch(self, row_id: str) -> None:
+    def undo(self) -> list[tuple[str, R | None, R | None]]:
+        """Everything is as it was at `try_out`: (id, what was tried, row) of what had changed.
+
+        Only that a row which was dropped counts as the newest of its table.
+        """
+        tried, self._tried = self._tried or {}, None
+        undone = [(row_id, self._rows.get(row_id), before.row) for row_id, before in tried.items()]
+        for row_id, present, row in undone:
+            self._set(row_id, present, row)
+            if not tried[row_id].was_changed:
+                self._changed.pop(row_id, None)
+        return undone
+
+    def _change(self, row_id: str, row: R | None) -> None:
+        before = self._rows.get(row_id)
+        if self._before is not None:
+            self._before.setdefault(row_id, before)
+        if self._tried is not None and row_id not in self._tried:
+            self._tried[row_id] = _Tried(before, row_id in self._changed)
+        self._set(row_id, before, row)
+
+    def _set(self, row_id: str, before: R | None, row: R | None) -> None:
+        if row is not None:
+            self._rows[row_id] = row
+        elif before is not None:
+            del self._rows[row_id]
         for order in self._orders.values():
-            order.touched.add(row_id)
+            order.touch(row_id)
+        for column in self._columns.values():
+            if before is not None:
+                column.take_out(row_id, before)
+            if row is not None:
+                column.add(row_id, row)
+
+    def _order(self, by: str) -> Order:
+        order = self._orders.get(by)
+        if order is None:
+            order = self._orders[by] = Order(by, self._rows)
+        return order

@@ -40,8 +40,8 @@ def approve(turn: Turn, command: Command, sender: Sender) -> None:
     if turn.state.catalogue.space is None and command.type != "spaces.create":
         raise Refused(codes.SPACE_UNKNOWN, f"there is no space {turn.space_id[:64]!r}")
     if command.validate_only:
-        trial = replace(turn, state=turn.state.copy(), effects=Effects(turn.config))
-        answer, reply = _answer(trial, command, sender)
+        with turn.state.tried_out():
+            answer, reply = _answer(replace(turn, effects=Effects(turn.config)), command, sender)
         answer.waits_for_step = None
     else:
         answer, reply = _answer(turn, command, sender)

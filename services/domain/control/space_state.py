@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
@@ -217,15 +218,31 @@ class SpaceState:
         yield from _tagged(Lanes, self.lanes)
         yield from _tagged(DeliveredAudience, self.delivered)
 
-    def copy(self) -> "SpaceState":
-        """For trying something out."""
-        twin = SpaceState(self.counters)
-        twin.catalogue = self.catalogue.copy()
-        twin.imports, twin.objects = self.imports.copy(), self.objects.copy()
-        twin.replies, twin.advances = self.replies.copy(), self.advances.copy()
-        twin.deliveries, twin.lanes, twin.delivered = self.deliveries.copy(), self.lanes.copy(), self.delivered.copy()
-        twin._tombstones = self._tombstones.copy()
-        return twin
+    @contextmanager
+    def tried_out(self) -> Iterator[None]:
+        """What is done within is undone at the end, at the cost of what it changes."""
+        kept = self._instants, self._recurring, self._runs
+        tables = (
+            self.imports,
+            self.objects,
+            self.replies,
+            self.advances,
+            self.deliveries,
+            self.lanes,
+            self.delivered,
+            self._tombstones,
+            self._counters,
+        )
+        self.catalogue.try_out()
+        for table in tables:
+            table.try_out()
+        try:
+            yield
+        finally:
+            self.catalogue.undo()
+            for table in tables:
+                table.undo()
+            self._instants, self._recurring, self._runs = kept
 
     def _activation_instants(self) -> list[tuple[int, str]]:
         if self._instants is None:

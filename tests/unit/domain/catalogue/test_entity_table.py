@@ -68,17 +68,29 @@ def test_what_is_removed_is_found_nowhere_and_its_id_stays_used() -> None:
     assert (made.holders("c"), len(made), made.is_used("a"), made.is_used("b")) == ([], 0, True, False)
 
 
-def test_a_copy_goes_its_own_way() -> None:
-    made = table(destination("a", "n", crm="x"))
+def test_what_was_tried_out_leaves_no_trace() -> None:
+    made = table(destination("a", "n", crm="x"), destination("d", "p"))
+    list(made.rows.drain())
     made.put(destination("b", "m"))
-    twin = made.copy()
+    made.rows.try_out()
+    made.remove("a")
+    made.put(destination("b", "o", erp="z"))
+    made.put(destination("d", "n"))  # the name that the first one had
+    made.put(destination("c", "p"))
+    made.remove("c")
 
-    twin.remove("a")
-    twin.put(destination("b", "o", erp="z"))
+    made.undo()
 
-    assert [made.find(one) is not None for one in ("a", "x", "n", "m", "o", "z")] == [True] * 4 + [False] * 2
-    assert made.holders("c") == ["a", "b"]
+    assert {one: found.destination_id for one in "axnmpoz" if (found := made.find(one))} == {
+        "a": "a",
+        "x": "a",
+        "n": "a",
+        "m": "b",
+        "p": "d",
+    }
+    assert made.holders("c") == ["a", "b", "d"]
     assert not made.is_used("c")
+    assert [id_ for id_, _ in made.rows.drain()] == ["b"]
 
 
 def test_changed_rows_are_given_once() -> None:
