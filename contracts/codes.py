@@ -97,6 +97,8 @@ LIFECYCLE_REFUSED = _declare(
     "lifecycle-refused", "validation", "The audience's lifecycle state does not allow it", SENDER
 )
 LOOKBACK_REQUIRED = _declare("lookback-required", "validation", "An append feed needs lookback_days", SENDER)
+MAPPING_INVALID = _declare("mapping-invalid", "validation", "The mapping can't be applied", SENDER)
+MAPPING_UNAVAILABLE = _declare("mapping-unavailable", "validation", "The destination has no fields to map", SENDER)
 NAME_MUST_BE_UNIQUE = _declare("name-must-be-unique", "validation", "The name is in use in this space", SENDER)
 NOT_FOUND = _declare("not-found", "not-found", "The reference names nothing in this space", SENDER)
 NOT_SUPPORTED_YET = _declare("not-supported-yet", "validation", "Announced, but not built yet", SENDER)

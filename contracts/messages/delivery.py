@@ -25,8 +25,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One record of a delivery queue: what one change record means to one activation.
 
     `delivery_id` is stable over replays and retries. `sequence` is the change's offset: it grows for every identity,
-    since an identity never changes its partition. `partition` is that partition. Name and type are the activation's as
-    the router knew them, so that what is sent of this record is the same however often.
+    since an identity never changes its partition. `partition` is that partition. Name, type and mapping (its
+    settings) are the activation's as the router knew them, so that what is sent of this record stays the same.
     """
 
     delivery_id: str
@@ -34,6 +34,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     activation_id: str
     activation_name: str = ""
     activation_type: str = "audience_membership_changed"
+    mapping: dict[str, object] | None = None
     connection_id: str
     destination_id: str
     audience_id: str

@@ -71,8 +71,8 @@ class Lane:
         while not work.done():
             to = self._ready(key)
             if isinstance(to, Ready):
-                for item, why in work.plan(to.connector, to.settings, to.limits.items_per_request):
-                    ledger.settle(item, Verdict(Fate.REFUSED, codes.DELIVERY_ID_TYPE_REFUSED, why))
+                for item, verdict in work.plan(to.connector, to.settings, to.limits.items_per_request):
+                    ledger.settle(item, verdict)
                 if work.done():
                     return
                 trouble, retry_after_seconds = await self._try(work, ledger, to)

@@ -6,8 +6,11 @@ Pure; the lane drives it. Items leave it when they are settled, and only then.
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
+from contracts import codes
 from services.connectors.base import Connector, Request, Settings
 from services.connectors.grouping import fitting
+from services.connectors.mapping_check import unmappable
+from services.domain.delivery.answers import Fate, Verdict
 from services.domain.delivery.merge import Item, Kept, cut
 
 
@@ -22,14 +25,14 @@ class Work:
     def done(self) -> bool:
         return not self._unplanned and not self._requests
 
-    def plan(self, connector: Connector, settings: Settings, items_per_request: int) -> list[tuple[Item, str]]:
+    def plan(self, connector: Connector, settings: Settings, items_per_request: int) -> list[tuple[Item, Verdict]]:
         """Makes requests of what there is; once made they stay, so that every attempt sends the first one's bytes.
 
         Returns what the connector can't send at all, with the reason.
         """
-        refused: list[tuple[Item, str]] = []
+        refused: list[tuple[Item, Verdict]] = []
         for items in cut(self._unplanned, items_per_request):
-            reasons = [connector.refuses(item.delivery.id_type, settings) for item in items]
+            reasons = [_refusal(connector, settings, item) for item in items]
             refused += [(item, why) for item, why in zip(items, reasons, strict=True) if why is not None]
             fit = [item for item, why in zip(items, reasons, strict=True) if why is None]
             self._requests.extend(fitting(connector, fit, settings) if fit else [])
@@ -67,6 +70,14 @@ class Work:
         assert self._to is not None, "whoever has planned has a connector"
         connector, settings = self._to
         return fitting(connector, left, settings) if left else []
+
+
+def _refusal(connector: Connector, settings: Settings, item: Item) -> Verdict | None:
+    why = connector.refuses(item.delivery.id_type, settings)
+    if why is not None:
+        return Verdict(Fate.REFUSED, codes.DELIVERY_ID_TYPE_REFUSED, why)
+    why = unmappable(connector.declaration, item.delivery)
+    return None if why is None else Verdict(Fate.REFUSED, codes.MAPPING_INVALID, why)
 
 
 def _parted(items: Iterable[Item], which: Callable[[Item], bool]) -> tuple[list[Item], list[Item]]:

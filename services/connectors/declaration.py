@@ -73,6 +73,15 @@ class Identifier:
 
 
 @dataclass(frozen=True, slots=True)
+class MappingField:
+    """One entry of an activation's `destination_mapping.settings`: JSON that may hold directives."""
+
+    name: str
+    title: str
+    default: object = None
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """All that usher and its users need to know about a connector before they use it."""
 
@@ -86,6 +95,8 @@ class Declaration:
     connection_settings: tuple[SettingField, ...] = ()
     identifiers: tuple[Identifier, ...] = ()
     """Empty: any id type, as it is."""
+    mapping: tuple[MappingField, ...] = ()
+    """What the action `send` lets an activation map. Empty: nothing, what is sent has one form."""
     met: str = ""
     """Where it has not met the live service: what it was tried on instead."""
 

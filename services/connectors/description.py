@@ -3,6 +3,7 @@
 `python -m services.connectors.description` writes the tables into each README, between its two marks.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -24,11 +25,14 @@ def described(declaration: Declaration) -> dict[str, object]:
 
 
 def tables(declaration: Declaration) -> str:
-    """The part of a README that the declaration makes: settings, limits, identifiers, removal."""
+    """The part of a README that the declaration makes: settings, limits, mapping, identifiers, removal."""
     sections = [
         "## Settings\n\n" + _table(("entry", "type", "default", "what it is"), _settings(declaration)),
         "## Limits\n\n" + _table(("limit", "default", "at most"), _limits(declaration)),
     ]
+    if declaration.mapping:
+        rows = [(f"`{one.name}`", f"`{json.dumps(one.default)}`", one.title) for one in declaration.mapping]
+        sections.append("## Mapping\n\n" + _table(("field", "default", "what it is"), rows))
     if declaration.identifiers:
         rows = [(f"`{one.id_type}`", f"`{one.name}`", one.form) for one in declaration.identifiers]
         sections.append("## Identifiers\n\n" + _table(("id type", "called there", "sent"), rows))
@@ -52,7 +56,7 @@ def renewed(text: str, declaration: Declaration) -> str:
 
 def _plain(declaration: Declaration) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(declaration)
-    for part in ("settings", "secrets", "connection_settings", "identifiers"):
+    for part in ("settings", "secrets", "connection_settings", "identifiers", "mapping"):
         plain[part] = tuple({k: v for k, v in one.items() if v not in _LEFT_OUT} for one in plain[part])
     plain["limits"] = {k: v for k, v in plain["limits"].items() if v is not None}
     return plain

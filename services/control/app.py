@@ -3,11 +3,12 @@
 import asyncio
 
 from contracts import codes
-from contracts.messages.entities import Connection, Destination
+from contracts.messages.entities import Activation, Connection, Destination
 from services.adapters.connect import open_http, open_kafka
 from services.connectors.base import Connector
 from services.connectors.declaration import Mistake, connection_mistakes, filled, mistakes
 from services.connectors.description import described
+from services.connectors.mapping_check import mapping_mistakes
 from services.connectors.registry import CONNECTORS
 from services.control.restore import ControlService
 from services.domain.catalogue.connectors import ConnectorRules, Remark
@@ -68,10 +69,13 @@ def _rules(connector: Connector, references: SecretReferences) -> ConnectorRules
     def on_connection(one: Connection) -> list[Remark]:
         return _remarks(connection_mistakes(declaration, one.connection_settings))
 
+    def on_activation(one: Activation) -> list[Remark]:
+        return _remarks(mapping_mistakes(declaration, one))
+
     def refuses(destination: Destination, id_type: str) -> str | None:
         return connector.refuses(id_type, filled(declaration.settings, destination.settings))
 
-    return ConnectorRules(on_destination, on_connection, refuses, described(declaration))
+    return ConnectorRules(on_destination, on_connection, on_activation, refuses, described(declaration))
 
 
 def _remarks(found: list[Mistake]) -> list[Remark]:

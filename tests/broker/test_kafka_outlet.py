@@ -55,7 +55,8 @@ async def test_events_are_where_their_keys_belong_each_once_and_in_order(stack: 
                 for place, records in (await consumer.getmany(timeout_ms=500)).items():
                     for record in records:
                         assert default_partition(record.key, PARTITIONS) == place.partition
-                        seen.setdefault(record.key.decode(), []).append(json.loads(record.value)["entered"])
+                        entered = json.loads(record.value)["context"]["usher"]["entered"]
+                        seen.setdefault(record.key.decode(), []).append(entered)
     finally:
         await consumer.stop()
     assert seen == {member: [False] if member in MEMBERS[:10] else [True] for member in MEMBERS}

@@ -6,7 +6,7 @@ from typing import Final
 
 from services.connectors.base import EffectConnector, Request, Settings, Target
 from services.connectors.declaration import Declaration, Limits, SecretField, SettingField
-from services.connectors.kafka.events import keys_and_values
+from services.connectors.events import PAYLOAD, payloads
 from services.connectors.kafka.hashes import hashes
 from services.domain.delivery.merge import Item
 from services.runtime.outlets import Cluster, EventsWrite
@@ -32,7 +32,8 @@ DECLARATION: Final = Declaration(
         SecretField("password", "Its password"),
     ),
     limits=Limits(items_per_request=5_000, items_per_request_max=50_000),
-    removal="A member that exits is an event with `entered` false, at once.",
+    mapping=(PAYLOAD,),
+    removal="A member that exits is an event that says false, at once.",
 )  # fmt: skip
 
 
@@ -48,7 +49,8 @@ class Kafka(EffectConnector):
 
     def effect(self, request: Request, target: Target) -> EventsWrite:
         """The events, keyed by identity."""
-        keys, values = keys_and_values(request.items)
+        keys = [member.encode() for item in request.items for member in item.members]
+        values = [one for item in request.items for one in payloads(item)]
         return EventsWrite(
             cluster=_cluster(target),
             topic=str(target.settings["topic"]),

@@ -5,6 +5,8 @@ from typing import Final
 
 from services.connectors.base import Request, Settings, Target, WebConnector
 from services.connectors.declaration import ANY_NAME, Declaration, Limits, SecretField, SettingField
+from services.connectors.events import PAYLOAD
+from services.connectors.grouping import grouped
 from services.connectors.webhook import requests, send
 from services.domain.delivery.answers import Verdict
 from services.domain.delivery.merge import Item
@@ -16,6 +18,13 @@ DECLARATION: Final = Declaration(
     settings=(
         SettingField("url", "url", "Where the requests are posted", required=True),
         SettingField(
+            "body",
+            "choice",
+            "What is posted: the changes of many members, or an event for each member",
+            default="changes",
+            choices=("changes", "event"),
+        ),
+        SettingField(
             "timeout_seconds", "number", "How long one request may take", default=15.0, minimum=1.0, maximum=30.0
         ),
     ),
@@ -26,7 +35,8 @@ DECLARATION: Final = Declaration(
         ),
     ),
     limits=Limits(items_per_request=1_000, items_per_request_max=10_000),
-    removal='A member that exits is in an entry with `"change":"exited"`, at once.',
+    mapping=(PAYLOAD,),
+    removal='A member that exits is in an entry with `"change":"exited"`, or is an event that says false, at once.',
 )
 
 
@@ -35,9 +45,17 @@ class Webhook(WebConnector):
 
     declaration = DECLARATION
 
-    def requests(self, items: Sequence[Item], settings: Settings) -> list[Request]:  # noqa: ARG002 - none says how
-        """One request with all of the items."""
-        return [requests.request(items)]
+    def requests(self, items: Sequence[Item], settings: Settings) -> list[Request]:
+        """One request with all of the items, or one for each member: where it is set so, or a mapping asks for it."""
+
+        def singly(item: Item) -> bool:
+            return settings["body"] == "event" or item.delivery.mapping is not None
+
+        return [
+            request
+            for alone, group in grouped(items, singly)
+            for request in (requests.events(group) if alone else [requests.request(group)])
+        ]
 
     def attempt(self, request: Request, target: Target) -> WebRequest:
         """The request, signed for this moment."""

@@ -11,7 +11,8 @@ import msgspec
 
 from contracts.messages.published import Cause
 from services.connectors.base import Request
-from services.domain.delivery.merge import Item
+from services.connectors.events import payloads
+from services.domain.delivery.merge import Item, part
 
 MESSAGE_TYPE: Final = "audience.membership"
 _CHANGE: Final[dict[str, Literal["entered", "exited"]]] = {"add": "entered", "remove": "exited"}
@@ -54,6 +55,21 @@ def request(items: Sequence[Item]) -> Request:
     body = _encode(WebhookMessage(deliveries=[_delivery(item) for item in items]))
     # No dots: they separate the parts of what is signed.
     return Request(id=f"msg_{hashlib.sha256(body).hexdigest()[:32]}", items=tuple(items), body=body)
+
+
+def events(items: Sequence[Item]) -> list[Request]:
+    """One request for each member, with its event alone; two members never share an id, whatever a mapping makes."""
+    return [
+        Request(id=_event_id(alone, body), items=(alone,), body=body)
+        for item in items
+        for member, body in zip(item.members, payloads(item), strict=True)
+        for alone in (part(item, [member]),)
+    ]
+
+
+def _event_id(alone: Item, body: bytes) -> str:
+    said = f"{alone.delivery.delivery_id} {alone.members[0]} ".encode()
+    return f"msg_{hashlib.sha256(said + body).hexdigest()[:32]}"
 
 
 def _delivery(item: Item) -> WebhookDelivery:

@@ -9,23 +9,26 @@ from typing import Final
 
 from contracts import codes
 from contracts.codes import Code
-from contracts.messages.entities import Connection, Destination
+from contracts.messages.entities import Activation, Connection, Destination
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.failed import fail, quoted
 
 Remark = tuple[Code, str]
 _REMARKS_MAX: Final = 10
+_DETAIL_CHARS_MAX: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectorRules:
     """`on_destination` and `on_connection` find what is wrong with entries; `unknown-field` is no hindrance.
 
-    `refuses` says why identities of an id type can't be sent to a destination, None: they can.
+    `on_activation` looks at the mapping alone. `refuses` says why identities of an id type can't be sent to a
+    destination, None: they can.
     """
 
     on_destination: Callable[[Destination], Sequence[Remark]]
     on_connection: Callable[[Connection], Sequence[Remark]]
+    on_activation: Callable[[Activation], Sequence[Remark]]
     refuses: Callable[[Destination, str], str | None]
     description: Mapping[str, object]
 
@@ -50,6 +53,15 @@ def check_connection(connection: Connection, catalogue: Catalogue, connectors: C
     if why is not None:
         fail(codes.DELIVERY_ID_TYPE_REFUSED, why)
     return _remarks(rules.on_connection(connection))
+
+
+def check_activation(activation: Activation, catalogue: Catalogue, connectors: Connectors) -> None:
+    """Raises `ItemFailed`(mapping-…) with all that is wrong with the mapping, as far as a reply holds it."""
+    destination = catalogue.destinations.get(activation.destination_id)
+    assert destination is not None, "a destination with an activation is not deleted"
+    found = _rules(destination, connectors).on_activation(activation)
+    if found:
+        fail(found[0][0], "; ".join(detail for _, detail in found)[:_DETAIL_CHARS_MAX])
 
 
 def _rules(destination: Destination, connectors: Connectors) -> ConnectorRules:

@@ -73,7 +73,7 @@ def cut(kept: Sequence[Kept], members_max: int) -> Iterator[list[Item]]:
         start = 0
         while start < len(one.members):
             members = one.members[start : start + room]
-            batch.append(_part(one, members))
+            batch.append(part(one, members))
             start += len(members)
             room -= len(members)
             if room == 0:
@@ -90,8 +90,8 @@ def halved(items: Sequence[Item]) -> list[list[Item]]:
         return [list(items[:middle]), list(items[middle:])]
     (item,) = items
     middle = (len(item.members) + 1) // 2
-    parts = [part for part in (item.members[:middle], item.members[middle:]) if part]
-    return [[_part(item, members)] for members in parts]
+    halves = [half for half in (item.members[:middle], item.members[middle:]) if half]
+    return [[part(item, members)] for members in halves]
 
 
 def members_of(items: Sequence[Item]) -> int:
@@ -99,7 +99,8 @@ def members_of(items: Sequence[Item]) -> int:
     return sum(len(item.members) for item in items)
 
 
-def _part(of: Kept | Item, members: list[str]) -> Item:
+def part(of: Kept | Item, members: list[str]) -> Item:
+    """The item of some of the members, with an id of its own where they aren't all of the delivery."""
     delivery = of.delivery
     whole = len(members) == len(delivery.members)
     item_id = delivery.delivery_id if whole else f"{delivery.delivery_id}.{_digest(members)}"

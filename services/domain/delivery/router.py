@@ -12,6 +12,7 @@ from contracts import catalog, codec, codes
 from contracts.catalog import TopicSpec
 from contracts.instants import instant_text
 from contracts.messages.delivery import Delivery, Routed, RouterState
+from contracts.messages.entities import Activation
 from contracts.messages.published import ActivationDifference, ActivationMarker, Change, Snapshot
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
@@ -147,6 +148,7 @@ class RouterPartition:
             activation_id=activation.activation_id,
             activation_name=activation.name,
             activation_type=activation.activation_type,
+            mapping=_mapping(activation),
             connection_id=activation.connection_id,
             destination_id=activation.destination_id,
             audience_id=activation.audience_id,
@@ -242,3 +244,9 @@ class RouterPartition:
 
     def _headers(self, kind: str, id: str, space_id: str, at: str) -> codec.Headers:
         return codec.event_headers(id=id, source=SOURCE, type=kind, space_id=space_id, time=at)
+
+
+def _mapping(activation: Activation) -> dict[str, object] | None:
+    """None where nothing is mapped; control has checked what is."""
+    settings = activation.destination_mapping.get("settings", {})
+    return settings if activation.destination_mapping and isinstance(settings, dict) else None

@@ -65,6 +65,7 @@ CASES: Final = (
         {"url": "https://example.com/hook"},
         {"signing": f"whsec_{base64.b64encode(f'{CANARY} of twenty-four bytes'.encode()).decode()}"},
     ),
+    Case("webhook", {"url": "https://example.com/hook", "body": "event"}, name="webhook-event"),
     Case("files", _BUCKET, _KEYS),
     Case("files", {**_BUCKET, "format": "jsonl", "compression": "zstd"}, _KEYS, name="files-jsonl"),
     Case("files", {**_BUCKET, "format": "parquet"}, _KEYS, name="files-parquet"),

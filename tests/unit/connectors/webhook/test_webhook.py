@@ -78,6 +78,29 @@ def test_the_same_items_have_the_same_id_and_bytes_and_others_have_others() -> N
     assert "." not in one.id
 
 
+def test_single_events_are_a_request_for_each_member_in_order() -> None:
+    made = Webhook().requests(items(), {**SETTINGS, "body": "event"})
+    found = [msgspec.json.decode(request.body) for request in made]
+    assert [(one["userId"], one["context"]["usher"]["sequence"]) for one in found] == [
+        ("ü²", 41),
+        ('"quoted"\\', 41),
+        ("u1", 42),
+        ("u9", 43),
+    ]
+    assert [(item.id.partition(".act_1.")[0], item.members) for item in made[0].items] == [("acme.7.0.41", ["ü²"])]
+    assert len({request.id for request in made}) == 4
+
+
+def test_a_mapped_activation_is_sent_singly_and_its_neighbours_as_before() -> None:
+    first, second, third = items()
+    mapped = msgspec.structs.replace(third.delivery, mapping={"payload": {"@literal": "x"}}, members=["u8", "u9"])
+    alike = Item(third.index, third.id, mapped, mapped.members)
+    together, one, other = Webhook().requests([first, second, alike], SETTINGS)
+    assert together.items == (first, second)
+    assert (one.body, other.body) == (b'"x"', b'"x"')
+    assert one.id != other.id
+
+
 def test_every_attempt_has_the_same_id_and_its_own_time() -> None:
     first, second = attempt(1_000_000, a=OLD), attempt(9_000_999, a=OLD)
     assert first.headers["webhook-id"] == second.headers["webhook-id"]

@@ -12,7 +12,7 @@ from contracts.catalog import TopicSpec
 from contracts.codec import Headers
 from contracts.codes import Code
 from contracts.messages.control_state import ControlState
-from contracts.messages.entities import CatalogueEntity, Connection, Destination
+from contracts.messages.entities import Activation, CatalogueEntity, Connection, Destination
 from contracts.messages.intake import IntakeEvent, ReadRequest
 from contracts.messages.published import ActivationStatus, Import, Reply
 from contracts.messages.results import Result, Ticked
@@ -52,7 +52,12 @@ def no_cookies(_: Destination, id_type: str) -> str | None:
     return "no cookies" if id_type == "anonymous_id" else None
 
 
-WEBHOOK = ConnectorRules(webhook, listed, no_cookies, {"slug": "webhook", "title": "Webhook"})
+def unmapped(activation: Activation) -> list[tuple[Code, str]]:
+    """It has one form."""
+    return [(codes.MAPPING_UNAVAILABLE, "one form")] if activation.destination_mapping else []
+
+
+WEBHOOK = ConnectorRules(webhook, listed, unmapped, no_cookies, {"slug": "webhook", "title": "Webhook"})
 
 
 def config(**changes: Any) -> ShardConfig:

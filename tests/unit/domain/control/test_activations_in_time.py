@@ -136,6 +136,7 @@ REFUSED: list[tuple[dict[str, object], Code]] = [
     ({"activation_type": "audience_entered", "personalization": {"sync_entity_property_changes": True}}, codes.FIELD_INVALID),
     ({"personalization": {"profile": {"properties": ["plan"]}}}, codes.PERSONALIZATION_UNAVAILABLE),
     ({"personalization": {"entities": [{}]}}, codes.PERSONALIZATION_UNAVAILABLE),
+    ({"destination_mapping": {"action_id": "send"}}, codes.MAPPING_UNAVAILABLE),
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
 import pytest
 
 from contracts import catalog, codec
@@ -48,6 +49,19 @@ def test_a_change_of_an_activated_audience_becomes_a_delivery() -> None:
     assert routed(written) == [
         Routed(space_id=SPACE, activation_id="act_1", partition=3, through_offset=6, changes=2, dropped=0)
     ]
+
+
+def test_a_delivery_has_the_mapping_that_was_at_its_place() -> None:
+    mapped = msgspec.structs.replace(
+        activation(), destination_mapping={"action_id": "send", "settings": {"payload": {"@path": "$.userId"}}}
+    )
+    log = [
+        marker(0, "started"),
+        change(1, "entered", ["a"]),
+        marker(2, "updated", mapped),
+        change(3, "entered", ["b"]),
+    ]
+    assert [one.mapping for one in deliveries(outs(router(), log))] == [None, {"payload": {"@path": "$.userId"}}]
 
 
 def test_a_batch_without_anything_activated_writes_nothing() -> None:
