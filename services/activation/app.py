@@ -11,6 +11,7 @@ from services.activation.lane_ports import LanePorts
 from services.activation.lanes import GROUP, HANDLE_SECONDS_MAX, PARTITION_BYTES_MAX, RECORDS_MAX, Lanes
 from services.activation.restore import RouterService
 from services.activation.secret_store import SecretStore
+from services.activation.tokens import Tokens
 from services.adapters.connect import open_http, open_kafka, open_outlets, open_web
 from services.runtime.catalogue_view import CatalogueView
 from services.runtime.clock import Clock, SystemClock
@@ -66,6 +67,7 @@ async def activate(
             producer=producer,
             catalogue=catalogue,
             secrets=SecretStore(environment, settings.secret_references(), clock=clock),
+            tokens=Tokens(web, clock=clock),
             clock=clock,
             queue_partitions=queue_partitions,
             outcome_partitions=outcome_partitions,

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 from contracts.messages.entities import CatalogueEntity
 from services.activation.lane_health import RetryPolicy
 from services.activation.secret_store import SecretStore
+from services.activation.tokens import Tokens
 from services.runtime.backoff import SYSTEM_RANDOM, Random
 from services.runtime.clock import Clock
 from services.runtime.log import Producer
@@ -35,6 +36,7 @@ class LanePorts:
     producer: Producer
     catalogue: Catalogue
     secrets: SecretStore
+    tokens: Tokens
     clock: Clock
     queue_partitions: int
     outcome_partitions: int

@@ -4,7 +4,7 @@ Called by the lane, which decides what follows.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from contracts import codes
@@ -95,6 +95,7 @@ async def _attempt(request: Request, to: Ready, ports: LanePorts) -> Attempt:
             await ports.outlets.carry_out(effect, timeout_seconds=EFFECT_SECONDS_MAX)
             return _all(request, DELIVERED)
         assert isinstance(to.connector, WebConnector)
+        target = await _with_token(to.connector, target, ports)
         answer = await ports.web.send(to.connector.attempt(request, target))
     except ReferenceRefused as error:
         return _all(request, Verdict(Fate.BLOCKED, codes.SECRET_REFUSED, str(error)))
@@ -108,7 +109,7 @@ async def _attempt(request: Request, to: Ready, ports: LanePorts) -> Attempt:
     except Unavailable as error:
         verdict = Verdict(Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, str(error))
         return _all(request, verdict, error.retry_after_seconds)
-    return _judged(request, to, to.connector, answer, ports)
+    return _judged(request, to, target, answer, ports)
 
 
 def _connection_settings(request: Request, to: Ready, ports: LanePorts) -> Settings | Verdict:
@@ -129,11 +130,19 @@ def _hindrance(wrong: Iterable[Mistake]) -> Verdict | None:
     return Verdict(Fate.BLOCKED, codes.DELIVERY_SETTINGS_INVALID, "; ".join(hindrances)) if hindrances else None
 
 
-def _judged(request: Request, to: Ready, connector: WebConnector, answer: WebAnswer, ports: LanePorts) -> Attempt:
-    said = connector.outcomes(request, answer)
+async def _with_token(connector: WebConnector, target: Target, ports: LanePorts) -> Target:
+    grant = connector.grant(target)
+    return target if grant is None else replace(target, token=await ports.tokens.token(grant))
+
+
+def _judged(request: Request, to: Ready, target: Target, answer: WebAnswer, ports: LanePorts) -> Attempt:
+    assert isinstance(to.connector, WebConnector)
+    said = to.connector.outcomes(request, answer)
     verdicts = [(item, said.get(item.id, UNANSWERED)) for item in request.items]
     if any(verdict.fate is Fate.UNAUTHORIZED for _, verdict in verdicts):
         ports.secrets.forget(to.destination.space_id, to.destination.secrets)
+        if target.token is not None:
+            ports.tokens.forget(target.token)
     return Attempt(verdicts, retry_after_seconds(answer.headers.get("retry-after"), ports.clock.now_ms()))
 
 

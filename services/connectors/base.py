@@ -36,6 +36,8 @@ class Target:
     secrets: Mapping[str, Secret]
     now_ms: int
     connection: Settings = field(default_factory=dict)
+    token: Secret | None = None
+    """Of a connector with a `grant`: one that is good for now."""
 
 
 class Connector(ABC):
@@ -58,6 +60,10 @@ class Connector(ABC):
 
 class WebConnector(Connector):
     """Sends by HTTP; the answer may speak of single items."""
+
+    def grant(self, target: Target) -> WebRequest | None:  # noqa: ARG002 - most have no tokens that are fetched
+        """The request for an access token (`oauth`), for a destination that wants one. Raises `SecretUnavailable`."""
+        return None
 
     @abstractmethod
     def attempt(self, request: Request, target: Target) -> WebRequest:

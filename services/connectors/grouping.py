@@ -27,6 +27,15 @@ def grouped(items: Sequence[Item], kind: Callable[[Item], K]) -> list[tuple[K, l
     return list(groups.items())
 
 
+def of_one_kind(items: Sequence[Item]) -> list[list[Item]]:
+    """The items by connection, operation and id type, for lists that take one of each a request."""
+
+    def kind(item: Item) -> tuple[str, str, str]:
+        return item.delivery.connection_id, item.delivery.operation, item.delivery.id_type
+
+    return [group for _, group in grouped(items, kind)]
+
+
 def fitting(connector: Connector, items: Sequence[Item], settings: Settings) -> list[Request]:
     """The connector's requests, none larger than it declares: too large a one is made of half as many members.
 

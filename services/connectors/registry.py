@@ -8,8 +8,9 @@ from services.connectors.files.definition import Files
 from services.connectors.kafka.definition import Kafka
 from services.connectors.meta_audience.definition import MetaAudience
 from services.connectors.postgres.definition import Postgres
+from services.connectors.retail_media.definition import RetailMedia
 from services.connectors.webhook.definition import Webhook
 
-_ALL: Final[tuple[Connector, ...]] = (Files(), Kafka(), MetaAudience(), Postgres(), Webhook())
+_ALL: Final[tuple[Connector, ...]] = (Files(), Kafka(), MetaAudience(), Postgres(), RetailMedia(), Webhook())
 
 CONNECTORS: Final = MappingProxyType({connector.declaration.slug: connector for connector in _ALL})

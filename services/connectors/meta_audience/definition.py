@@ -5,7 +5,7 @@ from typing import Final
 
 from services.connectors.base import Request, Settings, Target, WebConnector
 from services.connectors.declaration import Declaration, Identifier, Limits, SecretField, SettingField
-from services.connectors.grouping import grouped
+from services.connectors.grouping import of_one_kind
 from services.connectors.meta_audience import users
 from services.domain.delivery.answers import Verdict
 from services.domain.delivery.merge import Item
@@ -45,11 +45,7 @@ class MetaAudience(WebConnector):
 
     def requests(self, items: Sequence[Item], settings: Settings) -> list[Request]:  # noqa: ARG002 - none says how
         """One for each connection, operation and id type."""
-
-        def kind(item: Item) -> tuple[str, str, str]:
-            return item.delivery.connection_id, item.delivery.operation, item.delivery.id_type
-
-        return [users.request(group) for _, group in grouped(items, kind)]
+        return [users.request(group) for group in of_one_kind(items)]
 
     def attempt(self, request: Request, target: Target) -> WebRequest:
         """The request with its credentials."""

@@ -18,6 +18,7 @@ from services.activation.lane import Lane
 from services.activation.lane_health import RetryPolicy
 from services.activation.lane_ports import LanePorts
 from services.activation.secret_store import SecretStore
+from services.activation.tokens import Tokens
 from services.connectors.webhook.requests import WebhookDelivery, WebhookMessage
 from services.runtime.failures import Unavailable
 from services.runtime.outlets import Effect
@@ -179,6 +180,7 @@ class Bench:
             producer=self.producer,
             catalogue=self.catalogue,
             secrets=SecretStore(environment or {}, references, clock=self.clock),
+            tokens=Tokens(self.web, clock=self.clock),
             clock=self.clock,
             queue_partitions=queue_partitions,
             outcome_partitions=2,

@@ -43,7 +43,7 @@ class Case:
     def target(self) -> Target:
         secrets = {name: Secret(value) for name, value in self.secrets.items()}
         fields = CONNECTORS[self.slug].declaration.connection_settings
-        return Target(self.filled, secrets, NOW_MS, filled(fields, self.connection))
+        return Target(self.filled, secrets, NOW_MS, filled(fields, self.connection), Secret(f"{CANARY}-token"))
 
 
 def hashed(number: int) -> str:
@@ -91,6 +91,15 @@ CASES: Final = (
         id_type="email_sha256",
         member=hashed,
         accepted=lambda request: answered({"num_received": members_of(request.items), "num_invalid_entries": 0}),
+    ),
+    Case(
+        "retail-media",
+        {},
+        {"client_id": "app", "client_secret": CANARY},
+        connection={"segment_id": "4711"},
+        id_type="email_sha256",
+        member=hashed,
+        accepted=lambda request: answered({"data": {"operation": request.items[0].delivery.operation}}),
     ),
     Case(
         "postgres",

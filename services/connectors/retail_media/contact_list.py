@@ -1,0 +1,104 @@
+"""One request to `contact-list/add-remove` of Criteo's Retail Media API: up to 50,000 identifiers of one kind.
+
+Forms and codes are those of retail-media.md §2 and §3.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from contracts import codes
+from services.connectors.base import Request, Target
+from services.domain.delivery.answers import DELIVERED, Fate, Verdict, judge
+from services.domain.delivery.merge import Item
+from services.runtime.web import WebAnswer, WebRequest
+
+IDENTIFIER_TYPES: Final = {
+    "email_sha256": "Email",
+    "email_md5": "Email",
+    "maid": "UserIdentifier",
+    "idfa": "UserIdentifier",
+    "aaid": "UserIdentifier",
+    "identity_link": "IdentityLink",
+    "gum": "Gum",
+    "customer_id": "CustomerId",
+    "user_id": "CustomerId",
+}
+_SECONDS_MAX: Final = 30.0
+_PLACE: Final = frozenset({404, 410})  # no such segment; a version of the API that is retired
+_PASSING: Final = frozenset({"availability", "quota"})
+
+
+class _Problem(msgspec.Struct):
+    type: str = ""
+    code: str = ""
+
+
+class _Done(msgspec.Struct):
+    operation: str = ""
+
+
+class _Answer(msgspec.Struct):
+    data: _Done | None = None
+    errors: list[_Problem] | None = None
+
+
+_read = msgspec.json.Decoder(_Answer).decode
+
+
+def request(items: Sequence[Item]) -> Request:
+    """Items of one connection, operation and id type."""
+    said = items[0].delivery
+    attributes = {
+        "operation": said.operation,
+        "identifierType": IDENTIFIER_TYPES[said.id_type],
+        "identifiers": [member for item in items for member in item.members],
+    }
+    body = msgspec.json.encode({"data": {"type": "AddRemoveContactlist", "attributes": attributes}})
+    digest = hashlib.sha256(f"{said.connection_id} ".encode() + body).hexdigest()[:32]
+    return Request(id=f"contacts_{digest}", items=tuple(items), body=body)
+
+
+def attempt(sent: Request, target: Target) -> WebRequest:
+    """To the segment of the connection, with the token of the moment."""
+    assert target.token is not None, "a connector with a grant gets a token"
+    base, version = str(target.settings["url"]).rstrip("/"), target.settings["api_version"]
+    segment = f"retail-media/audience-segments/{target.connection['segment_id']}"
+    return WebRequest(
+        method="POST",
+        url=f"{base}/{version}/{segment}/contact-list/add-remove",
+        headers={
+            "content-type": "application/json",
+            "accept": "application/json",
+            "authorization": f"Bearer {target.token.reveal()}",
+        },
+        body=sent.body,
+        timeout_seconds=_SECONDS_MAX,
+    )
+
+
+def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
+    """One verdict for all: Criteo counts what is invalid and names a sample. An answer of other words says nothing."""
+    try:
+        said = _read(answer.body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        said = _Answer()
+    verdict = _verdict(answer.status, said, sent.items[0].delivery.operation)
+    return {} if verdict is None else dict.fromkeys((item.id for item in sent.items), verdict)
+
+
+def _verdict(status: int, said: _Answer, operation: str) -> Verdict | None:
+    by_status = judge(status)
+    if by_status is not DELIVERED:
+        if status in _PLACE:
+            return Verdict(Fate.BLOCKED, codes.DELIVERY_SETTINGS_INVALID, by_status.detail)
+        return by_status
+    if said.errors:
+        problems = {(one.type, one.code) for one in said.errors}
+        detail = f"Criteo answered {status} with {len(problems)} kinds of errors"
+        if any(kind in _PASSING for kind, _ in problems):
+            return Verdict(Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, detail)
+        return Verdict(Fate.REFUSED, codes.DELIVERY_PERMANENT, detail)
+    return DELIVERED if said.data is not None and said.data.operation.lower() == operation else None
