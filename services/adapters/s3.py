@@ -153,19 +153,21 @@ class S3Objects:
         async with answer["Body"] as body:
             if position and not str(answer.get("ContentRange", "")).startswith(f"bytes {position}-"):
                 raise Unavailable(f"the store of {version.bucket} does not answer ranges: nothing can be resumed")
-            gathered = bytearray()
+            gathered: list[bytes] = []  # joined once: a buffer that grows is copied again and again
+            size_bytes = 0
             try:
-                while piece := await body.read(chunk_bytes - len(gathered)):
-                    gathered += piece
-                    if len(gathered) == chunk_bytes:
-                        yield bytes(gathered)
-                        gathered.clear()
+                while piece := await body.read(chunk_bytes - size_bytes):
+                    gathered.append(piece)
+                    size_bytes += len(piece)
+                    if size_bytes == chunk_bytes:
+                        chunk, gathered, size_bytes = b"".join(gathered), [], 0
+                        yield chunk
             except NO_ANSWER:
                 if gathered:  # what has come needs no second journey
-                    yield bytes(gathered)
+                    yield b"".join(gathered)
                 raise
             if gathered:
-                yield bytes(gathered)
+                yield b"".join(gathered)
 
     async def _explain(self, asked: dict[str, str]) -> None:
         """Raises what a GET of one byte says about it; returns where it says nothing."""
