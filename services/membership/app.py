@@ -39,7 +39,7 @@ async def run_membership(
     log: Log, objects: OwnedObjects | None, settings: Settings, *, clock: Clock, health: Health, stopping: asyncio.Event
 ) -> None:
     """The service on given ports. `objects` None, or no USHER_STATE_URL: without checkpoints."""
-    service = MembershipService(log, checkpoints=_checkpoints(objects, settings, clock))
+    service = MembershipService(log, clock=clock, checkpoints=_checkpoints(objects, settings))
     try:
         await run_folds(log, service, clock=clock, health=health, stopping=stopping, instance_id=settings.instance_id)
     finally:
@@ -55,12 +55,12 @@ async def _open_state(settings: Settings) -> AsyncIterator[OwnedObjects | None]:
         yield objects
 
 
-def _checkpoints(objects: OwnedObjects | None, settings: Settings, clock: Clock) -> Checkpoints | None:
+def _checkpoints(objects: OwnedObjects | None, settings: Settings) -> Checkpoints | None:
     store = _store(objects, settings)
     if store is None:
         return None
     pace = Pace(input_bytes=settings.checkpoint_input_bytes, seconds=settings.checkpoint_seconds)
-    return Checkpoints(store, pace, clock)
+    return Checkpoints(store, pace)
 
 
 def _store(objects: OwnedObjects | None, settings: Settings) -> CheckpointStore | None:

@@ -75,6 +75,19 @@ class Checkpointing:
         self._offload = offload
         self._one = asyncio.Lock()
         self._background: asyncio.Task[None] | None = None
+        self._ours: set[int] = set()
+
+    def restored(self, fold: PartitionFold) -> None:
+        """A partition is folded here from now on: the checkpoint that it was restored from is the newest."""
+        self._ours.add(fold.number)
+        if fold.progress.saved_at_ms is not None:
+            self._show(fold.number, fold.progress.saved_at_ms, fold.progress.saved_bytes)
+
+    def ended(self, partition: int) -> None:
+        """It is folded here no longer, though a write of it may still end."""
+        self._ours.discard(partition)
+        for gauge in (WRITTEN_AT_SECONDS, WRITTEN_BYTES):
+            gauge.forget(str(partition))
 
     async def committed(self, fold: PartitionFold, offset: int) -> None:
         """Takes a copy and has it written, where one is due and no other is being written."""
@@ -173,9 +186,13 @@ class Checkpointing:
         progress.saved_offset, progress.saved_bytes, progress.failed = offset, size_bytes, False
         CheckpointWritten(partition, offset, size_bytes, seconds).emit()
         WRITE_SECONDS.observe(seconds)
-        WRITTEN_AT_SECONDS.set(taken.manifest.taken_at_ms / 1000, partition=str(partition))
-        WRITTEN_BYTES.set(size_bytes, partition=str(partition))
+        self._show(partition, taken.manifest.taken_at_ms, size_bytes)
         await tidy(self._log, self._store, partition, progress.unusable)
+
+    def _show(self, partition: int, taken_at_ms: int, size_bytes: int) -> None:
+        if partition in self._ours:
+            WRITTEN_AT_SECONDS.set(taken_at_ms / 1000, partition=str(partition))
+            WRITTEN_BYTES.set(size_bytes, partition=str(partition))
 
     async def _upload(self, taken: _Taken) -> int:
         """Returns how many bytes it has. A few blobs are made, then sent at once, then the next few."""

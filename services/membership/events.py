@@ -7,14 +7,24 @@ from services.runtime.telemetry import Event, Gauge, Histogram
 
 KNOWN_MEMBERS: Final = Gauge(
     "usher_membership_known_members",
-    "Identities that a partition knows, over spaces and id types; the max over workers",
+    "Identities that a partition knows, over spaces and id types",
     "partition",
+)
+IDENTITIES_BYTES: Final = Gauge(
+    "usher_membership_identities_bytes",
+    "Memory of the identities that a partition knows, values and slots",
+    "partition",
+)
+STAGE_SECONDS: Final = Histogram(
+    "usher_membership_stage_seconds",
+    "A batch by stage of the fold: stage (rows interned and staged), apply (steps and events), encode (what changed)",
+    "stage",
 )
 TAKE_SECONDS: Final = Histogram("usher_checkpoint_take_seconds", "How long folding waited for a copy of the state")
 WRITE_SECONDS: Final = Histogram("usher_checkpoint_write_seconds", "From the copy to the manifest in object storage")
 WRITTEN_AT_SECONDS: Final = Gauge(
     "usher_checkpoint_written_at_seconds",
-    "When the newest was taken, since 1970; the max over workers",
+    "When the newest was taken, since 1970: its age is the time since",
     "partition",
 )
 WRITTEN_BYTES: Final = Gauge("usher_checkpoint_bytes", "Size of the newest, by partition", "partition")

@@ -7,7 +7,9 @@ from contracts.records import Out, Record
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.checkpoint.manifest import Anchor, Manifest, anchor_of
 from services.domain.membership.partition import MembershipPartition
+from services.membership.events import STAGE_SECONDS
 from services.runtime.failures import Fatal
+from services.runtime.stages import Stages
 
 
 @dataclass(slots=True)
@@ -16,6 +18,7 @@ class Progress:
 
     saved_offset: int = 0
     saved_bytes: int = 0  # the size of that checkpoint
+    saved_at_ms: int | None = None  # when the one that was loaded was taken
     taken_at_seconds: float = 0.0  # of the latest copy, written or not, or of the loading; of the monotonic clock
     failed: bool = False  # the latest copy could not be written
     unusable: set[int] = field(default_factory=set)  # offsets of checkpoints that could not be loaded
@@ -31,6 +34,7 @@ class PartitionFold:
         self.partition = self.fresh()
         self.progress = Progress()
         self.unsaved_bytes = 0
+        self._stages: Stages | None = None
         self._last: Record | None = None
         self._restored: Anchor | None = None
 
@@ -40,12 +44,17 @@ class PartitionFold:
             self._last = records[-1]
             self.unsaved_bytes += sum(len(record.value or b"") for record in records)
         try:
-            yield from self.partition.handle(records, now_ms)
+            yield from self._handled(records, now_ms)
         except BrokenLog as error:
             raise Fatal(
                 f"{error}. Nothing of it was committed. If a newer usher wrote it, run that version here; else the "
                 "log is damaged: start anew under another USHER_TOPIC_PREFIX and upload the present files"
             ) from None
+
+    def timed_by(self, stages: Stages) -> None:
+        """From here on batches are timed; what was replayed before was not."""
+        self._stages = stages
+        self.partition.stage_ended = stages.end
 
     def due_ms(self) -> int | None:
         return self.partition.due_ms()
@@ -60,7 +69,20 @@ class PartitionFold:
         self.partition = partition
         self._restored = manifest.anchor
         self.progress.saved_offset = manifest.offset
+        self.progress.saved_at_ms = manifest.taken_at_ms
         self.progress.saved_bytes = sum(blob.size_bytes for blob in manifest.blobs)
+
+    def _handled(self, records: Sequence[Record], now_ms: int) -> Iterator[Out]:
+        outs = self.partition.handle(records, now_ms)
+        if self._stages is None:
+            yield from outs
+            return
+        self._stages.resume()
+        for out in outs:
+            yield out
+            self._stages.resume()  # what was made may have been sent meanwhile
+        if records:
+            self._stages.show(STAGE_SECONDS)
 
     def anchor(self) -> Anchor:
         """Of the last record folded; there must be one."""

@@ -13,7 +13,7 @@ from contracts.catalog import CHANGES, INPUT, RESULTS, SIZES
 from contracts.records import TopicPartition
 from services.membership.checkpoint_store import CheckpointStore
 from services.membership.checkpointing import Checkpointing, Pace
-from services.membership.events import KNOWN_MEMBERS
+from services.membership.events import IDENTITIES_BYTES, KNOWN_MEMBERS
 from services.membership.fold import PartitionFold
 from services.membership.loading import CheckpointLoader
 from services.membership.restore import replay
@@ -21,17 +21,17 @@ from services.runtime.clock import Clock
 from services.runtime.failures import Fatal
 from services.runtime.fold import Fold, Offload
 from services.runtime.log import Log
+from services.runtime.stages import Stages
 
 GROUP: Final = "membership"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """Where checkpoints lie, how often one is written, and by which time."""
+    """Where checkpoints lie, and how often one is written."""
 
     store: CheckpointStore
     pace: Pace
-    clock: Clock
 
 
 class MembershipService:
@@ -43,14 +43,20 @@ class MembershipService:
     records_max = 1_000
 
     def __init__(
-        self, log: Log, *, checkpoints: Checkpoints | None = None, offload: Offload = asyncio.to_thread
+        self,
+        log: Log,
+        *,
+        clock: Clock,
+        checkpoints: Checkpoints | None = None,
+        offload: Offload = asyncio.to_thread,
     ) -> None:
         self._log = log
+        self._clock = clock
         self._offload = offload
         self._loader: CheckpointLoader | None = None
         self._checkpointing: Checkpointing | None = None
         if checkpoints is not None:
-            store, pace, clock = checkpoints.store, checkpoints.pace, checkpoints.clock
+            store, pace = checkpoints.store, checkpoints.pace
             self._loader = CheckpointLoader(log, store, clock=clock, offload=offload)
             self._checkpointing = Checkpointing(log, store, pace, clock=clock, offload=offload)
         self._partitions: int | None = None  # as the first shard found them
@@ -62,18 +68,29 @@ class MembershipService:
         fold = PartitionFold(shard, partitions=partitions, results_partitions=results_partitions)
         start = 0 if self._loader is None else await self._loader.load(fold, place, committed)
         await replay(self._log, place, start, committed, fold, offload=self._offload)
+        fold.timed_by(Stages(self._clock, "stage", "apply", "encode"))
+        if self._checkpointing is not None:
+            self._checkpointing.restored(fold)
         return fold
 
     async def committed(self, shard: int, fold: Fold, offsets: Mapping[str, int], *, stopping: bool) -> None:
         """Writes a checkpoint where one is due, and at the end."""
         assert isinstance(fold, PartitionFold)
         KNOWN_MEMBERS.set(fold.partition.known(), partition=str(shard))
+        IDENTITIES_BYTES.set(fold.partition.identities_bytes(), partition=str(shard))
         if self._checkpointing is None:
             return
         if stopping:
             await self._checkpointing.last(fold, offsets[INPUT])
         else:
             await self._checkpointing.committed(fold, offsets[INPUT])
+
+    def ended(self, shard: int) -> None:
+        """The partition is another worker's to show."""
+        for gauge in (KNOWN_MEMBERS, IDENTITIES_BYTES):
+            gauge.forget(str(shard))
+        if self._checkpointing is not None:
+            self._checkpointing.ended(shard)
 
     async def close(self) -> None:
         """Gives up what is still being written."""

@@ -56,7 +56,7 @@ class FoldService(Protocol):
 
 @runtime_checkable
 class Watching(Protocol):
-    """What a `FoldService` may offer besides: it is shown committed state, to make checkpoints of it."""
+    """What a `FoldService` may offer besides: it is shown committed state, to make checkpoints and metrics of it."""
 
     async def committed(self, shard: int, fold: Fold, offsets: Mapping[str, int], *, stopping: bool) -> None:
         """The fold stands exactly at these offsets (topic → next offset), and they are committed.
@@ -66,6 +66,10 @@ class Watching(Protocol):
         `stopping`; look at the fold in an `Offload`; keep no reference to it, because a shard that is lost must be
         freed. What fails is this method's business: it raises nothing but bugs.
         """
+        ...
+
+    def ended(self, shard: int) -> None:
+        """The shard is no longer folded here: what is shown of it goes."""
         ...
 
 

@@ -115,6 +115,13 @@ class GroupMember(Protocol):
 
     def assigned(self) -> frozenset[TopicPartition]: ...
 
+    def behind(self, partition: TopicPartition) -> int | None:
+        """How many offsets lie between what was polled and the partition's end, as the latest fetch has found it.
+
+        None where that is not known: not assigned, not sought, or nothing fetched yet. Asks nobody.
+        """
+        ...
+
     async def close(self) -> None:
         """Leaves: calls `on_revoked` with what is assigned, then stops. (aiokafka's own stop() would not call it.)
 

@@ -47,6 +47,22 @@ async def test_records_come_in_order_from_where_the_seek_points(log: Log) -> Non
     assert values(await poll_until(member, [partition], 2)) == ["8", "9"]
 
 
+async def test_it_knows_how_far_it_is_behind_the_end(log: Log) -> None:
+    topic = await new_topic(log)
+    await (await log.producer()).send([out(topic, str(n)) for n in range(10)])
+    listener = Recording()
+    member = await log.join(unique("group"), listener=listener, topics=[topic])
+    await listener.holds(whole(topic, 0))
+    partition = TopicPartition(topic, 0)
+    assert member.behind(partition) is None, "there is no position"
+    member.seek(partition, 0)
+    assert len(await member.poll([partition], records_max=3, timeout_seconds=20)) == 3
+    assert member.behind(partition) == 7
+    await poll_until(member, [partition], 7)
+    assert member.behind(partition) == 0
+    assert member.behind(TopicPartition(topic, 1)) is None, "it is not assigned"
+
+
 async def test_a_poll_returns_only_what_it_was_asked_for(log: Log) -> None:
     topic = await new_topic(log, 2)
     await (await log.producer()).send([out(topic, "zero", partition=0), out(topic, "one", partition=1)])

@@ -61,6 +61,16 @@ def fetchable(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) 
     return [partition for partition in partitions if subscription.is_assigned(partition)]
 
 
+def behind(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+    """How far the position is from the last high watermark; None before a fetch. Unlike `position` it never waits."""
+    if not fetchable(consumer, [partition]):
+        return None
+    state = consumer._subscription.subscription.assignment.state_value(partition)
+    if state.highwater is None or not state.has_valid_position:
+        return None
+    return max(int(state.highwater) - int(state.position), 0)
+
+
 def arrival(consumer: AIOKafkaConsumer) -> asyncio.Future[None]:
     """Done when the fetcher has brought records or an error for any partition.
 

@@ -87,6 +87,10 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
     def assigned(self) -> frozenset[TopicPartition]:
         return self._held
 
+    def behind(self, partition: TopicPartition) -> int | None:
+        theirs = self._settings.theirs(partition)
+        return internals.behind(self._consumer, theirs) if theirs in self._sought else None
+
     async def close(self) -> None:
         if self._closed:
             return

@@ -83,6 +83,10 @@ class MemoryMember:
     def assigned(self) -> frozenset[TopicPartition]:
         return self._held
 
+    def behind(self, partition: TopicPartition) -> int | None:
+        position = self._positions.get(partition)
+        return None if position is None else self._cluster.partition(partition).end - position
+
     async def close(self) -> None:
         if not self.present:
             return

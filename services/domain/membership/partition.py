@@ -5,7 +5,8 @@ batch of rows fails its reading; an unreadable step raises `BrokenLog`, because 
 disagree, and so do unreadable events of a topic feed, which nobody would send again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 from contracts import codec
 from contracts.messages.results import Result
@@ -14,15 +15,23 @@ from contracts.records import Out, Record
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.checkpoint.packing import Packing, Unpacking
 from services.domain.membership.checkpoint.shape import MembershipPartitionSaved
+from services.domain.membership.effects import Effects
 from services.domain.membership.records import Place, StepWriter
 from services.domain.membership.space import Space
 from services.domain.rows import decode_events, read_rows_header, read_stream_header
 
+StageName = Literal["stage", "apply", "encode"]
+
 
 class MembershipPartition:
-    """Who is in which audience, for the identities whose home this partition is. Starts empty, at offset 0."""
+    """Who is in which audience, for the identities whose home this partition is. Starts empty, at offset 0.
+
+    `stage_ended` is told where a stage ends: rows of a reading interned and staged, a step or events applied, records
+    of what they changed encoded. It changes nothing, and its owner may put another in its place.
+    """
 
     def __init__(self, partition: int, *, partitions: int, results_partitions: int) -> None:
+        self.stage_ended: Callable[[StageName], None] = _nobody_listens
         self._place = Place(partition, partitions, results_partitions)
         self._spaces: dict[str, Space] = {}
 
@@ -44,6 +53,10 @@ class MembershipPartition:
     def known(self) -> int:
         """How many identities it knows, over all spaces and id types."""
         return sum(sum(space.directory.counts().values()) for space in self._spaces.values())
+
+    def identities_bytes(self) -> int:
+        """What these take in memory: values and the slots that find them."""
+        return sum(space.directory.size_bytes() for space in self._spaces.values())
 
     def handle(self, records: Sequence[Record], now_ms: int) -> Iterator[Out]:  # noqa: ARG002 - time comes from steps
         """Changes as they come, then the sizes and results of all records. Draining it is what changes the state."""
@@ -83,9 +96,8 @@ class MembershipPartition:
             space = Space(step.space_id, self._place.partition, self._place.partitions)
             self._spaces[step.space_id] = space
         effects = space.take(step)
-        writer = self._writer(space, step.space_id)
-        yield from writer.stream(effects)
-        closing.extend(writer.closing(effects))
+        self.stage_ended("apply")
+        yield from self._written(self._writer(space, step.space_id), effects, closing)
 
     def _events(self, record: Record, closing: list[Out]) -> Iterator[Out]:
         """Applied where they stand. What they change bears the id of the first event that was not taken before."""
@@ -99,11 +111,18 @@ class MembershipPartition:
         if space is None or fresh is None:
             return
         effects = space.events(header, fresh)
+        self.stage_ended("apply")
         at_ms = max(space.at_ms, header.at_ms or 0)
         source = f"{header.feed_id}.{header.topic}.{header.partition}.{fresh.offsets[0]}"
         writer = StepWriter(self._place, header.space_id, space.step, at_ms, space.directory.spelled, source=source)
-        yield from writer.stream(effects)
+        yield from self._written(writer, effects, closing)
+
+    def _written(self, writer: StepWriter, effects: Effects, closing: list[Out]) -> Iterator[Out]:
+        for out in writer.stream(effects):
+            self.stage_ended("encode")
+            yield out
         closing.extend(writer.closing(effects))
+        self.stage_ended("encode")
 
     def _rows(self, record: Record, closing: list[Out]) -> None:
         try:
@@ -114,6 +133,7 @@ class MembershipPartition:
         result = None if space is None else space.rows(header, record.value or b"")
         if space is not None and result is not None:
             closing.append(self._of_reading(space, header, result))
+        self.stage_ended("stage")
 
     def _seal(self, record: Record, closing: list[Out]) -> None:
         try:
@@ -124,6 +144,7 @@ class MembershipPartition:
         result = None if space is None else space.seal(seal)
         if space is not None and result is not None:
             closing.append(self._of_reading(space, seal, result))
+        self.stage_ended("stage")
 
     def _of_reading(self, space: Space, about: RowsHeader | Seal, result: Result) -> Out:
         event_id = f"{about.space_id}.{about.import_id}.{about.reading_id}.{self._place.partition}"
@@ -131,3 +152,6 @@ class MembershipPartition:
 
     def _writer(self, space: Space, space_id: str) -> StepWriter:
         return StepWriter(self._place, space_id, space.step, space.at_ms, space.directory.spelled)
+
+
+def _nobody_listens(stage: StageName) -> None: ...

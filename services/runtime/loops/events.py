@@ -18,6 +18,9 @@ FOLD_LAG_SECONDS: Final = Gauge(
     "group",
     "shard",
 )
+FOLD_LAG_RECORDS: Final = Gauge(
+    "usher_fold_lag_records", "Records after the last one committed, over all topics, by shard", "group", "shard"
+)
 FOLD_RECORDS: Final = Counter("usher_fold_records_total", "Records folded and committed, by group", "group")
 FOLD_OUTS: Final = Counter("usher_fold_outs_total", "Records written in committed transactions, by group", "group")
 FOLD_SHARDS: Final = Gauge("usher_fold_shards_partitions", "Shards restored and folding here, by group", "group")
@@ -25,6 +28,13 @@ DELIVER_SECONDS: Final = Histogram("usher_deliver_seconds", "One handled batch, 
 DELIVER_LAG_SECONDS: Final = Gauge(
     "usher_deliver_lag_seconds",
     "Age of the newest record committed, 0 with nothing left to read, by partition",
+    "group",
+    "topic",
+    "partition",
+)
+DELIVER_LAG_RECORDS: Final = Gauge(
+    "usher_deliver_lag_records",
+    "Records after the last one committed, by partition",
     "group",
     "topic",
     "partition",

@@ -16,6 +16,7 @@ from services.runtime.failures import OffsetLost, Unavailable
 from services.runtime.health import Pulse
 from services.runtime.log import GroupMember, Log
 from services.runtime.loops.events import (
+    DELIVER_LAG_RECORDS,
     DELIVER_LAG_SECONDS,
     DELIVER_RECORDS,
     DELIVER_SECONDS,
@@ -96,7 +97,8 @@ class Lane:
                         await self._wait(error)
         finally:
             topic, partition = self.partition
-            DELIVER_LAG_SECONDS.forget(self._group, topic, str(partition))
+            for gauge in (DELIVER_LAG_SECONDS, DELIVER_LAG_RECORDS):
+                gauge.forget(self._group, topic, str(partition))
             if begun:
                 await self._deliver.revoked(self.partition)
 
@@ -150,7 +152,7 @@ class Lane:
             return None
         if not records:
             if records is not None:
-                self._show_lag(0)
+                self._show_lag(member, 0)
             return offset
         began = self._clock.monotonic_seconds()
         if not await self._handled(records):
@@ -159,14 +161,17 @@ class Lane:
         if self._seated != self._tenure and not await self._came_back(member, offset, after):
             return None
         await self._commit(member, after)
-        self._show_lag(self._clock.now_ms() - records[-1].timestamp_ms)
+        self._show_lag(member, self._clock.now_ms() - records[-1].timestamp_ms)
         DELIVER_RECORDS.add(len(records), group=self._group)
         DELIVER_SECONDS.observe(self._clock.monotonic_seconds() - began, group=self._group)
         return after
 
-    def _show_lag(self, lag_ms: int) -> None:
+    def _show_lag(self, member: GroupMember, lag_ms: int) -> None:
         topic, partition = self.partition
         DELIVER_LAG_SECONDS.set(max(lag_ms, 0) / 1000, group=self._group, topic=topic, partition=str(partition))
+        behind = member.behind(self.partition)
+        if behind is not None:
+            DELIVER_LAG_RECORDS.set(behind, group=self._group, topic=topic, partition=str(partition))
 
     async def _handled(self, records: Sequence[Record]) -> bool:
         """Hands the records over until they are done; False where they are no longer ours to try again."""

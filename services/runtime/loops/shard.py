@@ -16,6 +16,7 @@ from services.runtime.health import Health
 from services.runtime.log import GroupMember, Log, TransactionalProducer
 from services.runtime.loops.drain import Chunk, Drain
 from services.runtime.loops.events import (
+    FOLD_LAG_RECORDS,
     FOLD_LAG_SECONDS,
     FOLD_OUTS,
     FOLD_RECORDS,
@@ -26,6 +27,7 @@ from services.runtime.loops.events import (
     ShardRestored,
     ShardRetried,
 )
+from services.runtime.stages import Stages
 from services.runtime.waiting import unless
 
 if TYPE_CHECKING:
@@ -39,27 +41,6 @@ _PROGRESS_SECONDS_MAX: Final = 900.0  # one chunk of the longest step, or one re
 
 class _Left(Exception):  # noqa: N818 - not a failure: the shard was abandoned in the middle of a transaction
     """Unwinds to where producer and state are dropped."""
-
-
-class _Stages:
-    """How long the stages of one batch take, chunk after chunk."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._last_seconds = clock.monotonic_seconds()
-        self._seconds = dict.fromkeys(("fold", "send", "commit"), 0.0)
-
-    def end(self, stage: str) -> None:
-        """What has passed since the stage before belongs to this one."""
-        now_seconds = self._clock.monotonic_seconds()
-        self._seconds[stage] += now_seconds - self._last_seconds
-        self._last_seconds = now_seconds
-
-    def observe(self, group: str) -> None:
-        """The batch is committed."""
-        FOLD_SECONDS.observe(sum(self._seconds.values()), group=group)
-        for stage, seconds in self._seconds.items():
-            FOLD_STAGE_SECONDS.observe(seconds, group=group, stage=stage)
 
 
 class Shard:
@@ -114,7 +95,10 @@ class Shard:
                 while not self.finish.is_set():
                     await self._stretch(member, restored)
         finally:
-            FOLD_LAG_SECONDS.forget(self._service.group, str(self.number))
+            for gauge in (FOLD_LAG_SECONDS, FOLD_LAG_RECORDS):
+                gauge.forget(self._service.group, str(self.number))
+            if self._watching is not None:
+                self._watching.ended(self.number)
 
     async def _stretch(self, member: GroupMember, restored: Callable[[], None]) -> None:
         try:
@@ -169,16 +153,21 @@ class Shard:
         records = await unless(self.finish, self._poll(member))
         if records:
             await self._transact(producer, Drain(fold, records, self._clock.now_ms()), records)
-        self._show_lag(records)
+        self._show_lag(member, records)
         if self._until_due_seconds() <= 0 and not self.finish.is_set():
             await self._transact(producer, Drain(fold, (), self._clock.now_ms()), ())
         if not self.finish.is_set():
             await self._show(fold, stopping=False)
 
-    def _show_lag(self, records: Sequence[Record] | None) -> None:
-        if records is not None:  # else the poll was cut off, and nothing is known
-            lag_ms = max(self._clock.now_ms() - max(one.timestamp_ms for one in records), 0) if records else 0
-            FOLD_LAG_SECONDS.set(lag_ms / 1000, group=self._service.group, shard=str(self.number))
+    def _show_lag(self, member: GroupMember, records: Sequence[Record] | None) -> None:
+        if records is None:  # the poll was cut off, and nothing is known
+            return
+        lag_ms = max(self._clock.now_ms() - max(one.timestamp_ms for one in records), 0) if records else 0
+        FOLD_LAG_SECONDS.set(lag_ms / 1000, group=self._service.group, shard=str(self.number))
+        behind = [member.behind(partition) for partition in self._partitions]
+        known = [count for count in behind if count is not None]
+        if len(known) == len(behind):
+            FOLD_LAG_RECORDS.set(sum(known), group=self._service.group, shard=str(self.number))
 
     async def _show(self, fold: "Fold", *, stopping: bool) -> None:
         """Here, between two folds, the state is exactly what the committed offsets say."""
@@ -214,7 +203,7 @@ class Shard:
         the shard is abandoned or the fold fails. After `Unavailable` it is not aborted: a late abort could hit the
         transaction of the producer that is made next (streaming-practice.md §1.1, rule 2).
         """
-        stages = _Stages(self._clock)
+        stages = Stages(self._clock, "fold", "send", "commit")
         offsets = _next_offsets(records)
         opened = False
         outs = 0
@@ -247,7 +236,8 @@ class Shard:
         self._next |= offsets
         FOLD_RECORDS.add(len(records), group=self._service.group)
         FOLD_OUTS.add(outs, group=self._service.group)
-        stages.observe(self._service.group)
+        FOLD_SECONDS.observe(stages.total_seconds(), group=self._service.group)
+        stages.show(FOLD_STAGE_SECONDS, group=self._service.group)
 
     async def _next_chunk(self, drain: Drain) -> Chunk:
         """The next chunk, made in a thread; raises `_Left` where the shard was abandoned meanwhile.

@@ -45,7 +45,7 @@ class Everything:
     def start(self, name: str | None = None, *, pace: Pace = ALWAYS) -> Running:
         self.names += 1
         store = CheckpointStore(self.objects, BUCKET, PREFIX)
-        checkpoints = Checkpoints(store, pace, self.clock)
+        checkpoints = Checkpoints(store, pace)
         return Running(self.broker, name or f"process-{self.names}", self.clock, checkpoints=checkpoints)
 
     async def live(self, world: World, *, pace: Pace = ALWAYS) -> Told:

@@ -16,6 +16,7 @@ from services.membership.checkpoint_store import CheckpointStore
 from services.membership.checkpointing import Pace
 from services.membership.fold import PartitionFold
 from services.runtime.failures import Rejected, Unavailable
+from services.runtime.telemetry import REGISTRY
 from tests.conformance.harness import becomes, eventually
 from tests.unit.membership.state import ALWAYS, BUCKET, NEVER, PREFIX, Everything, Feeding, events, everything
 from tests.unit.membership.test_service import PARTITIONS, Running, comes_to_stand, lived, topics
@@ -279,3 +280,35 @@ async def test_without_a_place_for_them_the_log_is_replayed_and_never_trimmed() 
         await comes_to_stand(made.log, world)
         await running.stop()
     assert [await made.begins(partition) for partition in range(PARTITIONS)] == [0, 0]
+
+
+async def test_what_is_shown_of_a_partition_goes_with_it() -> None:
+    def shown(name: str) -> float | None:
+        return REGISTRY.get_sample_value(name, {"partition": "0"})
+
+    gauges = (
+        "usher_membership_known_members",
+        "usher_membership_identities_bytes",
+        "usher_checkpoint_written_at_seconds",
+        "usher_checkpoint_bytes",
+    )
+    world = lived()
+    made = await everything(world)
+    await made.live(world)
+    running = made.start(pace=NEVER)
+    await eventually(lambda: all(shown(name) for name in gauges), "also of the checkpoint that was loaded")
+    blobs = made.manifest(0, made.offsets(0)[-1]).blobs
+    assert shown("usher_checkpoint_bytes") == sum(blob.size_bytes for blob in blobs)
+    await running.stop()
+    assert [shown(name) for name in gauges] == [None] * len(gauges)
+
+
+async def test_the_stages_of_the_fold_are_timed() -> None:
+    def batches(stage: str) -> float:
+        return REGISTRY.get_sample_value("usher_membership_stage_seconds_count", {"stage": stage}) or 0.0
+
+    before = {stage: batches(stage) for stage in ("stage", "apply", "encode")}
+    world = lived()
+    made = await everything(world)
+    await made.live(world)
+    assert all(batches(stage) > count for stage, count in before.items())

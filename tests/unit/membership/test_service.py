@@ -94,7 +94,7 @@ class Running:
         self._broker, self._name = broker, name
         self._stopping = asyncio.Event()
         log = broker.connect(name)
-        self.service = MembershipService(log, checkpoints=checkpoints)
+        self.service = MembershipService(log, clock=clock, checkpoints=checkpoints)
         self.task = asyncio.create_task(
             run_folds(log, self.service, clock=clock, health=Health(clock), stopping=self._stopping)
         )

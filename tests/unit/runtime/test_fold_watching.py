@@ -34,6 +34,7 @@ class WatchingNumbers(NumberingService):
         super().__init__(log)
         self._log_of_group = log
         self.shown: list[Shown] = []
+        self.endings: list[int] = []
         self.folds: list[weakref.ref[Fold]] = []
 
     async def restore(self, shard: int, offsets: Mapping[str, int]) -> Fold:
@@ -46,6 +47,9 @@ class WatchingNumbers(NumberingService):
         place = TopicPartition(INPUT, shard)
         assert (await self._log_of_group.committed(self.group, [place])).get(place, 0) == offsets[INPUT]
         self.shown.append((shard, offsets[INPUT], fold.count, stopping))
+
+    def ended(self, shard: int) -> None:
+        self.endings.append(shard)
 
 
 class WatchingRunning(Running):
@@ -106,6 +110,7 @@ async def test_a_shard_that_is_lost_is_not_shown_again_and_is_freed() -> None:
     gc.collect()
     assert [fold() is not None for fold in first.watching.folds] == [False, False, True]
     assert not any(stopping for *_, stopping in first.watching.shown)
+    assert sorted(first.watching.endings) == [0, 1]
     assert await second.stopped() is None
     assert await first.stopped() is None
     assert {shard for shard, *_ in second.watching.shown} == {1}

@@ -30,6 +30,10 @@ class Arena(Protocol):
 
     def __len__(self) -> int: ...
 
+    def size_bytes(self) -> int:
+        """What the values take in memory."""
+        ...
+
     def saved(self, packing: Packing) -> FixedArenaSaved | TextArenaSaved: ...
 
     def intern(self, identities: Identities, hashes: Hashes, slots: Slots) -> Positions:
@@ -89,6 +93,9 @@ class FixedArena:
     def __len__(self) -> int:
         return self._count
 
+    def size_bytes(self) -> int:
+        return self._count * self._form.width_bytes
+
     def intern(self, identities: Identities, hashes: Hashes, slots: Slots) -> Positions:
         self._values = _with_room(self._values, self._count, self._count + len(identities))
         found = np.empty(len(identities), dtype=np.uint32)
@@ -129,6 +136,9 @@ class TextArena:
 
     def __len__(self) -> int:
         return self._count
+
+    def size_bytes(self) -> int:
+        return int(self._ends[self._count]) + self._ends.itemsize * (self._count + 1)
 
     def intern(self, identities: Identities, hashes: Hashes, slots: Slots) -> Positions:
         spans = identities.spans()

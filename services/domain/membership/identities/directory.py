@@ -61,6 +61,10 @@ class Directory:
         """How many identities are known, by id type."""
         return {id_type: len(table) for id_type, table in sorted(self._tables.items())}
 
+    def size_bytes(self) -> int:
+        """What all identities take in memory."""
+        return sum(table.size_bytes() for table in self._tables.values())
+
     def bitmap(self, id_type: str, texts: Sequence[str]) -> BitMap:
         """The set of these canonical identifiers; unknown ones become known."""
         groups = group_texts(texts)

@@ -51,6 +51,10 @@ class FormTable:
             made.intern(table.arena.take(positions))
         return made
 
+    def size_bytes(self) -> int:
+        """Of values and slots; room that was never touched takes no memory."""
+        return self.arena.size_bytes() + self._slots.nbytes
+
     def intern(self, identities: Identities) -> Positions:
         """The position of each; what was unknown is added. Equal identities get one position."""
         if len(self.arena) + len(identities) > POSITIONS_MAX:

@@ -40,6 +40,10 @@ class IdentityTable:
     def __len__(self) -> int:
         return sum(len(table.arena) for table in self._tables.values())
 
+    def size_bytes(self) -> int:
+        """What they take in memory."""
+        return sum(table.size_bytes() for table in self._tables.values())
+
     def intern(self, identities: Identities) -> Ordinals:
         """The ordinal of each identity, in order; unknown ones become known."""
         table = self._tables.get(identities.form)

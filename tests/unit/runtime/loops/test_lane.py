@@ -53,6 +53,9 @@ class Deciding:
     def assigned(self) -> frozenset[TopicPartition]:
         return frozenset({PLACE})
 
+    def behind(self, partition: TopicPartition) -> int | None:
+        return None
+
     async def close(self) -> None: ...
 
 
