@@ -61,6 +61,10 @@ class CatalogueView:
         self._backoff = Backoff(base_seconds=0.1, cap_seconds=10.0, random=random)
         self._index = CatalogueIndex()
         self._positions: dict[TopicPartition, int] = {}
+        self._places: list[TopicPartition] = []
+        self._asking = asyncio.Lock()
+        self._asked = 0  # questions for the ends that were begun
+        self._answer: tuple[int, Mapping[TopicPartition, int]] = 0, {}  # of which question
         self._moved = asyncio.Condition()
         self._version = 0
 
@@ -82,7 +86,7 @@ class CatalogueView:
         Takes the high watermarks, not the last stable offsets: an entity in a transaction that is still open when the
         question comes counts too (architecture.md §3). May raise `Unavailable`.
         """
-        targets = await self._log.end_offsets(await self._partitions())
+        targets = await self._ends()
         async with self._moved:
             await self._moved.wait_for(lambda: self._has_reached(targets))
 
@@ -116,11 +120,23 @@ class CatalogueView:
         async with self._moved:
             await self._moved.wait_for(lambda: self._version != version)
 
+    async def _ends(self) -> Mapping[TopicPartition, int]:
+        """The ends by a question that was begun after this call: all who come during one share the next."""
+        before = self._asked
+        async with self._asking:
+            if self._answer[0] <= before:
+                self._asked = number = self._asked + 1
+                self._answer = number, await self._log.end_offsets(await self._partitions())
+            return self._answer[1]
+
     async def _partitions(self) -> list[TopicPartition]:
-        count = await self._log.partitions(CATALOGUE)
-        if count == 0:
-            raise Fatal(f"there is no topic {CATALOGUE}: run `usher topics`")
-        return [TopicPartition(CATALOGUE, partition) for partition in range(count)]
+        """Their number never changes."""
+        if not self._places:
+            count = await self._log.partitions(CATALOGUE)
+            if count == 0:
+                raise Fatal(f"there is no topic {CATALOGUE}: run `usher topics`")
+            self._places = [TopicPartition(CATALOGUE, partition) for partition in range(count)]
+        return self._places
 
     async def _follow(self, stopping: asyncio.Event, pulse: Pulse) -> None:
         """Reads on from where the view stands; so does a new reader, for the topic forgets only what is outdated."""

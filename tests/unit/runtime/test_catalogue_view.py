@@ -18,7 +18,7 @@ from contracts.messages.entities import (
     catalogue_key,
 )
 from contracts.records import Out
-from services.adapters.memory import MemoryBroker
+from services.adapters.memory import Act, Faults, MemoryBroker
 from services.runtime.catalogue_index import CatalogueIndex
 from services.runtime.catalogue_view import CatalogueView
 from services.runtime.failures import Fatal, Unavailable
@@ -251,3 +251,31 @@ async def test_readiness_waits_for_the_first_whole_reading(writer: Log, broker: 
     assert made.view.get(Space, "s", "s") is not None
     made.stopping.set()
     await made.task
+
+
+async def test_who_asks_at_once_shares_the_questions_and_misses_nothing() -> None:
+    class Counting(Faults):
+        asked = 0
+
+        def before(self, client: str, act: Act) -> None:
+            self.asked += (client, act) == ("viewer", "ask")
+
+        def delay_seconds(self, client: str, act: Act) -> float:
+            return 0.5 if (client, act) == ("viewer", "ask") else 0.0
+
+    broker = MemoryBroker(clock=FastClock(), faults=(counting := Counting()))
+    writer = broker.connect("writer")
+    await topics(writer, CATALOGUE)
+    viewing = Viewing(broker)
+    await viewing.view.caught_up()
+    before = counting.asked
+
+    async def ask(number: int) -> None:
+        await publish(writer, audience("s", f"aud_{number}", f"name {number}"))
+        await viewing.view.caught_up()
+        assert viewing.view.resolve(Audience, "s", f"name {number}") is not None
+
+    await asyncio.gather(*map(ask, range(50)))
+    assert counting.asked - before < 10
+    viewing.stopping.set()
+    await viewing.task
