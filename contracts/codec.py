@@ -5,7 +5,7 @@ code; nothing else escapes, whatever the bytes.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -84,10 +84,10 @@ def event_headers(
     space_id: str,
     time: str,
     subject: str | None = None,
-    extensions: Iterable[tuple[str, str]] = (),
+    extensions: Sequence[tuple[str, str]] = (),
 ) -> Headers:
     """The headers of a binary-mode event with a JSON value."""
-    headers = [
+    headers: Headers = (
         ("ce_specversion", SPEC_VERSION),
         ("ce_id", id.encode()),
         ("ce_source", source.encode()),
@@ -95,11 +95,12 @@ def event_headers(
         ("ce_spaceid", space_id.encode()),
         ("ce_time", time.encode()),
         ("content-type", JSON_TYPE),
-    ]
+    )
     if subject is not None:
-        headers.append(("ce_subject", subject.encode()))
-    headers.extend((f"ce_{name}", value.encode()) for name, value in extensions)
-    return tuple(headers)
+        headers += (("ce_subject", subject.encode()),)
+    if extensions:
+        headers += tuple((f"ce_{name}", value.encode()) for name, value in extensions)
+    return headers
 
 
 def header(headers: Sequence[tuple[str, bytes]], name: str) -> str | None:

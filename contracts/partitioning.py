@@ -5,6 +5,7 @@ same value in two spaces or of two id types has one home.
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import xxhash
@@ -49,6 +50,7 @@ def key_partition(key: bytes, partitions: int) -> int:
     return ((mixed >> 32) * partitions) >> 32
 
 
+@lru_cache(maxsize=1024)  # all that is written of one command is of one space
 def space_partition(space_id: str, partitions: int) -> int:
     """The partition of a space's commands and of everything keyed by space: Kafka's own murmur2 of the key."""
     return default_partition(space_id.encode(), partitions)

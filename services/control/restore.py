@@ -7,9 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
-from contracts import catalog
+from contracts import catalog, codec
 from contracts.codes import Code
 from contracts.messages.control_state import ControlState
 from contracts.messages.entities import CatalogueEntity
@@ -131,7 +129,7 @@ def refused_record(record: Record, code: Code, detail: str) -> Out:
 def _decoded(record: Record, kind: Any) -> Any:
     assert record.value is not None
     try:
-        return msgspec.json.decode(state_bytes(record.value), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, zlib.error) as error:
+        return codec.decode(state_bytes(record.value), kind)
+    except (codec.Unreadable, zlib.error) as error:
         place = f"{record.topic}/{record.partition} at {record.offset}"
         raise Fatal(f"{place} is no state of this version: {error}; run the version that wrote it") from None

@@ -17,7 +17,7 @@ from contracts.messages.entities import (
 from services.domain.catalogue.entity_table import EntityTable, held
 from services.domain.catalogue.expressions import leaves
 from services.domain.catalogue.sources import source_key
-from services.domain.catalogue.table import Table
+from services.domain.catalogue.table import Noticed, Table
 
 
 class Catalogue:
@@ -27,14 +27,16 @@ class Catalogue:
     """
 
     def __init__(self) -> None:
-        self.spaces: Table[Space] = Table()
-        self.audiences: EntityTable[Audience] = EntityTable("audience", _parts)
-        self.feeds: EntityTable[Feed] = EntityTable("feed", _feed_holds)
-        self.destinations: EntityTable[Destination] = EntityTable("destination", lambda _: ())
-        self.connections: EntityTable[Connection] = EntityTable("connection", _ends)
-        self.activations: EntityTable[Activation] = EntityTable("activation", _served)
-        self.campaigns: EntityTable[Campaign] = EntityTable("campaign", lambda _: ())
-        self.principals: EntityTable[Principal] = EntityTable("principal", lambda _: ())
+        noticed: Noticed = {}
+        self._noticed = noticed
+        self.spaces: Table[Space] = Table("space", noticed)
+        self.audiences: EntityTable[Audience] = EntityTable("audience", _parts, noticed)
+        self.feeds: EntityTable[Feed] = EntityTable("feed", _feed_holds, noticed)
+        self.destinations: EntityTable[Destination] = EntityTable("destination", lambda _: (), noticed)
+        self.connections: EntityTable[Connection] = EntityTable("connection", _ends, noticed)
+        self.activations: EntityTable[Activation] = EntityTable("activation", _served, noticed)
+        self.campaigns: EntityTable[Campaign] = EntityTable("campaign", lambda _: (), noticed)
+        self.principals: EntityTable[Principal] = EntityTable("principal", lambda _: (), noticed)
         tables: tuple[EntityTable[Any], ...] = (
             self.audiences,
             self.feeds,
@@ -87,18 +89,13 @@ class Catalogue:
                 yield kind, id_, entity
 
     def take_notice(self) -> None:
-        """Until `noticed` is read, changes are noticed."""
-        self.spaces.take_notice()
-        for table in self.tables.values():
-            table.rows.take_notice()
+        """From here on `noticed` says what changes."""
+        self._noticed.clear()
 
     def noticed(self) -> Iterator[tuple[str, str, CatalogueEntity | None, CatalogueEntity | None]]:
         """(kind, id, form before, form now) of what was put or dropped since `take_notice`."""
-        for id_, before, now in self.spaces.noticed():
-            yield "space", id_, before, now
-        for kind, table in self.tables.items():
-            for id_, was, entity in table.rows.noticed():
-                yield kind, id_, was, entity
+        for (kind, id_), before in self._noticed.items():
+            yield kind, id_, before, self.spaces.get(id_) if kind == "space" else self.tables[kind].get(id_)
 
     def users_of(self, kind: str, id_: str) -> list[tuple[str, str]]:
         """(kind, id) of what would break without the entity."""
@@ -116,11 +113,10 @@ class Catalogue:
         for table in self.tables.values():
             table.rows.try_out()
 
-    def undo(self) -> None:
-        """Everything is as it was at `try_out`."""
+    def undo(self) -> list[tuple[CatalogueEntity | None, CatalogueEntity | None]]:
+        """Everything is as it was at `try_out`: (what was tried, entity) of what had changed in the space."""
         self.spaces.undo()
-        for table in self.tables.values():
-            table.undo()
+        return [undone for table in self.tables.values() for undone in table.undo()]
 
 
 def _parts(audience: Audience) -> Iterable[str]:

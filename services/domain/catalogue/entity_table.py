@@ -13,7 +13,7 @@ from contracts.messages.entities import (
     Principal,
     entity_id,
 )
-from services.domain.catalogue.table import Table
+from services.domain.catalogue.table import Noticed, Table
 
 E = TypeVar("E", Audience, Feed, Destination, Connection, Activation, Campaign, Principal)
 K = TypeVar("K", str, tuple[str, str])
@@ -30,11 +30,11 @@ class EntityTable(Generic[E]):
     `holds` gives what an entity holds on to (others, as `held`; a source), so that its holders are found at once.
     """
 
-    def __init__(self, kind: str, holds: Callable[[E], Iterable[str]]) -> None:
+    def __init__(self, kind: str, holds: Callable[[E], Iterable[str]], noticed: Noticed | None = None) -> None:
         self.kind = kind
         self.holds: Callable[[E], Iterable[str]] = holds
         self._holders: dict[str, dict[str, None]] = {}
-        self.rows: Table[E] = Table()
+        self.rows: Table[E] = Table(kind, noticed)
         self._names: dict[str, str] = {}
         self._externals: dict[str, dict[tuple[str, str], None]] = {}  # value → (external name, entity id)
         self._gone: set[str] = set()
@@ -107,8 +107,8 @@ class EntityTable(Generic[E]):
         """A used id as it was restored."""
         self._gone.add(id_)
 
-    def undo(self) -> None:
-        """Everything is as it was when the rows were last told to `try_out`."""
+    def undo(self) -> list[tuple[E | None, E | None]]:
+        """Everything is as it was when the rows were last told to `try_out`: (what was tried, entity)."""
         undone = self.rows.undo()
         for _, tried, _ in undone:
             self._forget(tried)
@@ -116,6 +116,7 @@ class EntityTable(Generic[E]):
             self._gone.discard(id_)  # or nothing could have been tried with it
             if entity is not None:
                 self._index(id_, entity)
+        return [(tried, entity) for _, tried, entity in undone]
 
     def _index(self, id_: str, entity: E) -> None:
         self._names[entity.name] = id_

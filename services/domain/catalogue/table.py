@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from services.domain.catalogue.ordering import Column, Order
 
 R = TypeVar("R")
 
+Noticed = dict[tuple[str, str], Any]
 _FEW = 16  # so many times fewer ids than there are rows are sorted by themselves
 
 
@@ -19,12 +20,16 @@ class _Tried(NamedTuple, Generic[R]):
 
 
 class Table(Generic[R]):
-    """Rows are immutable: a change is a new row. Iterates in the order of ids, so that a restored table does too."""
+    """Rows are immutable: a change is a new row. Iterates in the order of ids, so that a restored table does too.
 
-    def __init__(self) -> None:
+    `noticed` takes the form before of each row that is changed, by the table's name and the row's id.
+    """
+
+    def __init__(self, name: str = "", noticed: Noticed | None = None) -> None:
+        self._name = name
+        self._noticed = noticed
         self._rows: dict[str, R] = {}
         self._changed: dict[str, None] = {}
-        self._before: dict[str, R | None] | None = None  # of what was changed since `take_notice`
         self._tried: dict[str, _Tried[R]] | None = None  # of what was changed since `try_out`
         self._orders: dict[str, Order] = {}  # by field; "" is the id
         self._columns: dict[str, Column] = {}
@@ -36,7 +41,7 @@ class Table(Generic[R]):
         return row_id in self._rows
 
     def __iter__(self) -> Iterator[R]:
-        return iter([self._rows[row_id] for _, row_id in self._order("").keys(self._rows)])
+        return iter([self._rows[row_id] for _, row_id in self._order("").in_order()])
 
     def get(self, row_id: str) -> R | None:
         return self._rows.get(row_id)
@@ -52,7 +57,7 @@ class Table(Generic[R]):
             keys = sorted(order.key(row_id, self._rows[row_id]) for row_id in among)
             among = None
         else:
-            keys = order.keys(self._rows)
+            keys = order.in_order()
         if last_first:
             keys = keys[::-1]
         ids = (row_id for _, row_id in keys if row_id in among) if among is not None else (one for _, one in keys)
@@ -94,16 +99,6 @@ class Table(Generic[R]):
         for row_id in changed:
             yield row_id, self._rows.get(row_id)
 
-    def take_notice(self) -> None:
-        """Until `noticed` is read, changes are noticed."""
-        self._before = {}
-
-    def noticed(self) -> Iterator[tuple[str, R | None, R | None]]:
-        """(id, row before, row now) of what was put or dropped since `take_notice`."""
-        noticed, self._before = self._before or {}, None
-        for row_id, before in noticed.items():
-            yield row_id, before, self._rows.get(row_id)
-
     def try_out(self) -> None:
         """Until `undo`, what is changed can be undone."""
         assert self._tried is None, "one thing is tried out at a time"
@@ -124,8 +119,8 @@ class Table(Generic[R]):
 
     def _change(self, row_id: str, row: R | None) -> None:
         before = self._rows.get(row_id)
-        if self._before is not None:
-            self._before.setdefault(row_id, before)
+        if self._noticed is not None:
+            self._noticed.setdefault((self._name, row_id), before)
         if self._tried is not None and row_id not in self._tried:
             self._tried[row_id] = _Tried(before, row_id in self._changed)
         self._set(row_id, before, row)
@@ -136,7 +131,7 @@ class Table(Generic[R]):
         elif before is not None:
             del self._rows[row_id]
         for order in self._orders.values():
-            order.touch(row_id)
+            order.change(row_id, before, row)
         for column in self._columns.values():
             if before is not None:
                 column.take_out(row_id, before)

@@ -120,7 +120,7 @@ def _extended(turn: Turn, activation: Activation, at_ms: int) -> Activation:
         end_date=instant_text(later_ms),
     )
     turn.state.catalogue.activations.put(form)
-    turn.state.activations_changed()
+    turn.state.activation_changed(activation, form)
     return form
 
 

@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -115,32 +116,42 @@ def problem(code: Code, detail: str, item: int | None, trace_id: str) -> Problem
 
 
 def entity_data(entity: CatalogueEntity, *, deleted: bool = False) -> dict[str, object]:
-    """`<kind>_id`, `version` and the entity as it now stands; of a deleted one the last two are what it was."""
-    kind = entity_kind(entity)
-    data: dict[str, object] = {f"{kind}_id": entity_id(entity), "version": entity.version}
+    """The entity as it now stands; of a deleted one `<kind>_id` and `version`."""
     if deleted:
-        return {**data, "deleted": True}
+        return {f"{entity_kind(entity)}_id": entity_id(entity), "version": entity.version, "deleted": True}
     form: dict[str, object] = msgspec.to_builtins(entity)
     del form["kind_of_entity"]
-    return data | form
+    return form
 
 
-def fitted(reply: Reply, *, bytes_max: int, packed_bytes_max: int | None) -> Reply:
+class Said(NamedTuple):
+    """A reply and its bytes, encoded once; `kept` are those that state remembers, empty where it keeps none."""
+
+    reply: Reply
+    body: bytes
+    kept: bytes
+
+
+def said(reply: Reply, *, bytes_max: int, kept_bytes_max: int | None) -> Said:
     """The reply, cut to ids, versions and codes where it would not fit into its record or, packed, into state.
 
-    `packed_bytes_max` None: it is not kept.
+    `kept_bytes_max` None: it is not kept.
     """
-    size_bytes = len(codec.encode(reply))
-    most = packed_bytes_max
-    fits_state = most is None or size_bytes <= most or len(packed(reply)) <= most  # most need no packing to know
-    if fits_state and size_bytes <= bytes_max:
-        return reply
-    return msgspec.structs.replace(
+    whole = _said(reply, is_kept=kept_bytes_max is not None)
+    if len(whole.body) <= bytes_max and (kept_bytes_max is None or len(whole.kept) <= kept_bytes_max):
+        return whole
+    cut = msgspec.structs.replace(
         reply,
         data=[_short(one) for one in reply.data],
         errors=[msgspec.structs.replace(one, detail="") for one in reply.errors],
         warnings=[msgspec.structs.replace(one, detail="") for one in reply.warnings],
     )
+    return _said(cut, is_kept=kept_bytes_max is not None)
+
+
+def _said(reply: Reply, *, is_kept: bool) -> Said:
+    body = codec.encode(reply)
+    return Said(reply, body, zlib.compress(body, _COMPRESSION_LEVEL) if is_kept else b"")
 
 
 def _short(data: dict[str, object]) -> dict[str, object]:

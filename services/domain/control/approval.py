@@ -9,11 +9,10 @@ from contracts.ids import made_id
 from contracts.instants import instant_text
 from contracts.messages.commands import ITEM_TYPES
 from contracts.messages.control_state import Advancing, Remembered
-from contracts.messages.published import Reply
 from services.domain.catalogue.failed import ItemFailed
 from services.domain.catalogue.item import Origin, decode_item, ignored_fields
 from services.domain.control.access import CLOCK_SKEW_MS, Sender, Window
-from services.domain.control.answer import Answer, fitted, packed, unpacked
+from services.domain.control.answer import Answer, Said, packed, said, unpacked
 from services.domain.control.audit import audit
 from services.domain.control.command import Command, Refused
 from services.domain.control.effects import Effects
@@ -41,11 +40,11 @@ def approve(turn: Turn, command: Command, sender: Sender) -> None:
         raise Refused(codes.SPACE_UNKNOWN, f"there is no space {turn.space_id[:64]!r}")
     if command.validate_only:
         with turn.state.tried_out():
-            answer, reply = _answer(replace(turn, effects=Effects(turn.config)), command, sender)
-        answer.waits_for_step = None
+            _, reply = _answer(replace(turn, effects=Effects(turn.config)), command, sender)
+        waits_for_step = None
     else:
-        answer, reply = _answer(turn, command, sender)
-    _conclude(turn, command, reply, answer.waits_for_step)
+        waits_for_step, reply = _answer(turn, command, sender)
+    _conclude(turn, command, reply, waits_for_step)
 
 
 def _read(turn: Turn, command: Command, sender: Sender) -> None:
@@ -55,7 +54,7 @@ def _read(turn: Turn, command: Command, sender: Sender) -> None:
     _, reply = _answer(turn, command, sender)
     turn.effects.reply(
         turn.space_id,
-        codec.encode(reply),
+        reply.body,
         id_=made_id("rep", turn.space_id, command.remembered_id, turn.now_ms),
         command_type=command.type,
         command_id=command.id,
@@ -76,7 +75,7 @@ def reached(turn: Turn, partition: int, step: int) -> None:
         remembered = turn.state.replies.get(advancing.id)
         if remembered is not None:
             turn.state.replies.put(remembered.id, msgspec.structs.replace(remembered, reply=packed(advancing.reply)))
-        _send(turn, advancing, packed(advancing.reply))
+        _send(turn, advancing, codec.encode(advancing.reply))
 
 
 def remembered(turn: Turn) -> Window:
@@ -88,7 +87,8 @@ def remembered(turn: Turn) -> Window:
     return Window(begin_ms, turn.now_ms + CLOCK_SKEW_MS)
 
 
-def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[Answer, Reply]:
+def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[int | None, Said]:
+    """The step that the reply has to wait for, and the reply."""
     answer = Answer(items=len(command.items), trace_id=command.trace_id)
     if command.unknown:
         answer.warn(codes.UNKNOWN_FIELD, f"ignored: {', '.join(command.unknown)[:300]}", None)
@@ -112,14 +112,14 @@ def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[Answer, Reply
             audit(turn, command, sender, number, done)
         for code, detail in ignored_fields(raw, item):
             answer.warn(code, detail, number)
-    return answer, fitted(
+    return answer.waits_for_step, said(
         answer.reply(turn.at_ms),
         bytes_max=turn.config.reply_bytes_max,
-        packed_bytes_max=None if only_reads(command.type) else turn.config.reply_packed_bytes_max,
+        kept_bytes_max=None if only_reads(command.type) else turn.config.reply_packed_bytes_max,
     )
 
 
-def _conclude(turn: Turn, command: Command, reply: Reply, waits_for_step: int | None) -> None:
+def _conclude(turn: Turn, command: Command, reply: Said, waits_for_step: int | None) -> None:
     state = turn.state
     remembered = Remembered(
         space_id=turn.space_id,
@@ -127,13 +127,13 @@ def _conclude(turn: Turn, command: Command, reply: Reply, waits_for_step: int | 
         digest=command.digest,
         command_id=command.id,
         command_type=command.type,
-        reply=packed(reply) if waits_for_step is None else b"",
+        reply=reply.kept if waits_for_step is None else b"",
         at_ms=turn.now_ms,
         sequence=state.take_sequence(),
     )
     state.replies.put(remembered.id, remembered)
     if waits_for_step is None:
-        _send(turn, remembered, remembered.reply)
+        _send(turn, remembered, reply.body)
         return
     same_step = [one.waiting for one in state.advances if one.step == waits_for_step]
     advancing = Advancing(
@@ -143,7 +143,7 @@ def _conclude(turn: Turn, command: Command, reply: Reply, waits_for_step: int | 
         waiting=same_step[0] if same_step else list(range(turn.config.membership_partitions)),
         command_id=command.id,
         command_type=command.type,
-        reply=reply,
+        reply=reply.reply,
         at_ms=turn.now_ms,
     )
     state.advances.put(advancing.id, advancing)
@@ -153,13 +153,13 @@ def _repeat(turn: Turn, command: Command, before: Remembered) -> None:
     if before.digest != command.digest:
         raise Refused(codes.IDEMPOTENCY_KEY_REUSED, "this source and id came before with other bytes")
     if before.reply:  # else the first one still waits for the clock, and one reply answers both
-        _send(turn, before, before.reply)
+        _send(turn, before, unpacked(before.reply))
 
 
-def _send(turn: Turn, about: Remembered | Advancing, reply: bytes) -> None:
+def _send(turn: Turn, about: Remembered | Advancing, body: bytes) -> None:
     turn.effects.reply(
         turn.space_id,
-        unpacked(reply),
+        body,
         id_=made_id("rep", turn.space_id, about.id, about.at_ms),
         command_type=about.command_type,
         command_id=about.command_id,

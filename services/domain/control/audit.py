@@ -1,10 +1,9 @@
 """What a command has changed, for the topic of audit records: who, what, when, before and after."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from contracts.messages.entities import CatalogueEntity
 from contracts.messages.published import AuditRecord
 from services.domain.control.access import Sender
 from services.domain.control.answer import ItemAnswer
@@ -31,14 +30,9 @@ def audit(turn: Turn, command: Command, sender: Sender, number: int, done: ItemA
         at=turn.at,
     )
     for entity_kind, id_, before, after in changed:
-        forms = {"before": _form(before), "after": _form(after)}
+        forms: dict[str, Any] = {"before": before, "after": after}  # encoded as they are
         turn.effects.audit(msgspec.structs.replace(record, kind=entity_kind, id=id_, **forms))
     if not changed:
         said = {name: value for name, value in done.data.items() if name in _SAID}
         about = said.get("audience_id") or said.get("import_id")
         turn.effects.audit(msgspec.structs.replace(record, id=about, after=said))
-
-
-def _form(entity: CatalogueEntity | None) -> dict[str, object] | None:
-    form: dict[str, object] | None = msgspec.to_builtins(entity)
-    return form

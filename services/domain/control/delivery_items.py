@@ -142,7 +142,7 @@ def activation_deleted(turn: Turn, item: ActivationReference) -> ItemAnswer:
     take_away(turn, activation)
     turn.state.catalogue.activations.remove(activation.activation_id)
     turn.state.bury("activation", activation.activation_id)
-    turn.state.activations_changed()
+    turn.state.activation_changed(activation, None)
     return ItemAnswer(entity_data(activation, deleted=True))
 
 
@@ -157,7 +157,7 @@ def _kept(turn: Turn, activation: Activation, *, resync: bool | None = None) -> 
     if activation != before:
         turn.state.move_time(turn.at_ms)  # only what is due later than now is still to come for it
         turn.state.catalogue.activations.put(activation)
-        turn.state.activations_changed()
+        turn.state.activation_changed(before, activation)
         adjust(turn, activation, turn.at_ms, changed=before is not None, resync=resync)
     start_ms = max(turn.at_ms, period_ms(activation)[0] or 0)
     return ItemAnswer(entity_data(activation), effect_ms=(start_ms, start_ms))

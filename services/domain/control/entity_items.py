@@ -17,7 +17,7 @@ from contracts.messages.commands import (
     SpaceReference,
     SpaceUpdate,
 )
-from contracts.messages.entities import Audience, Evaluation, Feed, Space
+from contracts.messages.entities import Audience, Feed, Space
 from contracts.messages.feed_commands import FeedCreate, FeedReference, FeedUpdate
 from contracts.messages.steps import DefinitionStep, SnapshotStep
 from services.domain.catalogue.audiences import (
@@ -110,8 +110,7 @@ def audience_deleted(turn: Turn, item: AudienceReference) -> ItemAnswer:
     audience = deletable_audience(item, turn.state.catalogue, turn.state.delivered)
     _define(turn, audience, turn.next_step(), deleted=True)
     turn.state.catalogue.audiences.remove(audience.audience_id)
-    if audience.evaluation.mode == "scheduled":
-        turn.state.runs_changed()
+    turn.state.audience_changed(audience, None)
     turn.state.delivered.drop(audience.audience_id)
     turn.state.bury("audience", audience.audience_id)
     return ItemAnswer(entity_data(audience, deleted=True))
@@ -204,9 +203,7 @@ def _space(turn: Turn) -> Space:
 
 
 def _keep(turn: Turn, audience: Audience) -> None:
-    before = turn.state.catalogue.audiences.get(audience.audience_id)
-    if audience.evaluation != (Evaluation() if before is None else before.evaluation):
-        turn.state.runs_changed()
+    turn.state.audience_changed(turn.state.catalogue.audiences.get(audience.audience_id), audience)
     turn.state.catalogue.audiences.put(audience)
 
 

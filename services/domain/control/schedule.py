@@ -1,6 +1,5 @@
 """When things happen by the time of a space: starts, ends and uploads of activations, hours of the day."""
 
-from collections.abc import Iterable
 from typing import Literal
 
 from contracts.instants import DAY_MS, parse_instant
@@ -28,11 +27,6 @@ def stand_at(activation: Activation, at_ms: int) -> Stand:
 def period_ms(activation: Activation) -> tuple[int | None, int | None]:
     """Start and end, None where there is none. A date is its 00:00 UTC."""
     return _at(activation.start_date), _at(activation.end_date)
-
-
-def activation_instants(activations: Iterable[Activation]) -> list[tuple[int, str]]:
-    """Every start and end, and of which activation, in order."""
-    return sorted({(at, one.activation_id) for one in activations for at in period_ms(one) if at is not None})
 
 
 def next_upload_ms(activation: Activation, after_ms: int) -> int | None:

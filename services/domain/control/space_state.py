@@ -1,6 +1,5 @@
 """All that control knows of one space: its catalogue, its counters, and what is under way."""
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -20,10 +19,10 @@ from contracts.messages.control_state import (
     StateEntry,
     Tombstone,
 )
-from contracts.messages.entities import Activation, CatalogueEntity
+from contracts.messages.entities import Activation, Audience, CatalogueEntity
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.table import Table
-from services.domain.control.schedule import activation_instants, next_minute_ms, next_upload_ms, run_minutes
+from services.domain.control.timetable import Timetable
 
 S = TypeVar("S", bound=StateEntry)
 
@@ -46,9 +45,7 @@ class SpaceState:
         self._tombstones: Table[Tombstone] = Table()
         self._counters: Table[SpaceCounters] = Table()
         self._counters.load("-", counters)
-        self._instants: list[tuple[int, str]] | None = None
-        self._recurring: list[str] = []
-        self._runs: dict[int, list[str]] | None = None
+        self._timetable = Timetable()
 
     @classmethod
     def fresh(cls, space_id: str, at_ms: int) -> "SpaceState":
@@ -70,12 +67,14 @@ class SpaceState:
     def time_ms(self, now_ms: int) -> int:
         """The space's time; it never goes back, whatever the machine's clock does."""
         left = self.counters.time_ms
-        return left if self.is_manual else max(left, now_ms)
+        return left if left >= now_ms or self.is_manual else now_ms
 
     def move_time(self, at_ms: int) -> None:
         """The space's time reaches `at_ms`: what was to expire by then has been ticked."""
         before = self.counters
         assert at_ms >= before.time_ms, "time never goes back"
+        if at_ms == before.time_ms and (not before.expiries_ms or before.expiries_ms[0] > at_ms):
+            return
         left = [one for one in before.expiries_ms if one > at_ms]
         self._count(msgspec.structs.replace(before, time_ms=at_ms, expiries_ms=left))
 
@@ -127,32 +126,24 @@ class SpaceState:
         """The id is not accepted again."""
         self._tombstones.put(f"{kind}.{id_}", Tombstone(space_id=self.space_id, id=f"{kind}.{id_}"))
 
-    def activations_changed(self) -> None:
-        """Their starts, ends and uploads must be looked up again."""
-        self._instants = None
+    def activation_changed(self, before: Activation | None, now: Activation | None) -> None:
+        """Its start, end and uploads are others, None: there is none."""
+        self._timetable.activation(before, now)
 
     def activations_at(self, at_ms: int) -> Iterator[tuple[Activation, bool]]:
         """The activations that start, end or send all members again at that instant, and whether they do the last."""
-        instants = self._activation_instants()
-        within = slice(bisect_left(instants, (at_ms, "")), bisect_left(instants, (at_ms + 1, "")))
-        uploads = {id_ for id_ in self._recurring if self._next_upload_ms(id_, at_ms - 1) == at_ms}
-        for id_ in sorted({id_ for _, id_ in instants[within]} | uploads):
+        for id_, uploads in self._timetable.activations_at(at_ms):
             activation = self.catalogue.activations.get(id_)
-            assert activation is not None, "a change of activations is looked up again"
-            yield activation, id_ in uploads
+            assert activation is not None, "the timetable follows the catalogue"
+            yield activation, uploads
 
-    def runs_changed(self) -> None:
-        """When audiences run must be looked up again."""
-        self._runs = None
+    def audience_changed(self, before: Audience | None, now: Audience | None) -> None:
+        """Its runs are others, None: there is none."""
+        self._timetable.audience(before, now)
 
     def runs(self) -> dict[int, list[str]]:
         """The scheduled audiences by the minutes of the day at which they run."""
-        if self._runs is None:
-            self._runs = {}
-            for audience in self.catalogue.audiences:
-                for minute in run_minutes(audience):
-                    self._runs.setdefault(minute, []).append(audience.audience_id)
-        return self._runs
+        return self._timetable.runs
 
     def note_run(self, minute: int) -> None:
         """The latest step was the run of that minute of the day."""
@@ -161,11 +152,7 @@ class SpaceState:
     def next_instant_ms(self) -> int | None:
         """When something is due next by the space's own time."""
         left = self.counters.time_ms
-        instants = self._activation_instants()
-        at = bisect_left(instants, (left + 1, ""))
-        due = self.counters.expiries_ms[:1] + [instant for instant, _ in instants[at : at + 1]]
-        due += [upload for id_ in self._recurring if (upload := self._next_upload_ms(id_, left)) is not None]
-        due += [next_minute_ms(left, minute) for minute in self.runs()]
+        due = [*self.counters.expiries_ms[:1], *self._timetable.next_ms(left)]
         due += [instant for one in self.imports.unordered() for instant in _instants(one)]
         return min(due, default=None)
 
@@ -204,7 +191,7 @@ class SpaceState:
     def load_entity(self, entity: CatalogueEntity) -> None:
         """An entity as it was restored."""
         self.catalogue.load(entity)
-        self._instants, self._runs = None, None
+        self._timetable.entity(None, entity)
 
     def drain(self) -> Iterator[tuple[str, str, ControlState | None]]:
         """(tag, id, entry) of what has changed since the last call, None for what is gone."""
@@ -221,7 +208,6 @@ class SpaceState:
     @contextmanager
     def tried_out(self) -> Iterator[None]:
         """What is done within is undone at the end, at the cost of what it changes."""
-        kept = self._instants, self._recurring, self._runs
         tables = (
             self.imports,
             self.objects,
@@ -239,21 +225,10 @@ class SpaceState:
         try:
             yield
         finally:
-            self.catalogue.undo()
+            for tried, entity in self.catalogue.undo():
+                self._timetable.entity(tried, entity)
             for table in tables:
                 table.undo()
-            self._instants, self._recurring, self._runs = kept
-
-    def _activation_instants(self) -> list[tuple[int, str]]:
-        if self._instants is None:
-            self._instants = activation_instants(self.catalogue.activations)
-            self._recurring = [one.activation_id for one in self.catalogue.activations if one.recurring]
-        return self._instants
-
-    def _next_upload_ms(self, activation_id: str, after_ms: int) -> int | None:
-        activation = self.catalogue.activations.get(activation_id)
-        assert activation is not None, "a change of activations is looked up again"
-        return next_upload_ms(activation, after_ms)
 
     def _count(self, counters: SpaceCounters) -> None:
         self._counters.put("-", counters)
