@@ -3,7 +3,7 @@
 Called by the lane, which decides what follows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,8 +14,16 @@ from services.activation.lane_ports import LanePorts
 from services.connectors.base import Connector, EffectConnector, Request, Settings, Target, WebConnector
 from services.connectors.declaration import Limits, Mistake, connection_mistakes, filled, limited, mistakes
 from services.connectors.registry import CONNECTORS
-from services.domain.delivery.answers import DELIVERED, UNANSWERED, Fate, Verdict, gravest, retry_after_seconds
-from services.domain.delivery.merge import Item
+from services.domain.delivery.answers import (
+    DELIVERED,
+    REFUSED_MEMBER,
+    UNANSWERED,
+    Fate,
+    Verdict,
+    gravest,
+    retry_after_seconds,
+)
+from services.domain.delivery.merge import Item, parted
 from services.runtime.failures import Rejected, Unavailable
 from services.runtime.secret import SecretUnavailable
 from services.runtime.secret_references import ReferenceRefused
@@ -138,12 +146,23 @@ async def _with_token(connector: WebConnector, target: Target, ports: LanePorts)
 def _judged(request: Request, to: Ready, target: Target, answer: WebAnswer, ports: LanePorts) -> Attempt:
     assert isinstance(to.connector, WebConnector)
     said = to.connector.outcomes(request, answer)
-    verdicts = [(item, said.get(item.id, UNANSWERED)) for item in request.items]
+    refused = to.connector.refused_members(request, answer)
+    verdicts = [
+        one for item in request.items for one in _each(item, said.get(item.id, UNANSWERED), refused.get(item.id, ()))
+    ]
     if any(verdict.fate is Fate.UNAUTHORIZED for _, verdict in verdicts):
         ports.secrets.forget(to.destination.space_id, to.destination.secrets)
         if target.token is not None:
             ports.tokens.forget(target.token)
     return Attempt(verdicts, retry_after_seconds(answer.headers.get("retry-after"), ports.clock.now_ms()))
+
+
+def _each(item: Item, verdict: Verdict, refused: Sequence[str]) -> list[tuple[Item, Verdict]]:
+    """The verdict on an item, or on its two parts where some members of a delivered one are refused."""
+    if verdict.fate is not Fate.DELIVERED or not refused:
+        return [(item, verdict)]
+    ours, others = parted(item, refused)
+    return [(one, word) for one, word in ((ours, REFUSED_MEMBER), (others, verdict)) if one.members]
 
 
 def _all(request: Request, verdict: Verdict, retry_after_seconds: float | None = None) -> Attempt:

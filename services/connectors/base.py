@@ -73,6 +73,14 @@ class WebConnector(Connector):
     def outcomes(self, request: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
         """The verdict on each item by `Item.id`, whatever the answer's bytes. An item without one has failed."""
 
+    def refused_members(
+        self,
+        request: Request,  # noqa: ARG002 - few answers name any
+        answer: WebAnswer,  # noqa: ARG002 - the same
+    ) -> Mapping[str, Sequence[str]]:
+        """By `Item.id`, those of a delivered item's members whom the answer names as refused, and not all of them."""
+        return {}
+
 
 class EffectConnector(Connector):
     """Sends by another way: a request takes effect as a whole, or an exception of `Outlets.carry_out` says why not."""

@@ -9,8 +9,17 @@ from services.connectors.kafka.definition import Kafka
 from services.connectors.meta_audience.definition import MetaAudience
 from services.connectors.postgres.definition import Postgres
 from services.connectors.retail_media.definition import RetailMedia
+from services.connectors.trade_desk.definition import TradeDesk
 from services.connectors.webhook.definition import Webhook
 
-_ALL: Final[tuple[Connector, ...]] = (Files(), Kafka(), MetaAudience(), Postgres(), RetailMedia(), Webhook())
+_ALL: Final[tuple[Connector, ...]] = (
+    Files(),
+    Kafka(),
+    MetaAudience(),
+    Postgres(),
+    RetailMedia(),
+    TradeDesk(),
+    Webhook(),
+)
 
 CONNECTORS: Final = MappingProxyType({connector.declaration.slug: connector for connector in _ALL})

@@ -42,6 +42,9 @@ DELIVERED: Final = Verdict(Fate.DELIVERED, None, "")
 UNANSWERED: Final = Verdict(
     Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, "the answer does not say what became of this item"
 )
+REFUSED_MEMBER: Final = Verdict(
+    Fate.REFUSED, codes.DELIVERY_PERMANENT, "the answer names this member as refused, and not the others"
+)
 
 
 _FATES: Final = tuple(Fate)

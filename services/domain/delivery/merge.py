@@ -5,7 +5,7 @@ has to choose. Nothing is ever merged across activations: each is somebody's lis
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -92,6 +92,13 @@ def halved(items: Sequence[Item]) -> list[list[Item]]:
     middle = (len(item.members) + 1) // 2
     halves = [half for half in (item.members[:middle], item.members[middle:]) if half]
     return [[part(item, members)] for members in halves]
+
+
+def parted(item: Item, members: Collection[str]) -> tuple[Item, Item]:
+    """The item of these members alone, and the item of the others."""
+    named = set(members)
+    ours, others = [[one for one in item.members if (one in named) is wanted] for wanted in (True, False)]
+    return part(item, ours), part(item, others)
 
 
 def members_of(items: Sequence[Item]) -> int:

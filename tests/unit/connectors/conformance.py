@@ -102,6 +102,13 @@ CASES: Final = (
         accepted=lambda request: answered({"data": {"operation": request.items[0].delivery.operation}}),
     ),
     Case(
+        "trade-desk",
+        {"url": "https://use-data.adsrvr.org", "advertiser_id": "adv1"},
+        {"token": CANARY},
+        id_type="maid",
+        member="00000000-0000-4000-8000-{:012x}".format,
+    ),
+    Case(
         "postgres",
         {"host": "db.example.com", "database": "marketing"},
         {"username": "usher", "password": CANARY},
