@@ -5,24 +5,35 @@ decoded as one matrix of bytes; whatever is not plainly so is left to `split_lin
 Quotes mean nothing here. Called by the parsers.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from services.domain.intake.columns import Columns, Shape, Texts, lines_of, split_lines
 from services.domain.intake.refused import Numbers, RefusedRows
-from services.domain.rows import Canonical, Spans, canonical_column
+from services.domain.rows import Canonical, canonical_column
 from services.domain.rows.hexadecimal import words_at
 
 _ALIKE_SHARE_MIN: Final = 0.9  # below, `split_lines` may as well have them all
-_WIDTH_MAX: Final = 1 << 10  # longer lines than this are counted as one width, and are not alike
+_WIDTH_MAX: Final = 1 << 10  # wider lines are few in a block
+_WIDTHS_LOOKED_AT: Final = 3
+_OTHERS_MAX: Final = 64  # lines of another width in a block: each costs a look at all that follow
 _NEWLINE: Final = 10
 _WORDS: Final = (8, 4, 2, 1)
 
 _Mask = npt.NDArray[np.bool_]
 _Bytes = npt.NDArray[np.uint8]
+
+
+class _Run(NamedTuple):
+    """`lines` lines of one width from byte `start` on, of which the first has place `first` in the block."""
+
+    start: int
+    lines: int
+    first: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,48 +63,85 @@ def rows_of(block: bytes, shape: Shape, first_number: int) -> tuple[list[Columns
 
 def alike_lines(block: bytes, shape: Shape, first_number: int) -> Alike | None:
     """Takes such a block of whole lines apart; None where it is no such block."""
-    data: _Bytes = np.frombuffer(block, dtype=np.uint8)
-    ends = _ends(block, data)
-    if not len(ends):
-        return None
-    widths = np.diff(ends, prepend=-1)
-    width = int(np.bincount(np.minimum(widths, _WIDTH_MAX)).argmax())
-    of_width = widths == width
-    if not _are_most(of_width):
-        return None
-    rows = np.flatnonzero(of_width)
-    starts = ends - (widths - 1)
-    lines = data.reshape(-1, width) if len(rows) == len(ends) else Spans(data, starts, widths).matrix(rows, width)
-    found = _columns(lines, shape, rows + first_number)
+    width = _usual_width(block)
+    found = _runs(block, width) if 0 < width <= _WIDTH_MAX else None
     if found is None:
         return None
-    columns, good = found
-    if len(columns.numbers) == len(ends):
-        return Alike(columns, b"", columns.numbers[:0], len(ends))
-    others = np.ones(len(ends), dtype=bool)
-    others[rows[good]] = False
-    cuts = zip(starts[others].tolist(), (ends[others] + 1).tolist(), strict=True)
-    rest = b"".join([block[first:last] for first, last in cuts])
-    return Alike(columns, rest, np.flatnonzero(others) + first_number, len(ends))
+    runs, others = found
+    texts = [block[run.start : run.start + run.lines * width] for run in runs]
+    lines = np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(-1, width)
+    if len(lines) < _ALIKE_SHARE_MIN * (len(lines) + len(others)):
+        return None
+    places = np.concatenate([np.arange(run.first, run.first + run.lines) for run in runs])
+    taken = _columns(lines, shape, places)
+    if taken is None:
+        return None
+    columns, good = taken
+    if not good.all():
+        wrong = np.flatnonzero(~good)
+        others |= zip(places[wrong].tolist(), (line.tobytes() for line in lines[wrong]), strict=True)
+    return _counted(columns, others, first_number)
 
 
-def _ends(block: bytes, data: _Bytes) -> Numbers:
-    """Where the newlines are."""
-    is_end = data == _NEWLINE
-    width = block.find(b"\n") + 1
-    if width and np.count_nonzero(is_end) * width == len(data) and is_end[width - 1 :: width].all():
-        return np.arange(width - 1, len(data), width)
-    return np.flatnonzero(is_end)
+def _counted(columns: Columns, others: Mapping[int, bytes], first_number: int) -> Alike:
+    """Numbers for places: what stands in one place of `others` may be several lines, shorter ones that are as wide."""
+    places = sorted(others)
+    rest = [others[place] for place in places]
+    sizes = np.array([text.count(b"\n") for text in rest], dtype=np.int64)
+    numbers = columns.numbers + first_number
+    if (sizes > 1).any():
+        more_before = np.concatenate([[0], np.cumsum(sizes - 1)])
+        numbers += more_before[np.searchsorted(places, columns.numbers)]
+    lines_before = np.array(places, dtype=np.int64) - np.arange(len(places))  # lines of the rest left out
+    rest_numbers = np.repeat(lines_before, sizes) + np.arange(sizes.sum()) + first_number
+    count = len(numbers) + len(rest_numbers)
+    return Alike(replace(columns, numbers=numbers), b"".join(rest), rest_numbers, count)
 
 
-def _columns(lines: _Bytes, shape: Shape, numbers: Numbers) -> tuple[Columns, _Mask] | None:
+def _usual_width(block: bytes) -> int:
+    """Of the first lines, one of which may be another; 0 where there is none."""
+    widths: list[int] = []
+    start = 0
+    while len(widths) < _WIDTHS_LOOKED_AT and (end := block.find(b"\n", start) + 1):
+        widths.append(end - start)
+        start = end
+    return max(widths, key=widths.count, default=0)
+
+
+def _runs(block: bytes, width: int) -> tuple[list[_Run], dict[int, bytes]] | None:
+    """Lines of that width as runs, the others by place; None where the others are many.
+
+    Only the last byte of each line of a run is looked at: whoever reads the lines finds newlines within them. A place
+    is a number, counted from 0, as if there were none.
+    """
+    data: _Bytes = np.frombuffer(block, dtype=np.uint8)
+    runs: list[_Run] = []
+    others: dict[int, bytes] = {}
+    start = number = 0
+    while start < len(block):
+        is_end = data[start + width - 1 :: width] == _NEWLINE
+        lines = len(is_end) if is_end.all() else int(is_end.argmin())
+        if lines:
+            runs.append(_Run(start, lines, number))
+            start, number = start + lines * width, number + lines
+        if start < len(block):
+            end = block.index(b"\n", start) + 1
+            others[number] = block[start:end]
+            start, number = end, number + 1
+            if len(others) > _OTHERS_MAX:
+                return None
+    return (runs, others) if runs else None
+
+
+def _columns(lines: _Bytes, shape: Shape, places: Numbers) -> tuple[Columns, _Mask] | None:
     """The rows of (n, width) lines that are as the first of them, and which those are; None where few are.
 
     The first line says where the identifier stands. A line that is the same before and after it, and spells a value of
     the same form in its place, has its fields where the first has them.
+    The rows are numbered by their places.
     """
     first = lines_of(lines[0].tobytes(), shape, 0)
-    if len(first.numbers) != 1:
+    if first.count != 1 or len(first.numbers) != 1:
         return None
     start, length = int(first.identifiers.starts[0]), int(first.identifiers.lengths[0])
     good = _same(lines[:, :start]) & _same(lines[:, start + length :])
@@ -107,12 +155,12 @@ def _columns(lines: _Bytes, shape: Shape, numbers: Numbers) -> tuple[Columns, _M
     if not _are_most(good):
         return None
     if not good.all():
-        identities, numbers = identities.take(np.flatnonzero(good)), numbers[good]
+        identities, places = identities.take(np.flatnonzero(good)), places[good]
     audiences = None
     if first.audiences is not None:
         text = first.audiences.gathered().to_pylist()
-        audiences = Texts(text, np.zeros(len(numbers), dtype=np.int64))
-    return Columns(Canonical([(identities, np.arange(len(numbers)))], []), audiences, numbers), good
+        audiences = Texts(text, np.zeros(len(places), dtype=np.int64))
+    return Columns(Canonical([(identities, np.arange(len(places)))], []), audiences, places), good
 
 
 def _are_most(good: _Mask) -> bool:
