@@ -10,11 +10,11 @@ from typing import Annotated, ClassVar, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from contracts.messages.campaign_commands import CampaignCreate, CampaignReference, CampaignUpdate
 from contracts.messages.entities import (
     Account,
     Activation,
     Audience,
-    Campaign,
     Connection,
     Destination,
     Entity,
@@ -288,32 +288,10 @@ class ActivationReference(Versioned, frozen=True, kw_only=True):
     name: Reference | UnsetType = UNSET
 
 
-class CampaignFields(NamedFields, frozen=True, kw_only=True):
-    """A grouping of activations."""
+class ActivationRedrive(ActivationReference, frozen=True, kw_only=True):
+    """`identifiers` of the audience's id type, in any accepted spelling; at most 10,000 in an item."""
 
-    entity: ClassVar[type[Entity] | None] = Campaign
-
-    campaign_id: Reference | UnsetType = UNSET
-    description: Description | UnsetType | None = UNSET
-
-
-class CampaignCreate(CampaignFields, frozen=True, kw_only=True):
-    """A new campaign."""
-
-
-class CampaignUpdate(CampaignFields, frozen=True, kw_only=True):
-    """Changes the campaign that is referred to."""
-
-    campaign: Reference | UnsetType = UNSET
-
-
-class CampaignReference(Versioned, frozen=True, kw_only=True):
-    """For `campaigns.delete` and `campaigns.get`."""
-
-    id: Reference | UnsetType = UNSET
-    campaign_id: Reference | UnsetType = UNSET
-    campaign: Reference | UnsetType = UNSET
-    name: Reference | UnsetType = UNSET
+    identifiers: Annotated[list[str], Meta(max_length=10_000)] | UnsetType = UNSET
 
 
 class MembersClear(Versioned, frozen=True, kw_only=True):
@@ -373,6 +351,7 @@ ITEM_TYPES: Final[dict[str, type[Item]]] = {
     "activations.pause": ActivationReference,
     "activations.resume": ActivationReference,
     "activations.resync": ActivationReference,
+    "activations.redrive": ActivationRedrive,
     "activations.get": ActivationReference,
     "activations.search": ActivationQuery,
     "campaigns.create": CampaignCreate,

@@ -166,10 +166,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActivationDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """`audience.difference`: what the destination of an activation that goes on or ends lacks or has too much.
+    """`audience.difference`: what the destination of an activation lacks or has too much, as it goes on or ends.
 
-    Addressed to that activation alone, and no change of the audience: `entered` are to be added there, `exited`
-    removed.
+    Also how members stand whose delivery had failed. Addressed to that activation alone, and no change of the audience:
+    `entered` are to be added there, `exited` removed.
     """
 
     space_id: str

@@ -105,6 +105,14 @@ class ActivationStep(StepBase, frozen=True, kw_only=True, tag="activation", tag_
     resync: bool = False
 
 
+class RedriveStep(StepBase, frozen=True, kw_only=True, tag="redrive", tag_field="type"):
+    """Tell one activation how these identifiers, canonical and of this partition, stand in its audience now."""
+
+    activation_id: str
+    audience_id: str
+    identifiers: list[str]
+
+
 class SnapshotStep(StepBase, frozen=True, kw_only=True, tag="snapshot", tag_field="type"):
     """Publish the present members of an audience."""
 
@@ -122,6 +130,7 @@ Step = (
     | TickStep
     | RunStep
     | ActivationStep
+    | RedriveStep
     | SnapshotStep
 )
 

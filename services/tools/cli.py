@@ -14,6 +14,7 @@ from services.runtime.settings import SettingsError
 from services.tools import (
     audit_command,
     bench_command,
+    dead_letters_command,
     demo_command,
     destinations_command,
     inspect_command,
@@ -39,6 +40,8 @@ inspect = App(name="inspect", help="What is kept of one identity, audience or pa
 app.command(inspect)
 destinations = App(name="destinations", help="What can be delivered to.")
 app.command(destinations)
+dead_letters = App(name="dead-letters", help="What could not be processed, and sending it again as it stands.")
+app.command(dead_letters)
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="one JSON object a line instead of a table")]
 Service = Literal["control", "intake", "membership", "activation"]
@@ -200,6 +203,24 @@ def tail(
 def list_destinations(connector: str | None = None, *, json: Json = False) -> int:
     """Lists the connectors with their settings, or one of them."""
     return destinations_command.list_all(connector, as_json=json)
+
+
+_REPLY = Parameter(help="seconds to wait for each reply")
+Wanted = Annotated[dead_letters_command.Wanted | None, Parameter(name="*")]
+
+
+@dead_letters.command(name="list")
+def list_dead_letters(*, wanted: Wanted = None, json: Json = False) -> int:
+    """Lists dead letters by space, destination, activation, reason (a code), and time."""
+    return _run(dead_letters_command.list_all(wanted or dead_letters_command.Wanted(), as_json=json))
+
+
+@dead_letters.command
+def redrive(*, wanted: Wanted = None, timeout: Annotated[float, _REPLY] = 30.0, json: Json = False) -> int:
+    """Sends the members of such deliveries again, as they stand in their audiences now; exit 1 if one can't be."""
+    return _run(
+        dead_letters_command.redrive(wanted or dead_letters_command.Wanted(), timeout_seconds=timeout, as_json=json)
+    )
 
 
 @app.command

@@ -1,5 +1,6 @@
 """Webhooks that misbehave, all at once beside a good one: what is sent, what the activation says, who else waits."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -157,6 +158,35 @@ async def test_a_destination_deleted_while_it_is_down_ends_the_waiting(
     await space.until("it is given up", lambda: space.observed.activations[activation].counters.dead_lettered == 1)
     assert space.letter_codes() == [codes.DELIVERY_DESTINATION_UNKNOWN.code]
     assert space.observed.activations[activation].counters.pending == 0
+
+
+async def test_what_was_refused_is_sent_again_as_it_stands_now(space: Space, receiver: tuple[Receiver, str]) -> None:
+    got, url = receiver
+    got.behave([Behaviour(status=413, times=None)])
+    await space.audiences("a")
+    await space.destination("d", url, secrets={"signing": SECRET_REFERENCE})
+    await space.send("activations.create", {"name": "x", "audience": "a", "destination": "d"})
+    await space.send("members.add", {"audience": "a", "identifiers": ["u1", "u2", "u3"]})
+    await space.until("all are refused", lambda: space.delivered("x", changes=3))
+    got.behave([])
+    await space.send("members.remove", {"audience": "a", "identifiers": ["u2"]})
+    await space.until("the exit is delivered", lambda: space.delivered("x", changes=4))
+    which = ("--space", space.name, "--reason", codes.DELIVERY_PERMANENT.code, "--since", "2026-01-01")
+
+    listed = await space.system.usher("dead-letters", "list", *which, "--json")
+    done = await space.system.usher("dead-letters", "redrive", *which)
+    await space.until("all are told again", lambda: space.delivered("x", changes=7))
+
+    assert sum(json.loads(line)["members"] for line in listed.stdout.splitlines()) == 3
+    assert "u1" not in listed.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    activation = space.observed.id_of("activation", "x")
+    assert set(got.received.members(activation)) == {"u1", "u3"}
+    counters = space.observed.activations[activation].counters
+    assert (counters.delivered, counters.dead_lettered) == (4, 3)
+    nothing = await space.system.usher("dead-letters", "redrive")
+    assert nothing.returncode == 1
+    assert "say which" in nothing.stderr
 
 
 async def only_connection(space: Space) -> str:

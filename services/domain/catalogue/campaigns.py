@@ -1,6 +1,6 @@
 """Campaigns: what an item makes of the catalogue (contracts.md §3)."""
 
-from contracts.messages.commands import CampaignCreate, CampaignReference, CampaignUpdate
+from contracts.messages.campaign_commands import CampaignCreate, CampaignReference, CampaignUpdate
 from contracts.messages.entities import Campaign
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.item import (

@@ -1,11 +1,15 @@
 """Items about destinations, connections and activations: catalogue, queues and markers."""
 
+from functools import partial
+
 from msgspec import UNSET
 
-from contracts import codes
+from contracts import codec, codes
 from contracts.catalog import DELIVERIES, queue_topic, topic_spec
+from contracts.ids import canonical
 from contracts.messages.commands import (
     ActivationCreate,
+    ActivationRedrive,
     ActivationReference,
     ActivationUpdate,
     ConnectionCreate,
@@ -17,6 +21,7 @@ from contracts.messages.commands import (
     DestinationUpdate,
 )
 from contracts.messages.entities import Activation
+from contracts.messages.steps import RedriveStep
 from services.domain.catalogue.activations import (
     create_activation,
     paused_activation,
@@ -32,9 +37,11 @@ from services.domain.catalogue.destinations import (
 )
 from services.domain.catalogue.entity_table import held
 from services.domain.catalogue.failed import fail, quoted
-from services.domain.catalogue.item import Origin
+from services.domain.catalogue.item import Origin, required
 from services.domain.control.activations import adjust, take_away
 from services.domain.control.answer import ItemAnswer, entity_data
+from services.domain.control.member_items import canonicals, invalid_text
+from services.domain.control.quotas import count_identifiers
 from services.domain.control.schedule import period_ms, stand_at
 from services.domain.control.turn import Turn
 
@@ -134,6 +141,37 @@ def activation_resynced(turn: Turn, item: ActivationReference) -> ItemAnswer:
         fail(codes.ACTIVATION_NOT_RUNNING, f"activation {activation.activation_id}")
     adjust(turn, activation, turn.at_ms, changed=True, resync=True)
     return ItemAnswer(entity_data(activation) | {"step": turn.state.counters.step})
+
+
+def activation_redriven(turn: Turn, item: ActivationRedrive) -> ItemAnswer:
+    """Some members are sent again as they stand at this place among the changes; raises `ItemFailed`."""
+    activation = referred_activation(item, turn.state.catalogue)
+    if stand_at(activation, turn.at_ms) != "running":
+        fail(codes.ACTIVATION_NOT_RUNNING, f"activation {activation.activation_id}")
+    audience = turn.state.catalogue.audiences.get(activation.audience_id)
+    assert audience is not None, "an audience with an activation is not deleted"
+    sent = required(item.identifiers, "identifiers")
+    found = canonicals(partial(canonical, audience.id_type), sent, turn.config.membership_partitions)
+    if not found.distinct:
+        fail(codes.IDENTIFIER_INVALID if sent else codes.FIELD_REQUIRED, invalid_text(found.invalid))
+    bytes_max = turn.config.patch_bytes_max
+    if any(len(codec.encode(part)) > bytes_max for part in found.by_partition.values()):
+        fail(codes.COMMAND_TOO_LARGE, f"the identifiers of one partition exceed {bytes_max} bytes")
+    count_identifiers(turn, len(sent))
+    step = turn.next_step()
+    for partition, identifiers in sorted(found.by_partition.items()):
+        redrive = RedriveStep(
+            space_id=turn.space_id,
+            step=step,
+            at_ms=turn.at_ms,
+            activation_id=activation.activation_id,
+            audience_id=activation.audience_id,
+            identifiers=identifiers,
+        )
+        turn.effects.step(redrive, (partition,))
+    warnings = ((codes.IDENTIFIER_INVALID, invalid_text(found.invalid)),) if found.invalid else ()
+    counts = {"valid": len(sent) - len(found.invalid), "invalid": len(found.invalid)}
+    return ItemAnswer(entity_data(activation) | counts | {"step": step}, warnings)
 
 
 def activation_deleted(turn: Turn, item: ActivationReference) -> ItemAnswer:

@@ -5,13 +5,11 @@ import msgspec
 from contracts import codes
 from contracts.ids import made_id
 from contracts.instants import instant_text, parse_instant
+from contracts.messages.campaign_commands import CampaignCreate, CampaignReference, CampaignUpdate
 from contracts.messages.commands import (
     AudienceCreate,
     AudienceReference,
     AudienceUpdate,
-    CampaignCreate,
-    CampaignReference,
-    CampaignUpdate,
     ClockAdvance,
     SpaceCreate,
     SpaceReference,

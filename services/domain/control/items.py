@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from contracts.messages import campaign_commands as campaign_said
 from contracts.messages import commands as said
 from contracts.messages import feed_commands as feed_said
 from contracts.messages import queries
@@ -56,11 +57,11 @@ def take_effect(turn: Turn, command_type: str, item: Item, origin: Origin) -> It
             return audience_run(turn, item)
         case "audiences.snapshot", said.AudienceReference():
             return entities.audience_snapshot(turn, item, origin)
-        case "campaigns.create", said.CampaignCreate():
+        case "campaigns.create", campaign_said.CampaignCreate():
             return entities.campaign_created(turn, item, origin)
-        case "campaigns.update", said.CampaignUpdate():
+        case "campaigns.update", campaign_said.CampaignUpdate():
             return entities.campaign_updated(turn, item, origin)
-        case "campaigns.delete", said.CampaignReference():
+        case "campaigns.delete", campaign_said.CampaignReference():
             return entities.campaign_deleted(turn, item)
         case "feeds.create", feed_said.FeedCreate():
             return entities.feed_created(turn, item, origin)
@@ -110,6 +111,8 @@ def _deliver(turn: Turn, command_type: str, item: Item, origin: Origin) -> ItemA
             return deliveries.activation_resumed(turn, item, origin)
         case "activations.resync", said.ActivationReference():
             return deliveries.activation_resynced(turn, item)
+        case "activations.redrive", said.ActivationRedrive():
+            return deliveries.activation_redriven(turn, item)
         case "activations.delete", said.ActivationReference():
             return deliveries.activation_deleted(turn, item)
         case _:

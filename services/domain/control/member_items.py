@@ -32,7 +32,7 @@ _SAMPLE_CHARS_MAX: Final = 64
 Operation = Literal["add", "remove", "replace", "clear"]
 
 
-class _Canonical(NamedTuple):
+class Canonicals(NamedTuple):
     """The different canonical identifiers by partition, and what became of the rest."""
 
     by_partition: dict[int, list[str]]
@@ -49,9 +49,9 @@ def members_changed(turn: Turn, operation: Operation, item: MembersClear, origin
         sent = required(item.identifiers, "identifiers")
         if not sent:
             fail(codes.FIELD_REQUIRED, "identifiers is empty")
-    found = _canonical(read, sent, turn.config.membership_partitions)
+    found = canonicals(read, sent, turn.config.membership_partitions)
     if sent and not found.distinct:
-        fail(codes.IDENTIFIER_INVALID, _invalid_text(found.invalid))
+        fail(codes.IDENTIFIER_INVALID, invalid_text(found.invalid))
     bytes_max = turn.config.patch_bytes_max
     if any(len(codec.encode(part)) > bytes_max for part in found.by_partition.values()):
         fail(codes.COMMAND_TOO_LARGE, f"the identifiers of one partition exceed {bytes_max} bytes")
@@ -79,11 +79,11 @@ def members_changed(turn: Turn, operation: Operation, item: MembersClear, origin
     turn.state.imports.put(import_id, InFlight(space_id=turn.space_id, id=import_id, record=record, applying=applying))
     warnings: tuple[tuple[Code, str], ...] = ()
     if found.invalid:
-        warnings = ((codes.IDENTIFIER_INVALID, _invalid_text(found.invalid)),)
+        warnings = ((codes.IDENTIFIER_INVALID, invalid_text(found.invalid)),)
     return ItemAnswer(_data(audience, record, found), warnings, effect_ms=takes_effect_ms(audience, turn.at_ms))
 
 
-def _data(audience: Audience, record: Import, found: _Canonical) -> dict[str, object]:
+def _data(audience: Audience, record: Import, found: Canonicals) -> dict[str, object]:
     """Invalid identifiers go back to whoever sent them, and nowhere else."""
     return {
         "audience_id": audience.audience_id,
@@ -121,7 +121,8 @@ def _audience(turn: Turn, item: MembersClear) -> tuple[Audience, Callable[[str],
     return audience, partial(canonical, audience.id_type)
 
 
-def _canonical(read: Callable[[str], str | None], sent: Sequence[str], partitions: int) -> _Canonical:
+def canonicals(read: Callable[[str], str | None], sent: Sequence[str], partitions: int) -> Canonicals:
+    """Reads what was sent; `read` gives None for what is no identifier."""
     seen: dict[str, None] = {}
     invalid: list[int] = []
     by_partition: dict[int, list[str]] = {}
@@ -133,15 +134,15 @@ def _canonical(read: Callable[[str], str | None], sent: Sequence[str], partition
             seen[value] = None
             by_partition.setdefault(member_partition(value, partitions), []).append(value)
     sample = [sent[position][:_SAMPLE_CHARS_MAX] for position in invalid[:_SAMPLE_MAX]]
-    return _Canonical(by_partition, len(seen), invalid, sample)
+    return Canonicals(by_partition, len(seen), invalid, sample)
 
 
-def _counts(sent: Sequence[str], found: _Canonical) -> ImportCounts:
+def _counts(sent: Sequence[str], found: Canonicals) -> ImportCounts:
     valid = len(sent) - len(found.invalid)
     return ImportCounts(rows=len(sent), valid=valid, rejected=len(found.invalid), duplicate=valid - found.distinct)
 
 
-def _invalid_text(positions: list[int]) -> str:
+def invalid_text(positions: list[int]) -> str:
     """Never the identifiers themselves."""
     named = ", ".join(map(str, positions[:_POSITIONS_NAMED_MAX]))
     more = ", …" if len(positions) > _POSITIONS_NAMED_MAX else ""

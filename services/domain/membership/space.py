@@ -19,6 +19,7 @@ from contracts.messages.steps import (
     ImportOpenStep,
     ImportWeighStep,
     PatchStep,
+    RedriveStep,
     RowsHeader,
     RunStep,
     Seal,
@@ -33,7 +34,7 @@ from services.domain.membership.audiences.register import Register
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.checkpoint.packing import Packing, Unpacking
 from services.domain.membership.checkpoint.shape import SpaceSaved
-from services.domain.membership.effects import Effects, Snapshot
+from services.domain.membership.effects import Addressed, Effects, Snapshot
 from services.domain.membership.identities.directory import Directory
 from services.domain.membership.imports.application import apply_import, is_expired, is_superseded, removed_by
 from services.domain.membership.imports.desk import Desk
@@ -112,6 +113,8 @@ class Space:
                 return self._register.run(step.audiences, Cause("run", f"step-{step.step}"))
             case ActivationStep():
                 return self._activations.relay(step, self._register.find(step.activation.audience_id))
+            case RedriveStep():
+                return self._redrive(step)
             case SnapshotStep():
                 audience = self._register.find(step.audience_id)
                 if audience is None:
@@ -159,6 +162,15 @@ class Space:
             rows=sealed.rows,
             distinct=sealed.distinct(),
         )
+
+    def _redrive(self, step: RedriveStep) -> Effects:
+        audience = self._register.find(step.audience_id)
+        if audience is None:
+            return Effects()  # deleted since
+        named = self.directory.bitmap(audience.id_type, step.identifiers)
+        exited = Addressed(step.activation_id, audience, "exited", named - audience.members)
+        entered = Addressed(step.activation_id, audience, "entered", named & audience.members)
+        return Effects(after_marker=[exited, entered])
 
     def _patch(self, step: PatchStep) -> Effects:
         audience = self._register.find_list(step.audience_id)

@@ -4,12 +4,13 @@ from contracts.instants import instant_text
 from contracts.messages.published import ActivationStatus
 from contracts.messages.steps import ActivationStep
 from contracts.records import Out
+from services.domain.control.config import ShardConfig
 from tests.unit.domain.control.bench import Bench, steps
 
 
-def activatable() -> Bench:
+def activatable(configured: ShardConfig | None = None) -> Bench:
     """A space with an audience and a destination."""
-    bench = Bench().space()
+    bench = Bench(configured=configured).space()
     bench.made("audiences.create", {"id": "aud_a", "name": "a", "id_type": "kuid"})
     bench.made(
         "destinations.create", {"id": "dest_d", "name": "d", "connector": "webhook", "settings": {"url": "https://a"}}

@@ -6,8 +6,8 @@ from contracts import codes
 from contracts.codes import Code
 from contracts.instants import instant_text
 from contracts.messages.entities import Activation
-from contracts.messages.steps import ActivationStep
-from tests.unit.domain.control.bench import Bench, codes_of, steps
+from contracts.messages.steps import ActivationStep, RedriveStep
+from tests.unit.domain.control.bench import Bench, codes_of, config, steps
 from tests.unit.domain.control.delivering import activatable, activate, markers, status
 
 
@@ -149,3 +149,51 @@ def test_what_cannot_be_kept_is_refused_when_it_is_saved(
     which = {"name": "n", "audience": "a", "destination": "d"} if verb == "create" else {"activation": "act"}
 
     assert codes_of(bench.send(f"activations.{verb}", {**which, **fields})) == [code.code]
+
+
+def test_what_is_redriven_goes_once_to_the_home_of_each_identity(bench: Bench) -> None:
+    activate(bench)
+
+    reply = bench.send("activations.redrive", {"activation": "act", "identifiers": ["u1", " u1", "u2", "", "u3"]})
+
+    redrives = [one for one in steps(bench.outs, None) if isinstance(one, RedriveStep)]
+    assert sorted(name for one in redrives for name in one.identifiers) == ["u1", "u2", "u3"]
+    assert {(one.activation_id, one.audience_id, one.step) for one in redrives} == {
+        ("act_1", "aud_a", redrives[0].step)
+    }
+    (data,) = reply.data
+    assert (data["valid"], data["invalid"]) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "code"),
+    [
+        ([], codes.FIELD_REQUIRED),
+        (None, codes.FIELD_REQUIRED),
+        (["", " "], codes.IDENTIFIER_INVALID),
+        (["u"] * 10_001, codes.FIELD_INVALID),
+    ],
+)
+def test_what_cannot_be_redriven_is_refused(bench: Bench, identifiers: list[str] | None, code: Code) -> None:
+    activate(bench)
+    given = {} if identifiers is None else {"identifiers": identifiers}
+
+    assert codes_of(bench.send("activations.redrive", {"activation": "act", **given})) == [code.code]
+
+
+def test_what_one_record_cannot_hold_is_not_redriven() -> None:
+    bench = activatable(config(patch_bytes_max=1_000))
+    activate(bench)
+
+    reply = bench.send("activations.redrive", {"activation": "act", "identifiers": [f"u{n:06}" for n in range(500)]})
+
+    assert codes_of(reply) == [codes.COMMAND_TOO_LARGE.code]
+
+
+def test_only_a_running_one_is_redriven(bench: Bench) -> None:
+    activate(bench)
+    bench.made("activations.pause", {"activation": "act"})
+
+    reply = bench.send("activations.redrive", {"activation": "act", "identifiers": ["u1"]})
+
+    assert codes_of(reply) == [codes.ACTIVATION_NOT_RUNNING.code]

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from contracts.catalog import CHANGES, INPUT
-from contracts.codec import Headers, header
+from contracts.codec import Headers, encode, header
 from contracts.messages.results import Ticked
+from contracts.messages.steps import RedriveStep
 from contracts.records import Record
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.partition import MembershipPartition
-from tests.unit.domain.membership.wire import headers_of, rows_headers
+from tests.unit.domain.membership.wire import headers_of, rows_headers, step_headers
 from tests.unit.domain.membership.world import World, day_ms
 
 IDS = [f"u{number:06d}" for number in range(1, 31)]
@@ -232,3 +233,31 @@ def test_state_changes_as_the_output_is_drained(world: World) -> None:
     drained = fold.handle(world.log[0], 0)
     assert next(drained).topic == CHANGES
     assert [out.value for out in drained]
+
+
+def redrive(world: World, audience: str, identifiers: list[str]) -> None:
+    step = world.next()
+    for partition, here in enumerate(world.scatter(identifiers)):
+        if here:
+            said = RedriveStep(**step, activation_id="act_1", audience_id=audience, identifiers=here)
+            world.put(partition, step_headers(said), encode(said))
+
+
+def test_what_is_redriven_is_told_as_it_stands_to_one_activation(world: World) -> None:
+    world.define("a")
+    world.patch("a", "add", IDS[:6])
+    world.activation("started", "a")
+    world.patch("a", "remove", IDS[2:4])
+    world.forget_changes()
+
+    redrive(world, "a", [*IDS[:4], "u999999"])
+    redrive(world, "nowhere", IDS[:4])
+
+    told = {
+        kind: {m for d in world.differences if d["change"] == kind for m in d["members"]}
+        for kind in ("entered", "exited")
+    }
+    assert told == {"entered": set(IDS[:2]), "exited": {*IDS[2:4], "u999999"}}
+    assert {difference["activation_id"] for difference in world.differences} == {"act_1"}
+    assert world.changes == []
+    assert world.members["a"] == {*IDS[:2], *IDS[4:6]}
