@@ -27,5 +27,7 @@ def list_all(connector: str | None, *, as_json: bool) -> int:
                 table.add_row("", f"{part}.{field.name}", default, field.title)
         for secret in one.secrets:
             table.add_row("", f"secrets.{secret.name}", "required" if secret.required else "", secret.title)
+        for entry in one.mapping:
+            table.add_row("", f"mapping.{entry.name}", msgspec.json.encode(entry.default).decode(), entry.title)
     Console().print(table)
     return 0
