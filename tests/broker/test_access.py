@@ -50,6 +50,8 @@ async def test_by_a_topic_by_a_signature_and_not_otherwise(space: Space, key: tu
         assert await _says(nobody, space, "audiences.create", VIP) == [codes.AUTHORIZATION_REQUIRED.code]
         assert await _says(crm, space, "audiences.create", VIP) == [codes.AUTHORIZATION_DENIED.code]
         assert await _says(planner, space, "audiences.create", VIP) == []
+        renamed = {"audience": "vip", "name": "other"}
+        assert await _says(crm, space, "audiences.update", renamed) == [codes.AUTHORIZATION_DENIED.code]
         assert await _says(planner, space, "members.add", add) == [codes.AUTHORIZATION_DENIED.code]
         assert await _says(crm, space, "members.add", add) == []
     await space.until("the member is there", lambda: space.members("vip") == {"u1"})
