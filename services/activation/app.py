@@ -12,7 +12,8 @@ from services.activation.lanes import GROUP, HANDLE_SECONDS_MAX, PARTITION_BYTES
 from services.activation.restore import RouterService
 from services.activation.secret_store import SecretStore
 from services.activation.tokens import Tokens
-from services.adapters.connect import open_http, open_kafka, open_outlets, open_web
+from services.adapters.connect import open_http, open_kafka
+from services.adapters.connect_destinations import open_outlets, open_web
 from services.runtime.catalogue_view import CatalogueView
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.deliver import run_deliveries

@@ -1,6 +1,7 @@
 """Makes the adapters from `Settings`, so that every `app.py` opens the outside world in the same way.
 
-Each is an async context manager: `async with open_kafka(settings, client_id="control") as log:`.
+Each is an async context manager: `async with open_kafka(settings, client_id="control") as log:`. The ways to
+destinations are in `connect_destinations`: the other services start without the clients that these import.
 """
 
 from collections.abc import AsyncIterator
@@ -10,10 +11,8 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from services.adapters.aws import open_client
-from services.adapters.http import HttpWeb
 from services.adapters.http_server import serve_health
 from services.adapters.kafka import KafkaLog, KafkaSettings
-from services.adapters.outlets import OpenOutlets
 from services.adapters.s3 import S3Objects
 from services.adapters.sqs import SqsQueue
 from services.runtime.clock import SystemClock
@@ -21,10 +20,8 @@ from services.runtime.failures import Fatal
 from services.runtime.health import Health
 from services.runtime.log import Log
 from services.runtime.objects import NotificationQueue, OwnedObjects
-from services.runtime.outlets import Outlets
 from services.runtime.settings import Settings
 from services.runtime.telemetry import Event
-from services.runtime.web import Web
 
 
 @dataclass(frozen=True)
@@ -72,26 +69,6 @@ async def open_queue(settings: Settings, url: str) -> AsyncIterator[Notification
     """One queue of notifications."""
     async with open_client("sqs", endpoint_url=settings.sqs_endpoint_url, region=settings.s3_region) as client:
         yield SqsQueue(client, url)
-
-
-@asynccontextmanager
-async def open_web(settings: Settings) -> AsyncIterator[Web]:
-    """The web, for connectors."""
-    web = HttpWeb(allow_private=settings.allow_private_destinations)
-    try:
-        yield web
-    finally:
-        await web.close()
-
-
-@asynccontextmanager
-async def open_outlets(settings: Settings) -> AsyncIterator[Outlets]:
-    """The ways that aren't the web, for connectors."""
-    outlets = OpenOutlets(clock=SystemClock(), allow_private=settings.allow_private_destinations)
-    try:
-        yield outlets
-    finally:
-        await outlets.close()
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ _RESOLVER_THREADS: Final = 16  # of its own: a name server that hangs must not t
 
 
 class HttpWeb:
-    """Holds a session; use `close` or `connect.open_web`."""
+    """Holds a session; use `close` or `connect_destinations.open_web`."""
 
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
