@@ -26,6 +26,7 @@ from services.intake.progress import ReadingMeter
 from services.intake.sending import Ahead, one_ahead
 from services.intake.telemetry import (
     READING_SECONDS,
+    READING_STAGE_SECONDS,
     ROWS,
     ReadingEnded,
     ReadingGivenUp,
@@ -38,10 +39,12 @@ from services.runtime.dead_letters import dead_letter
 from services.runtime.failures import Rejected, Unavailable
 from services.runtime.log import Producer
 from services.runtime.objects import Objects
+from services.runtime.stages import Stages
 
 RECORDS_MAX: Final = 1  # a reading is committed by itself: a restart repeats one at most
 CHUNK_BYTES: Final = 1 << 20
 _JSON_LINES: Final = "application/x-ndjson"
+_STAGES: Final = ("download", "inflate", "parse", "canonicalise", "scatter", "send")
 
 
 class _Failed(Exception):  # noqa: N818 - named for what became of the attempt
@@ -119,11 +122,14 @@ class Readings:
         resolve = audience_resolver(audiences, id_type=request.id_type, open_step=request.open_step)
         reading = Reading(request, resolve, self._membership_partitions, inflate=self._inflate())
         meter = ReadingMeter(request, clock=self._clock)
+        stages = Stages(self._clock, *_STAGES)
+        reading.stage_ended = stages.end
         async with Ahead(self._producer) as ahead:
 
             async def pass_on(made: Iterator[list[EncodedRows]]) -> None:
                 async for batches in _in_thread(made):
                     await ahead.send([events.rows(request, reading_id, batch) for batch in batches])
+                    stages.end("send")
 
             *others, last = request.objects or [request.object]
             for version in (*others, last):
@@ -132,6 +138,7 @@ class Readings:
                 try:
                     async with aclosing(one_ahead(self._chunks(version))) as chunks:
                         async for chunk in chunks:
+                            stages.end("download")
                             await pass_on(reading.feed(chunk))
                             meter.count(chunk)
                             await self._tell_progress(meter.due(reading.counts.rows), reading_id)
@@ -140,6 +147,8 @@ class Readings:
                     where = f"{version.key}: " if request.objects else ""
                     raise _Failed(refused.code, f"{where}{refused.detail}") from None
         await self._seal(request, reading_id, reading)
+        stages.end("send")
+        stages.show(READING_STAGE_SECONDS)
         return ReadingFinished(
             space_id=request.space_id,
             import_id=request.import_id,

@@ -24,6 +24,12 @@ EVENTS: Final = Counter(
 )
 READING_SECONDS: Final = Histogram("usher_reading_seconds", "One reading of one object, from request to its end")
 
+READING_STAGE_SECONDS: Final = Histogram(
+    "usher_reading_stage_seconds",
+    "A finished reading by stage: download and send (waiting for them), inflate, parse, canonicalise, scatter",
+    "stage",
+)
+
 
 @dataclass(frozen=True)
 class NotificationsRefused(

@@ -4,9 +4,10 @@ inflate → blocks of lines → columns → audiences and canonical identifiers 
 `services.intake.read` drives it in a thread, an item at a time, so that memory stays at a few blocks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from contracts.messages.entities import FixedAudience
 from contracts.messages.intake import ReadRequest, RowCounts
@@ -19,6 +20,8 @@ from services.domain.intake.parsers import Parsed, parser_of
 from services.domain.intake.rejects import Rejects
 from services.domain.intake.scattering import Scattering
 from services.domain.rows import RowBatch, encode_rows
+
+StageName = Literal["inflate", "parse", "canonicalise", "scatter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class EncodedRows:
 class Reading:
     """`feed` the object's chunks in order, drain each result, then drain `finish`; then the counts are whole.
 
-    Of several objects `begin` each, and drain `end_object` after each but the last.
+    Of several objects `begin` each, and drain `end_object` after each but the last. `stage_ended` is told where a stage
+    ends; it changes nothing, and who times them puts another in its place.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Reading:
         )
         self._blocks, self._parser = self._new_blocks(), self._new_parser()
         self._scattering = Scattering(partitions)
+        self.stage_ended: Callable[[StageName], None] = _nobody_listens
         self._valid = 0
         self._audiences: set[str] = set()
         self.rejects = Rejects()
@@ -86,7 +91,9 @@ class Reading:
     def feed(self, chunk: bytes) -> Iterator[list[EncodedRows]]:
         """The records that are full with this chunk; raises `ObjectRefused`."""
         for piece in self._inflate.feed(chunk):
+            self.stage_ended("inflate")
             yield from self._text(piece)
+        self.stage_ended("inflate")
 
     def end_object(self) -> Iterator[list[EncodedRows]]:
         """The rest of the object; raises `ObjectRefused`."""
@@ -104,6 +111,7 @@ class Reading:
                 yield records
 
     def _encoded(self, parsed: Parsed) -> list[EncodedRows]:
+        self.stage_ended("parse")
         found, malformed = parsed
         batches, refused = [], malformed
         for columns in found:
@@ -113,7 +121,10 @@ class Reading:
             refused = [*refused, *bad]
         self.rejects.add(refused)
         self._valid += sum(map(len, batches))
-        return [self._record(*full) for batch in batches for full in self._scattering.add(batch)]
+        self.stage_ended("canonicalise")
+        records = [self._record(*full) for batch in batches for full in self._scattering.add(batch)]
+        self.stage_ended("scatter")
+        return records
 
     def _record(self, partition: int, batch: RowBatch) -> EncodedRows:
         sequence = self.batches[partition]
@@ -130,3 +141,6 @@ def _fixed_audience(request: ReadRequest, resolve: Resolve) -> str | None:
         case _:
             folder = path_audience(request.prefix, request.object.key)
             return None if folder is None else resolve(folder)
+
+
+def _nobody_listens(stage: StageName) -> None: ...

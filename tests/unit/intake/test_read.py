@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Sequence
+from typing import get_args
 
 import pytest
 
@@ -18,10 +19,12 @@ from contracts.messages.intake import (
 from contracts.messages.steps import Seal
 from contracts.partitioning import member_partition
 from contracts.records import Out, Record
+from services.domain.intake.reading import StageName
 from services.domain.rows import decode_rows, read_rows_header
 from services.intake.read import CHUNK_BYTES
 from services.runtime.failures import Unavailable
 from services.runtime.log import Producer
+from services.runtime.telemetry import REGISTRY
 from tests.unit.intake.asking import KEY, REJECTS_KEY, REQUESTS, WIDE, asked, asked_for_set, readings
 from tests.unit.intake.outside import BUCKET, PARTITIONS, World, audience, feed, world
 
@@ -81,6 +84,19 @@ async def test_a_reading(*, packed: bool) -> None:
         assert rows == sorted([*((f"u{n}", f"aud_{'ab'[n % 2]}") for n in range(1000)), ("u1", "aud_b")])
         assert len(seals) == PARTITIONS
         assert set(outside.objects.present) == {KEY}, "no reject file without rejects"
+
+
+async def test_the_stages_of_a_reading_are_timed_once() -> None:
+    def readings_timed() -> dict[str, float]:
+        name, stages = "usher_reading_stage_seconds_count", ("download", *get_args(StageName), "send")
+        return {stage: REGISTRY.get_sample_value(name, {"stage": stage}) or 0.0 for stage in stages}
+
+    before = readings_timed()
+    async with world() as outside:
+        await answer(outside, b"u1^a\nu2^b\n")
+    async with world() as outside:
+        await answer(outside, b"\x1f\x8bnot gzip at all")
+    assert readings_timed() == {stage: count + 1 for stage, count in before.items()}, "one was read to its end"
 
 
 async def test_partitions_without_rows_are_sealed_too() -> None:

@@ -4,29 +4,31 @@ import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator, Sequence
 
+import pytest
 from msgspec import structs
 
 from contracts import catalog, codec
 from contracts.messages.intake import ObjectVersion, ReadingFinished, ReadingProgress, ReadRequest
 from contracts.records import Out, Record
+from services.intake.progress import ReadingMeter
 from services.intake.read import CHUNK_BYTES
-from services.runtime.clock import SystemClock
 from services.runtime.log import Producer
 from tests.conformance.harness import eventually
 from tests.unit.intake.asking import REQUESTS, WIDE, asked, asked_for_set, readings
 from tests.unit.intake.outside import MemoryObjects, audience, world
+from tests.unit.runtime.machine import HandClock
 
 
-class StepClock(SystemClock):
-    """Each look at it is so many seconds later."""
+def chunks_take(seconds: float, monkeypatch: pytest.MonkeyPatch) -> HandClock:
+    """A clock on which every chunk that is taken takes so long, and nothing else takes any time."""
+    clock, count = HandClock(), ReadingMeter.count
 
-    def __init__(self, step_seconds: float) -> None:
-        self._step_seconds = step_seconds
-        self._seconds = 0.0
+    def late(meter: ReadingMeter, chunk: bytes) -> None:
+        clock.pass_seconds(seconds)
+        count(meter, chunk)
 
-    def monotonic_seconds(self) -> float:
-        self._seconds += self._step_seconds
-        return self._seconds
+    monkeypatch.setattr(ReadingMeter, "count", late)
+    return clock
 
 
 class Gated:
@@ -67,13 +69,13 @@ async def test_a_slow_broker_holds_the_object_back() -> None:
         assert outside.objects.chunks_read > 20
 
 
-async def test_a_long_reading_tells_how_far_it_is_at_a_bounded_rate() -> None:
+async def test_a_long_reading_tells_how_far_it_is_at_a_bounded_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two seconds a chunk, and five between two words to control."""
     async with world() as outside:
         await outside.publish(audience("a"))
         record = asked(outside, WIDE * 50_000)
         size_bytes = len(WIDE) * 50_000
-        await readings(outside, clock=StepClock(2.0)).handle(REQUESTS, [record])
+        await readings(outside, clock=chunks_take(2.0, monkeypatch)).handle(REQUESTS, [record])
         *told, last = await outside.said()
         assert isinstance(last, ReadingFinished)
         progress = [one for one in told if isinstance(one, ReadingProgress)]
@@ -84,11 +86,11 @@ async def test_a_long_reading_tells_how_far_it_is_at_a_bounded_rate() -> None:
         assert all(0 < one.rows <= one.read_bytes // len(WIDE) for one in progress)
 
 
-async def test_the_progress_of_several_objects_is_that_of_all_of_them() -> None:
+async def test_the_progress_of_several_objects_is_that_of_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     async with world() as outside:
         await outside.publish(audience("a"))
         request = asked_for_set(outside, WIDE * 10_000, WIDE * 10_000)
-        await readings(outside, clock=StepClock(6.0)).handle(REQUESTS, [request])
+        await readings(outside, clock=chunks_take(6.0, monkeypatch)).handle(REQUESTS, [request])
         progress = [one for one in await outside.said() if isinstance(one, ReadingProgress)]
         assert (progress[-1].read_bytes, progress[-1].total_bytes) == (len(WIDE) * 20_000,) * 2
 
