@@ -162,6 +162,12 @@ async def test_one_deadline_bounds_the_slowest_body(serve: Serve, allowing: Http
     [
         "http://127.0.0.1:8080/",
         "http://localhost:8080/",
+        "http://10.1.2.3:8080/",
+        "http://172.16.1.2:8080/",
+        "http://192.168.1.2:8080/",
+        "http://[fd00::1]:8080/",
+        "http://example.com@127.0.0.1:8080/",
+        "http://127.0.0.1:8080\\@example.com/",
         "http://127.1:8080/",
         "http://2130706433:8080/",  # 127.0.0.1 in decimal
         "http://0x7f000001:8080/",

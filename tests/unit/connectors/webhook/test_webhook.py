@@ -101,6 +101,22 @@ def test_a_mapped_activation_is_sent_singly_and_its_neighbours_as_before() -> No
     assert one.id != other.id
 
 
+@pytest.mark.parametrize("body", ["changes", "event"])
+def test_no_name_and_no_identifier_breaks_out_of_a_header(body: str) -> None:
+    """Fault 68."""
+    broken = "a\r\nx-injected: 1.b\x00"
+    first, *_ = items()
+    said = msgspec.structs.replace(
+        first.delivery, activation_id=broken, activation_name=broken, delivery_id=broken, space_id=broken,
+        members=[broken],
+    )  # fmt: skip
+    (request,) = Webhook().requests([Item(0, broken, said, said.members)], {**SETTINGS, "body": body})
+    headers = Webhook().attempt(request, Target(SETTINGS, {"a": Secret(OLD)}, 1_000)).headers
+    assert all(text.isprintable() for text in (*headers, *headers.values()))
+    assert "x-injected" not in headers
+    assert "." not in headers["webhook-id"]
+
+
 def test_every_attempt_has_the_same_id_and_its_own_time() -> None:
     first, second = attempt(1_000_000, a=OLD), attempt(9_000_999, a=OLD)
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
