@@ -1,4 +1,7 @@
-"""An S3 of one object of any size, which is nowhere whole: one gzip member again and again."""
+"""An S3 of one object of any size, which is nowhere whole: one gzip member again and again.
+
+What is written there (the reject file) is taken and forgotten.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,11 +35,19 @@ class _Store:
         return response
 
 
+async def _forgotten(request: web.Request) -> web.Response:
+    """PUT of any object."""
+    async for _ in request.content.iter_any():
+        pass
+    return web.Response(headers={"ETag": f'"{_ETAG}"'})
+
+
 @asynccontextmanager
 async def repeating(member: bytes, times: int) -> AsyncIterator[tuple[str, ObjectVersion]]:
     """The endpoint, and the version to ask for."""
     app = web.Application()
     app.router.add_get(f"/{BUCKET}/{KEY}", _Store(member, times).answer)
+    app.router.add_put(f"/{BUCKET}/{{key:.+}}", _forgotten)
     runner = web.AppRunner(app)
     await runner.setup()
     try:
