@@ -1,10 +1,12 @@
 """The documents made from message types and topic pages: JSON Schemas, the AsyncAPI page over them, pages of commands.
 
 `python -m contracts.documents` writes `schemas/*.v1.json`, `asyncapi.yaml` and `commands/*.md`; they are committed, and
-a test fails where they are out of date. Nothing of usher reads them: they are for those who write and read its topics.
+a test fails where they are out of date. With `release` it also keeps what users touch in `released/`: later schemas are
+held to those. Nothing of usher reads any of it: it is for those who write and read its topics.
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -172,5 +174,14 @@ def _write() -> None:
                 path.unlink()
 
 
+def _release() -> None:
+    """What users touch is held to these schemas from now on (`tests/contract/test_compatibility.py`)."""
+    pages = [page for page in topic_pages().values() if page.public]
+    for message in sorted({message for page in pages for message in (page.message, *page.also)}):
+        (FOLDER / "released" / f"{message}.v1.json").write_text(_json(schema_of(message)))
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["release"]:
+        _release()
     _write()
