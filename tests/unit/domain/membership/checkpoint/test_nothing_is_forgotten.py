@@ -21,6 +21,7 @@ OURS = "services.domain.membership."
 
 NOT_KEPT: Final[Mapping[tuple[str, str], str]] = {
     ("MembershipPartition", "place"): "whoever restores it says where it stands; the manifest is held against that",
+    ("MembershipPartition", "stage_ended"): "who measures listens anew; nothing of it is state",
     ("Space", "partition"): "as of the partition",
     ("Space", "partitions"): "as of the partition",
     ("Directory", "partition"): "as of the partition",
