@@ -43,6 +43,7 @@ async def test_everything_goes_on_after_an_outage(log: KafkaLog, broker: Broker)
     member.seek(partition, 0)
     await producer.send([out(topic, "before")])
     await member.commit({partition: 1})
+    await eventually(lambda: member.behind(partition) == 1, "the member has fetched what it will be asked for")
 
     await asyncio.to_thread(broker.kill)
     started, cpu = time.monotonic(), _cpu_seconds()

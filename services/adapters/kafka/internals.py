@@ -156,8 +156,11 @@ async def abandon(producer: AIOKafkaProducer) -> None:
     producer._closed = True
     producer._message_accumulator.fail_all(ProducerClosed())
     # The sender waits for its requests under way, which a broker that is away may keep for long. What they raise by
-    # now (a batch that was failed here can't be queued again) tells nobody anything.
-    await _attempt(producer._sender.close())
+    # now (a batch that was failed here can't be queued again) tells nobody anything, and nobody waits to be told.
+    sender = producer._sender
+    if sender.sender_task is not None:
+        sender.sender_task.remove_done_callback(sender._fail_all)
+    await _attempt(sender.close())
     await producer.client.close()
 
 

@@ -1,5 +1,7 @@
 """The private parts of aiokafka that `internals.py` uses exist in the installed version; what they do is held elsewhere."""
 
+import asyncio
+import gc
 import inspect
 from importlib.metadata import version
 from types import SimpleNamespace
@@ -11,11 +13,14 @@ from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import (
     IllegalGenerationError,
+    KafkaError,
     NoError,
     ProducerClosed,
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
+from aiokafka.producer.sender import Sender
+from aiokafka.producer.transaction_manager import TransactionState
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest
 
@@ -38,6 +43,8 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (AIOKafkaProducer, "_closed"),
         (AIOKafkaProducer, "_message_accumulator"),
         (AIOKafkaProducer, "_sender"),
+        (Sender, "_fail_all"),
+        (Sender, "sender_task"),
         (Fetcher, "_create_fetch_waiter"),
         (Fetcher, "_fetch_max_wait_ms"),
         (Fetcher, "_fetch_task"),
@@ -116,3 +123,25 @@ async def test_a_producer_is_abandoned_with_what_it_holds() -> None:
     held = producer._message_accumulator._append_batch(batch, PARTITION)
     await internals.abandon(producer)
     assert isinstance(held.future.exception(), ProducerClosed)
+
+
+async def test_a_sender_that_stumbles_over_what_was_abandoned_tells_nobody() -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", transactional_id="t")
+    producer._txn_manager.state = TransactionState.READY
+    producer._txn_manager.begin_transaction()  # whoever waited for its end was cancelled
+
+    async def stumble() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise KafkaError("Unexpected error during batch delivery") from None
+
+    producer._sender._sender_task = sending = asyncio.ensure_future(stumble())
+    sending.add_done_callback(producer._sender._fail_all)
+    await asyncio.sleep(0)  # it is under way
+    await internals.abandon(producer)
+    del producer, sending
+    gc.collect()
+    assert told == []
