@@ -9,6 +9,7 @@ import asyncio
 import math
 import time
 from collections.abc import Coroutine, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -154,7 +155,12 @@ def _codes(answer: Any) -> list[int]:
 async def abandon(producer: AIOKafkaProducer) -> None:
     """Stops a producer without sending what it still holds: `stop` would, for as long as the broker is away."""
     producer._closed = True
-    producer._message_accumulator.fail_all(ProducerClosed())
+    accumulator = producer._message_accumulator
+    held = [*accumulator._pending_batches, *chain.from_iterable(accumulator._batches.values())]
+    accumulator.fail_all(ProducerClosed())
+    for batch in held:  # whoever awaited it may have given up
+        _hear(batch.future)
+        _hear(batch._drain_waiter)
     # The sender waits for its requests under way, which a broker that is away may keep for long. What they raise by
     # now (a batch that was failed here can't be queued again) tells nobody anything, and nobody waits to be told.
     sender = producer._sender
@@ -167,8 +173,8 @@ async def abandon(producer: AIOKafkaProducer) -> None:
 async def stop(consumer: AIOKafkaConsumer) -> None:
     """Stops a consumer also while the broker is away: then `stop` can end half-way, as if it had been cancelled."""
     coordination = getattr(consumer._coordinator, "_coordination_task", None)
-    if coordination is not None and coordination.done() and not coordination.cancelled():
-        coordination.exception()  # the member has it too
+    if coordination is not None:
+        _hear(coordination)  # the member has it too
     await _attempt(consumer.stop())
     await consumer._client.close()
 
@@ -177,8 +183,14 @@ async def _attempt(call: Coroutine[Any, Any, None]) -> None:
     """Gives it some seconds and ignores what it raises: there is nobody left who could act on it."""
     task = asyncio.ensure_future(call)
     await asyncio.wait((task,), timeout=_CLOSE_SECONDS)
-    if not task.cancel() and not task.cancelled():
-        task.exception()
+    task.cancel()
+    _hear(task)
+
+
+def _hear(future: asyncio.Future[Any]) -> None:
+    """What it raised, if it did, is known: else asyncio reports it when the future is gone."""
+    if future.done() and not future.cancelled():
+        future.exception()
 
 
 class _Never:

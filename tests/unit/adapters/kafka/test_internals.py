@@ -19,6 +19,7 @@ from aiokafka.errors import (
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
+from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import Sender
 from aiokafka.producer.transaction_manager import TransactionState
 from aiokafka.protocol.commit import OffsetCommitRequest
@@ -43,6 +44,10 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (AIOKafkaProducer, "_closed"),
         (AIOKafkaProducer, "_message_accumulator"),
         (AIOKafkaProducer, "_sender"),
+        (MessageAccumulator, "_batches"),
+        (MessageAccumulator, "_pending_batches"),
+        (MessageBatch, "_drain_waiter"),
+        (MessageBatch, "future"),
         (Sender, "_fail_all"),
         (Sender, "sender_task"),
         (Fetcher, "_create_fetch_waiter"),
@@ -131,6 +136,10 @@ async def test_a_sender_that_stumbles_over_what_was_abandoned_tells_nobody() -> 
     producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", transactional_id="t")
     producer._txn_manager.state = TransactionState.READY
     producer._txn_manager.begin_transaction()  # whoever waited for its end was cancelled
+    for _ in range(2):  # and so was whoever waited for these, or for room behind them
+        batch = producer.create_batch()
+        batch.append(timestamp=0, key=b"k", value=b"v")
+        producer._message_accumulator._append_batch(batch, PARTITION)
 
     async def stumble() -> None:
         try:
@@ -142,6 +151,6 @@ async def test_a_sender_that_stumbles_over_what_was_abandoned_tells_nobody() -> 
     sending.add_done_callback(producer._sender._fail_all)
     await asyncio.sleep(0)  # it is under way
     await internals.abandon(producer)
-    del producer, sending
+    del producer, sending, batch
     gc.collect()
     assert told == []
