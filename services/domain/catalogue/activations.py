@@ -28,12 +28,12 @@ from services.domain.catalogue.item import (
     changed,
     check_naming,
     check_size,
-    check_version,
     filled,
     given,
     naming,
     new_id,
     refer,
+    referred,
 )
 from services.domain.catalogue.lifecycle import check_published
 
@@ -82,9 +82,7 @@ def create_activation(item: ActivationCreate, catalogue: Catalogue, origin: Orig
 
 def update_activation(item: ActivationUpdate, catalogue: Catalogue, origin: Origin) -> Activation:
     """The next form; raises `ItemFailed`."""
-    references = {"id": item.id, "activation_id": item.activation_id, "activation": item.activation}
-    before = refer(catalogue.activations, references)
-    check_version(item, before)
+    before = referred(catalogue.activations, item)
     connection = catalogue.connections.get(before.connection_id)
     assert connection is not None, "a connection that an activation holds on to is not deleted"
     _check_connection(item, catalogue, connection)
@@ -119,15 +117,7 @@ def update_activation(item: ActivationUpdate, catalogue: Catalogue, origin: Orig
 
 def referred_activation(item: ActivationReference, catalogue: Catalogue) -> Activation:
     """The activation that the item names; raises `ItemFailed`(not-found, version-conflict)."""
-    references = {
-        "id": item.id,
-        "activation_id": item.activation_id,
-        "activation": item.activation,
-        "name": item.name,
-    }
-    activation = refer(catalogue.activations, references)
-    check_version(item, activation)
-    return activation
+    return referred(catalogue.activations, item)
 
 
 def paused_activation(item: ActivationReference, catalogue: Catalogue, origin: Origin, *, paused: bool) -> Activation:

@@ -19,11 +19,10 @@ from services.domain.catalogue.item import (
     changed,
     check_naming,
     check_size,
-    check_version,
     filled,
     given,
     new_id,
-    refer,
+    referred,
     refuse_immutable,
     refuse_used,
     required,
@@ -79,8 +78,7 @@ def create_audience(item: AudienceCreate, catalogue: Catalogue, origin: Origin, 
 
 def update_audience(item: AudienceUpdate, catalogue: Catalogue, origin: Origin, step: int) -> Audience:
     """The next form; its `step` is `step` where expression or evaluation changed. Raises `ItemFailed`."""
-    before = refer(catalogue.audiences, {"id": item.id, "audience_id": item.audience_id, "audience": item.audience})
-    check_version(item, before)
+    before = referred(catalogue.audiences, item)
     refuse_immutable(item, before)
     evaluation = _evaluation(item, before.evaluation)
     name, external_ids = given(item.name, before.name).strip(), kept_ids(item, before)
@@ -121,10 +119,7 @@ def deletable_audience(item: AudienceReference, catalogue: Catalogue, delivered:
 
 def referred_audience(item: AudienceReference, catalogue: Catalogue) -> Audience:
     """The audience that the item names; raises `ItemFailed`(not-found, version-conflict)."""
-    references = {"id": item.id, "audience_id": item.audience_id, "audience": item.audience, "name": item.name}
-    audience = refer(catalogue.audiences, references)
-    check_version(item, audience)
-    return audience
+    return referred(catalogue.audiences, item)
 
 
 def checked_id_type(id_type: str) -> str:

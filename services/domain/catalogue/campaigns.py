@@ -8,12 +8,11 @@ from services.domain.catalogue.item import (
     changed,
     check_naming,
     check_size,
-    check_version,
     filled,
     given,
     naming,
     new_id,
-    refer,
+    referred,
     refuse_used,
     required,
 )
@@ -40,8 +39,7 @@ def create_campaign(item: CampaignCreate, catalogue: Catalogue, origin: Origin) 
 
 def update_campaign(item: CampaignUpdate, catalogue: Catalogue, origin: Origin) -> Campaign:
     """The next form; raises `ItemFailed`."""
-    before = refer(catalogue.campaigns, {"id": item.id, "campaign_id": item.campaign_id, "campaign": item.campaign})
-    check_version(item, before)
+    before = referred(catalogue.campaigns, item)
     name, external_ids = naming(item, before)
     check_naming(catalogue.campaigns, name, external_ids, before.campaign_id)
     description = given(item.description, before.description)
@@ -52,8 +50,6 @@ def update_campaign(item: CampaignUpdate, catalogue: Catalogue, origin: Origin) 
 
 def deletable_campaign(item: CampaignReference, catalogue: Catalogue) -> Campaign:
     """The campaign that may go; raises `ItemFailed`(not-found, version-conflict, in-use)."""
-    references = {"id": item.id, "campaign_id": item.campaign_id, "campaign": item.campaign, "name": item.name}
-    campaign = refer(catalogue.campaigns, references)
-    check_version(item, campaign)
+    campaign = referred(catalogue.campaigns, item)
     refuse_used("campaign", campaign.campaign_id, catalogue)
     return campaign

@@ -19,12 +19,12 @@ from services.domain.catalogue.item import (
     changed,
     check_naming,
     check_size,
-    check_version,
     filled,
     given,
     naming,
     new_id,
     refer,
+    referred,
     refuse_change,
     refuse_used,
 )
@@ -60,9 +60,7 @@ def create_connection(item: ConnectionCreate, catalogue: Catalogue, origin: Orig
 
 def update_connection(item: ConnectionUpdate, catalogue: Catalogue, origin: Origin) -> Connection:
     """The next form; raises `ItemFailed`."""
-    references = {"id": item.id, "connection_id": item.connection_id, "connection": item.connection}
-    before = refer(catalogue.connections, references)
-    check_version(item, before)
+    before = referred(catalogue.connections, item)
     _check_written(item)
     check_ends(item, catalogue, before)
     name, external_ids = naming(item, before)
@@ -83,14 +81,7 @@ def update_connection(item: ConnectionUpdate, catalogue: Catalogue, origin: Orig
 
 def deletable_connection(item: ConnectionReference, catalogue: Catalogue) -> Connection:
     """The connection that may go; raises `ItemFailed`(not-found, version-conflict, in-use)."""
-    references = {
-        "id": item.id,
-        "connection_id": item.connection_id,
-        "connection": item.connection,
-        "name": item.name,
-    }
-    connection = refer(catalogue.connections, references)
-    check_version(item, connection)
+    connection = referred(catalogue.connections, item)
     refuse_used("connection", connection.connection_id, catalogue)
     return connection
 

@@ -12,12 +12,11 @@ from services.domain.catalogue.item import (
     changed,
     check_naming,
     check_size,
-    check_version,
     filled,
     given,
     naming,
     new_id,
-    refer,
+    referred,
     refuse_immutable,
     required,
 )
@@ -53,9 +52,7 @@ def update_destination(
     item: DestinationUpdate, catalogue: Catalogue, origin: Origin, connectors: Connectors
 ) -> tuple[Destination, tuple[Remark, ...]]:
     """The next form, same queue, and remarks; raises `ItemFailed`."""
-    references = {"id": item.id, "destination_id": item.destination_id, "destination": item.destination}
-    before = refer(catalogue.destinations, references)
-    check_version(item, before)
+    before = referred(catalogue.destinations, item)
     refuse_immutable(item, before)
     name, external_ids = naming(item, before)
     check_naming(catalogue.destinations, name, external_ids, before.destination_id)
@@ -75,14 +72,7 @@ def update_destination(
 
 def deletable_destination(item: DestinationReference, catalogue: Catalogue) -> Destination:
     """The destination that may go, and its connections with it; raises `ItemFailed`(not-found, in-use, …)."""
-    references = {
-        "id": item.id,
-        "destination_id": item.destination_id,
-        "destination": item.destination,
-        "name": item.name,
-    }
-    destination = refer(catalogue.destinations, references)
-    check_version(item, destination)
+    destination = referred(catalogue.destinations, item)
     activations = catalogue.activations.holders(held("destination", destination.destination_id))
     if activations:
         fail(codes.IN_USE, f"used by activation {activations[0]}, one of {len(activations)}")

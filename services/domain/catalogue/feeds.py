@@ -15,12 +15,12 @@ from services.domain.catalogue.item import (
     changed,
     check_naming,
     check_size,
-    check_version,
     filled,
     given,
     naming,
     new_id,
     refer,
+    referred,
     required,
 )
 from services.domain.catalogue.sources import TOPIC_FORMAT, check_topic_feed, checked_source, source_key
@@ -60,8 +60,7 @@ def create_feed(item: FeedCreate, catalogue: Catalogue, origin: Origin) -> Feed:
 
 def update_feed(item: FeedUpdate, catalogue: Catalogue, origin: Origin) -> Feed:
     """The next form, for objects announced and events read from now on; raises `ItemFailed`."""
-    before = refer(catalogue.feeds, {"id": item.id, "feed_id": item.feed_id, "feed": item.feed})
-    check_version(item, before)
+    before = referred(catalogue.feeds, item)
     name, external_ids = naming(item, before)
     check_naming(catalogue.feeds, name, external_ids, before.feed_id)
     _check_words(item)
@@ -92,10 +91,7 @@ def update_feed(item: FeedUpdate, catalogue: Catalogue, origin: Origin) -> Feed:
 
 def deletable_feed(item: FeedReference, catalogue: Catalogue) -> Feed:
     """The feed that may go; its imports in flight go on. Raises `ItemFailed`(not-found, version-conflict)."""
-    references = {"id": item.id, "feed_id": item.feed_id, "feed": item.feed, "name": item.name}
-    feed = refer(catalogue.feeds, references)
-    check_version(item, feed)
-    return feed
+    return referred(catalogue.feeds, item)
 
 
 def _check_words(item: FeedFields) -> None:

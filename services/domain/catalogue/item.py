@@ -139,6 +139,16 @@ def refer(table: EntityTable[E], references: Mapping[str, str | UnsetType]) -> E
     raise ItemFailed(codes.FIELD_REQUIRED, f"one of {', '.join(references)} is required")
 
 
+def referred(table: EntityTable[E], item: Versioned) -> E:
+    """The entity that the item is about, in the version that it expects; raises `ItemFailed` as `refer` and
+    `check_version` do. An item that says fields of the entity says its name among them, and means no reference by it.
+    """
+    fields = ("id", f"{table.kind}_id", table.kind) + (() if isinstance(item, NamedFields) else ("name",))
+    entity = refer(table, {field: getattr(item, field) for field in fields})
+    check_version(item, entity)
+    return entity
+
+
 def new_id(table: EntityTable[E], brought: tuple[str | UnsetType, ...], origin: Origin, prefix: str) -> str:
     """The id that the item brings, or one made of its origin; raises `ItemFailed`(field-invalid, id-taken)."""
     ids = {one for one in brought if not isinstance(one, UnsetType)}

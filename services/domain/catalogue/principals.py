@@ -11,12 +11,11 @@ from services.domain.catalogue.item import (
     changed,
     check_naming,
     check_size,
-    check_version,
     filled,
     given,
     naming,
     new_id,
-    refer,
+    referred,
     required,
 )
 from services.domain.catalogue.keys import public_key
@@ -41,9 +40,7 @@ def create_principal(item: PrincipalCreate, catalogue: Catalogue, origin: Origin
 
 def update_principal(item: PrincipalUpdate, catalogue: Catalogue, origin: Origin) -> Principal:
     """The next form; raises `ItemFailed`."""
-    references = {"id": item.id, "principal_id": item.principal_id, "principal": item.principal}
-    before = refer(catalogue.principals, references)
-    check_version(item, before)
+    before = referred(catalogue.principals, item)
     name, external_ids = naming(item, before)
     principal = changed(
         before,
@@ -59,10 +56,7 @@ def update_principal(item: PrincipalUpdate, catalogue: Catalogue, origin: Origin
 
 def deletable_principal(item: PrincipalReference, catalogue: Catalogue) -> Principal:
     """The principal that may go; raises `ItemFailed`(not-found, version-conflict)."""
-    references = {"id": item.id, "principal_id": item.principal_id, "principal": item.principal, "name": item.name}
-    principal = refer(catalogue.principals, references)
-    check_version(item, principal)
-    return principal
+    return referred(catalogue.principals, item)
 
 
 def _checked(principal: Principal, catalogue: Catalogue) -> Principal:

@@ -1,18 +1,17 @@
 """Items that only read: `*.get` and `*.search` of every kind. Nothing changes, and nothing of them is remembered."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from msgspec import UnsetType
 
 from contracts import codes
 from contracts.messages.commands import SpaceReference
 from contracts.messages.entities import CatalogueEntity
+from contracts.messages.feed_commands import ImportReference
 from contracts.messages.fields import Versioned
 from contracts.messages.queries import ImportQuery, Query
 from services.domain.catalogue.failed import fail, quoted
-from services.domain.catalogue.item import check_version, refer
+from services.domain.catalogue.item import given, referred
 from services.domain.catalogue.search import Page, filters, matching, page, search
 from services.domain.catalogue.spaces import check_own_space
 from services.domain.control.answer import ItemAnswer, entity_data
@@ -24,8 +23,7 @@ _RELATED_MAX: Final = 500
 def entity_got(turn: Turn, kind: str, item: Versioned) -> ItemAnswer:
     """The entity that any reference names, what it uses and what uses it (the first 500)."""
     table = turn.state.catalogue.tables[kind]
-    entity: CatalogueEntity = refer(table, references(item, kind))
-    check_version(item, entity)
+    entity: CatalogueEntity = referred(table, item)
     data = entity_data(entity)
     id_ = str(data[f"{kind}_id"])
     data["uses"] = _related(turn.state.catalogue.uses(kind, id_))
@@ -59,14 +57,14 @@ def spaces_found(turn: Turn, query: Query) -> ItemAnswer:
     return _found(query, found, [entity_data(one) for one in found.rows])
 
 
-def import_got(turn: Turn, item: Versioned) -> ItemAnswer:
+def import_got(turn: Turn, item: ImportReference) -> ItemAnswer:
     """One that has not ended: those that have stand on `usher.imports.v1`."""
-    said = [one for one in references(item, "import").values() if not isinstance(one, UnsetType)]
-    if not said:
+    import_id = given(item.import_, given(item.import_id, None))
+    if import_id is None:
         fail(codes.FIELD_REQUIRED, "one of import, import_id is required")
-    flight = turn.state.imports.get(said[0])
+    flight = turn.state.imports.get(import_id)
     if flight is None:
-        fail(codes.NOT_FOUND, f"import {quoted(said[0])} is not under way")
+        fail(codes.NOT_FOUND, f"import {quoted(import_id)} is not under way")
     return ItemAnswer(msgspec.to_builtins(flight.record))
 
 
@@ -77,16 +75,6 @@ def imports_found(turn: Turn, query: ImportQuery) -> ItemAnswer:
     )
     found = page(matching(records, filters(query)), query.offset, query.limit)
     return _found(query, found, [msgspec.to_builtins(one) for one in found.rows])
-
-
-def references(item: Versioned, kind: str) -> Mapping[str, str | UnsetType]:
-    """The fields by which an item refers to an entity of that kind."""
-    said = {name: getattr(item, field) for name, field in _names(item) if name in {"id", f"{kind}_id", kind, "name"}}
-    return dict(sorted(said.items(), key=lambda one: one[0] == "name"))  # an id before a name
-
-
-def _names(item: Versioned) -> list[tuple[str, str]]:
-    return list(zip(item.__struct_encode_fields__, item.__struct_fields__, strict=True))
 
 
 def _found(query: Query | ImportQuery, found: Page, results: list[dict[str, object]]) -> ItemAnswer:
