@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from contracts.catalog import COMMANDS
 from services.runtime.settings import SettingsError
 from services.tools import (
     audit_command,
@@ -27,6 +26,7 @@ from services.tools import (
     topics_command,
 )
 from services.tools.failed import CallFailed
+from services.tools.sender import Sender
 
 app = App(
     name="usher",
@@ -44,7 +44,9 @@ dead_letters = App(name="dead-letters", help="What could not be processed, and s
 app.command(dead_letters)
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="one JSON object a line instead of a table")]
+Sending = Annotated[Sender | None, Parameter(name="*")]
 Service = Literal["control", "intake", "membership", "activation"]
+_REPLY = Parameter(help="seconds to wait for each reply")
 Followed = Literal["changes", "replies", "imports", "sizes", "activations", "dead-letters", "audit"]
 
 
@@ -154,31 +156,11 @@ def partition(number: int, *, json: Json = False) -> int:
 def send(
     file: Annotated[str, Parameter(allow_leading_hyphen=True)],
     *,
-    timeout: float = 30.0,
-    topic: str = COMMANDS,
-    principal: str | None = None,
-    key: Path | None = None,
+    timeout: Annotated[float, _REPLY] = 30.0,
+    sender: Sending = None,
 ) -> int:
-    """Publishes commands (JSON, one a line; `-` is standard input) and prints the replies; exit 1 if an item failed.
-
-    Parameters
-    ----------
-    file
-        Its name, or `-`.
-    timeout
-        Seconds to wait for each reply.
-    topic
-        The topic of commands that you may write to.
-    principal
-        Sign as this principal of the space; with `--key`.
-    key
-        The file with the principal's private key (Ed25519, PEM).
-
-    """
-    if (principal is None) != (key is None):
-        raise CallFailed("--principal and --key go together")
-    signed_by = (principal, key) if principal is not None and key is not None else None
-    return _run(send_command.main(file, timeout_seconds=timeout, topic=topic, signed_by=signed_by))
+    """Publishes commands (JSON, one a line; `-` is standard input) and prints the replies; exit 1 if an item failed."""
+    return _run(send_command.main(file, sender or Sender(), timeout_seconds=timeout))
 
 
 @app.command
@@ -205,7 +187,6 @@ def list_destinations(connector: str | None = None, *, json: Json = False) -> in
     return destinations_command.list_all(connector, as_json=json)
 
 
-_REPLY = Parameter(help="seconds to wait for each reply")
 Wanted = Annotated[dead_letters_command.Wanted | None, Parameter(name="*")]
 
 
@@ -216,11 +197,16 @@ def list_dead_letters(*, wanted: Wanted = None, json: Json = False) -> int:
 
 
 @dead_letters.command
-def redrive(*, wanted: Wanted = None, timeout: Annotated[float, _REPLY] = 30.0, json: Json = False) -> int:
+def redrive(
+    *,
+    wanted: Wanted = None,
+    sender: Sending = None,
+    timeout: Annotated[float, _REPLY] = 30.0,
+    json: Json = False,
+) -> int:
     """Sends the members of such deliveries again, as they stand in their audiences now; exit 1 if one can't be."""
-    return _run(
-        dead_letters_command.redrive(wanted or dead_letters_command.Wanted(), timeout_seconds=timeout, as_json=json)
-    )
+    which = wanted or dead_letters_command.Wanted()
+    return _run(dead_letters_command.redrive(which, sender or Sender(), timeout_seconds=timeout, as_json=json))
 
 
 @app.command

@@ -16,6 +16,7 @@ from contracts.records import Record
 from services.client import Client, Follower, opened
 from services.runtime.log import Log
 from services.tools.failed import CallFailed
+from services.tools.sender import Sender
 from services.tools.session import session
 
 _IDENTIFIERS_MAX: Final = 10_000
@@ -68,13 +69,14 @@ async def list_all(wanted: Wanted, *, as_json: bool) -> int:
     return 0
 
 
-async def redrive(wanted: Wanted, *, timeout_seconds: float, as_json: bool) -> int:
+async def redrive(wanted: Wanted, sender: Sender, *, timeout_seconds: float, as_json: bool) -> int:
     """Sends the members of those that are wanted again as they stand; exit 1 where an activation can't."""
     if wanted == Wanted():
         raise CallFailed("say which: --destination, --activation, --space, --reason, --since or --until")
+    signer = sender.signer()
     async with session() as (_, log):
         by_activation = members_of(delivery for _, delivery in await found(log, wanted) if delivery is not None)
-        async with opened(log, source="/usher/cli") as client:
+        async with opened(log, source="/usher/cli", topic=sender.topic, signer=signer) as client:
             outcomes = [
                 await _redriven(client, space_id, activation_id, members, timeout_seconds)
                 for (space_id, activation_id), members in by_activation.items()

@@ -7,16 +7,16 @@ from pathlib import Path
 import msgspec
 
 from contracts import codec
-from services.client import Client, Signer, opened
+from services.client import Client, opened
 from services.tools.failed import CallFailed
+from services.tools.sender import Sender
 from services.tools.session import session
 
 
-async def main(file: str, *, timeout_seconds: float, topic: str, signed_by: tuple[str, Path] | None) -> int:
+async def main(file: str, sender: Sender, *, timeout_seconds: float) -> int:
     """Exit 1 where an item failed, a command was rejected, or a line is no command."""
-    text = await asyncio.to_thread(_text, file)
-    signer = _signer(*signed_by) if signed_by is not None else None
-    async with session() as (_, log), opened(log, source="/usher/cli", topic=topic, signer=signer) as client:
+    text, signer = await asyncio.to_thread(_text, file), sender.signer()
+    async with session() as (_, log), opened(log, source="/usher/cli", topic=sender.topic, signer=signer) as client:
         results = [await _send(client, line, timeout_seconds) for line in text.splitlines() if line.strip()]
     return 0 if all(results) else 1
 
@@ -26,13 +26,6 @@ def _text(file: str) -> str:
         return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except OSError as error:
         raise CallFailed(str(error)) from None
-
-
-def _signer(principal: str, key: Path) -> Signer:
-    try:
-        return Signer.from_file(principal, key)
-    except (OSError, ValueError) as error:
-        raise CallFailed(f"the key of {principal}: {error}") from None
 
 
 async def _send(client: Client, line: str, timeout_seconds: float) -> bool:

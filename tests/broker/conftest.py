@@ -3,9 +3,12 @@
 import itertools
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from deploy.local.state import StackState
 from services.tools.receiver import Receiver, serving
@@ -49,3 +52,12 @@ async def receiver() -> AsyncIterator[tuple[Receiver, str]]:
     made = Receiver(secrets=[SECRET])
     async with serving(made) as url:
         yield made, f"{url}/hook"
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> tuple[Path, str]:
+    """A private key in a file and its public key, as `openssl genpkey -algorithm ed25519` makes them."""
+    made = Ed25519PrivateKey.generate()
+    path = tmp_path / "key.pem"
+    path.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return path, made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

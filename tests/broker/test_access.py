@@ -5,8 +5,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from contracts import catalog, codec, codes
 from contracts.messages.published import AuditRecord
@@ -17,15 +15,6 @@ from tests.broker.space import Space
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="session")]
 
 VIP = {"name": "vip", "kind": "list", "id_type": "kuid"}
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> tuple[Path, str]:
-    """A private key in a file and its public key, as `openssl genpkey -algorithm ed25519` makes them."""
-    made = Ed25519PrivateKey.generate()
-    path = tmp_path / "key.pem"
-    path.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return path, made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 async def _says(client: Client, space: Space, type_: str, item: Mapping[str, object]) -> list[str]:

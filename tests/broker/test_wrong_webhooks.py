@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -160,10 +161,15 @@ async def test_a_destination_deleted_while_it_is_down_ends_the_waiting(
     assert space.observed.activations[activation].counters.pending == 0
 
 
-async def test_what_was_refused_is_sent_again_as_it_stands_now(space: Space, receiver: tuple[Receiver, str]) -> None:
+async def test_what_was_refused_is_sent_again_as_it_stands_now(
+    space: Space, receiver: tuple[Receiver, str], key: tuple[Path, str]
+) -> None:
     got, url = receiver
     got.behave([Behaviour(status=413, times=None)])
     await space.audiences("a")
+    await space.send(
+        "principals.create", {"name": "planner", "permissions": ["activations:manage"], "public_keys": [key[1]]}
+    )
     await space.destination("d", url, secrets={"signing": SECRET_REFERENCE})
     await space.send("activations.create", {"name": "x", "audience": "a", "destination": "d"})
     await space.send("members.add", {"audience": "a", "identifiers": ["u1", "u2", "u3"]})
@@ -174,11 +180,16 @@ async def test_what_was_refused_is_sent_again_as_it_stands_now(space: Space, rec
     which = ("--space", space.name, "--reason", codes.DELIVERY_PERMANENT.code, "--since", "2026-01-01")
 
     listed = await space.system.usher("dead-letters", "list", *which, "--json")
-    done = await space.system.usher("dead-letters", "redrive", *which)
+    to = ("--topic", "open.commands.v1")
+    unsigned = await space.system.usher("dead-letters", "redrive", *which, *to)
+    signed_by = ("--principal", "planner", "--key", str(key[0]))
+    done = await space.system.usher("dead-letters", "redrive", *which, *to, *signed_by)
     await space.until("all are told again", lambda: space.delivered("x", changes=7))
 
     assert sum(json.loads(line)["members"] for line in listed.stdout.splitlines()) == 3
     assert "u1" not in listed.stdout
+    assert unsigned.returncode == 1
+    assert codes.AUTHORIZATION_REQUIRED.code in unsigned.stdout
     assert done.returncode == 0, done.stdout + done.stderr
     activation = space.observed.id_of("activation", "x")
     assert set(got.received.members(activation)) == {"u1", "u3"}
