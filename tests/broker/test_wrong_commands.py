@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from contracts import catalog, codec, codes
 from contracts.codes import Code
@@ -12,6 +13,7 @@ from contracts.instants import parse_instant
 from contracts.records import Out, Record
 from tests.broker.space import Space, builtins, named, own_space
 from tests.broker.system import System
+from tests.unit.adapters.kafka.foreign import BAD, builder
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="session")]
 
@@ -90,6 +92,25 @@ async def test_what_is_understood_in_nothing(space: Space, system: System) -> No
     rejected = [code for reply in space.replies for code in rejection(reply)]
     assert sorted(rejected) == sorted(one.code.code for one in WRONG if one.answered)
     await space.until("good ones took effect", lambda: space.members("a") == named(range(len(WRONG))))
+
+
+async def test_a_header_with_a_name_that_is_no_text_stops_nobody(space: Space, system: System) -> None:
+    """Our own client can't write one; the broker takes it from others, alone or in the midst of a batch."""
+    await space.audiences("a")
+    events = [
+        command(id=f"c-{at}", data={"items": [{"audience": "a", "identifiers": [f"u{at:06d}"]}]}) for at in range(4)
+    ]
+    values = [one.replace(b"SPACE", space.name.encode()) for one in events]
+    producer = AIOKafkaProducer(bootstrap_servers=system.environment["USHER_KAFKA_BOOTSTRAP_SERVERS"])
+    await producer.start()
+    for names in ([b"good", BAD], [BAD, BAD]):
+        batch = producer.create_batch()
+        batch._builder = builder([(values.pop(), [(name, b"")]) for name in names])
+        batch._relative_offset = len(names)
+        topic = f"{system.environment['USHER_TOPIC_PREFIX']}.{catalog.COMMANDS}"
+        await (await producer.send_batch(batch, topic, partition=0))
+    await producer.stop()
+    await space.until("all took effect", lambda: space.members("a") == named(range(4)))
 
 
 async def test_the_same_again_changes_nothing_and_other_bytes_are_rejected(space: Space) -> None:

@@ -10,7 +10,7 @@ from typing import Final, cast
 from contracts import codes
 from contracts.codec import Headers
 from contracts.records import Out, Record, TopicPartition
-from services.adapters.kafka.internals import Message
+from services.adapters.kafka.fetched import Message
 from services.runtime.failures import Rejected
 
 # A batch's head is 61 bytes; a record's own lengths and deltas are at most 36, a header's at most 10.

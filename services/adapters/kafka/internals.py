@@ -1,4 +1,4 @@
-"""What we need of aiokafka 0.14 that it does not publish: each use with its reason, and all of them only here.
+"""What we need of aiokafka 0.14 that it does not publish: each use with its reason, all here and in `fetched.py`.
 
 `tests/unit/adapters/kafka/test_internals.py` fails when an upgrade renames one; what they do is held by the
 conformance suite.
@@ -12,9 +12,7 @@ from collections.abc import Coroutine, Iterable, Mapping
 from itertools import chain
 from typing import Any
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, OffsetAndMetadata, TopicPartition
-from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import (
     IllegalGenerationError,
     NoError,
@@ -28,27 +26,6 @@ from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGrou
 from services.runtime.failures import Fatal
 
 _CLOSE_SECONDS = 10.0
-
-
-class Message(msgspec.Struct, frozen=True, gc=False):
-    """What every consumer here yields in place of a `ConsumerRecord`: the fields of it that we read, by its names."""
-
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
-
-
-def _message(_: Any, partition: TopicPartition, record: Any) -> Message:
-    """A dataclass of eleven fields takes four times as long to make: a fifth of the cost of a topic feed's event."""
-    return Message(
-        partition.partition, record.offset, record.timestamp, record.key, record.value, tuple(record.headers)
-    )
-
-
-PartitionRecords._consumer_record = _message
 
 
 def fetchable(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> list[TopicPartition]:

@@ -16,7 +16,7 @@ from services.adapters.kafka.conversion import (
     size_bytes,
     waves,
 )
-from services.adapters.kafka.internals import Message
+from services.adapters.kafka.fetched import Message
 from services.runtime.failures import Rejected
 
 HEADERS = st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=300)), max_size=4).map(tuple)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import (
     IllegalGenerationError,
@@ -54,7 +54,6 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (Fetcher, "_fetch_max_wait_ms"),
         (Fetcher, "_fetch_task"),
         (Fetcher, "_records"),
-        (PartitionRecords, "_consumer_record"),
         (GroupCoordinator, "_coordination_task"),
         (GroupCoordinator, "_send_req"),
         (GroupCoordinator, "check_errors"),

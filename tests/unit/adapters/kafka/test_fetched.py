@@ -1,0 +1,71 @@
+"""Whatever a header's name is: every record of a fetch comes, once, and in order."""
+
+import inspect
+from collections.abc import Sequence
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult, PartitionRecords
+from aiokafka.record.default_records import _DefaultRecordBatchPy
+from aiokafka.record.memory_records import _MemoryRecordsPy
+
+from services.adapters.kafka.fetched import Message
+from tests.unit.adapters.kafka.foreign import BAD, BAD_AS_READ, GZIP, Headers, builder
+
+PARTITION = TopicPartition("topic", 0)
+GOOD: Headers = [(b"ce_id", b"\xff"), ("é".encode(), b"")]
+Row = tuple[bytes, Headers]
+
+
+@pytest.mark.parametrize(
+    ("owner", "names"),
+    [
+        (_MemoryRecordsPy, ["self._next_slice", "DefaultRecordBatch(next_slice)"]),
+        (_DefaultRecordBatchPy, ["self._buffer = ", "buffer[pos : pos + h_key_len].decode("]),
+        (PartitionRecords, ["self._unpack_records()", "self._records", "record.offset < self.next_fetch_offset"]),
+        (Fetcher, [" MemoryRecords("]),
+        (FetchResult, ["in self._partition_records"]),
+    ],
+)
+def test_what_we_build_upon_is_there(owner: type, names: Sequence[str]) -> None:
+    source = inspect.getsource(owner)
+    assert [name for name in names if name not in source] == []
+
+
+def fetched(*batches: bytes, offset: int = 0, aborted: Sequence[tuple[int, int]] = ()) -> list[Message]:
+    """As aiokafka's fetcher makes them of an answer."""
+    records = fetcher.MemoryRecords(b"".join(batches))
+    return list(PartitionRecords(PARTITION, records, aborted, offset, None, None, True, READ_COMMITTED))
+
+
+def batch(base: int, rows: Sequence[Row], *, compression: int = 0) -> bytes:
+    made = bytearray(builder(rows, compression=compression).build())
+    made[:8] = base.to_bytes(8, "big")  # no part of what its checksum is of
+    return bytes(made)
+
+
+@pytest.mark.parametrize("compression", [0, GZIP])
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_all_come_whichever_has_such_a_name(bad: int, compression: int) -> None:
+    rows: list[Row] = [(b"%d" % at, [*GOOD, (BAD, b"1")] if at == bad else GOOD) for at in range(3)]
+    found = fetched(batch(5, rows), batch(8, rows, compression=compression), batch(11, [(b"after", GOOD)]), offset=5)
+    assert [(one.offset, one.value) for one in found] == [
+        *((5 + at, b"%d" % at) for at in range(3)),
+        *((8 + at, b"%d" % at) for at in range(3)),
+        (11, b"after"),
+    ]
+    good = (("ce_id", b"\xff"), ("é", b""))
+    expected = [(*good, (BAD_AS_READ, b"1")) if at == bad else good for at in range(3)]
+    assert [one.headers for one in found] == [*expected, *expected, good]
+
+
+def test_what_was_read_before_does_not_come_again() -> None:
+    rows: list[Row] = [(b"%d" % at, [(BAD, b"")]) for at in range(4)]
+    assert [one.offset for one in fetched(batch(5, rows), offset=7)] == [7, 8]
+
+
+def test_keys_and_values_are_never_touched() -> None:
+    """The same bytes stand in the value, before the name that is escaped."""
+    (found,) = fetched(batch(0, [(BAD * 2, [(BAD, BAD)])]))
+    assert (found.value, found.headers) == (BAD * 2, ((BAD_AS_READ, BAD),))
