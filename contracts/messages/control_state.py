@@ -170,12 +170,24 @@ class Advancing(StateEntry, frozen=True, kw_only=True, tag="advance"):
     at_ms: int
 
 
+class Growing(msgspec.Struct, frozen=True, kw_only=True):
+    """Until its audience is large enough an activation waits, since `step`; `resync`: all members follow then.
+
+    `sizes` is by partition of the membership.
+    """
+
+    step: int
+    resync: bool = False
+    sizes: dict[int, int] = {}
+
+
 class Delivering(StateEntry, frozen=True, kw_only=True, tag="delivering"):
     """An activation's status, and up to which offset its outcomes are counted.
 
     `routed` is by changes partition, `delivered` by `queue/partition`; `ended` are the changes partitions that have
     taken the end of `ended_step`, its latest one; 0: it never ended. `running`: its last marker was not `ended`;
-    `paused`: it runs, and changes wait until it is resumed.
+    `paused`: it runs, and changes wait until it is resumed. `growing`: it waits for its audience to grow, also while it
+    is paused; `held` are, by partition, the members that it will go on with, counted as pending until they are routed.
     """
 
     status: ActivationStatus
@@ -186,6 +198,8 @@ class Delivering(StateEntry, frozen=True, kw_only=True, tag="delivering"):
     delivered: dict[str, int] = {}
     ended: list[int] = []
     ended_step: int = 0
+    growing: Growing | None = None
+    held: dict[int, int] = {}
 
 
 class Lanes(StateEntry, frozen=True, kw_only=True, tag="lanes"):

@@ -11,13 +11,15 @@ from contracts.messages.published import Cause
 class RouterState(msgspec.Struct, frozen=True, kw_only=True):
     """The router's own record of an activation that runs on one changes partition, key `partition/space/activation`.
 
-    A null value: it runs there no more. `step` is the step of the marker that made this form.
+    A null value: it runs there no more. `step` is the step of the marker that made this form. `waiting`: it is paused
+    until its audience is large enough, and what changes meanwhile is counted when it goes on.
     """
 
     space_id: str
     activation: Activation
     queue: str
     paused: bool = False
+    waiting: bool = False
     step: int
 
 

@@ -184,7 +184,10 @@ class ActivationDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActivationMarker(msgspec.Struct, frozen=True, kw_only=True):
-    """`activation.started`, `.updated`, `.paused`, `.resumed`, `.ended` or `.forgotten` at its place; usher's own."""
+    """`activation.started`, `.updated`, `.waiting`, `.paused`, `.resumed`, `.ended` or `.forgotten` at its place.
+
+    Usher's own.
+    """
 
     space_id: str
     marker: str
@@ -235,6 +238,9 @@ class ActivationTotals(msgspec.Struct, frozen=True, kw_only=True):
 class ActivationStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Status and counters of one activation, key `space/activation`.
 
+    `state`: `scheduled`, `running`, `paused`, `disabled`, `ended` or `deleted`; of one that should run also
+    `waiting-for-minimum` (its audience is too small for its destination) and, as its lanes are, `retrying`, `parked` or
+    `disabled`, the worst of them.
     `lag_records` members wait; what was finished last had waited `lag_seconds`, 0 where nothing waits, null before.
     """
 

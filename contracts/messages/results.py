@@ -60,4 +60,17 @@ class Ticked(ResultBase, frozen=True, kw_only=True, tag="ticked", tag_field="typ
     at_ms: int
 
 
-Result = Staged | ReadingBroken | Weighed | Applied | Ticked
+class Held(ResultBase, frozen=True, kw_only=True, tag="held", tag_field="type"):
+    """What an activation that waits for its audience to grow would send of this partition, as of `step`.
+
+    `size` members are in the audience here; `entered` would be added and `exited` removed.
+    """
+
+    activation_id: str
+    step: int
+    size: int
+    entered: int
+    exited: int
+
+
+Result = Staged | ReadingBroken | Weighed | Applied | Ticked | Held

@@ -96,10 +96,12 @@ class RunStep(StepBase, frozen=True, kw_only=True, tag="run", tag_field="type"):
 class ActivationStep(StepBase, frozen=True, kw_only=True, tag="activation", tag_field="type"):
     """A marker relayed into the changes; with resync it is followed by all members.
 
-    `forgotten`: one that has ended is deleted, and nobody will ask again what its destination still has.
+    `waiting`: it does not go on before its audience has its destination's least size; `resync` says here that all
+    members are to follow then. `forgotten`: one that has ended is deleted, and nobody will ask again what its
+    destination still has.
     """
 
-    marker: Literal["started", "updated", "paused", "resumed", "ended", "forgotten"]
+    marker: Literal["started", "updated", "waiting", "paused", "resumed", "ended", "forgotten"]
     activation: Activation
     queue: str
     resync: bool = False

@@ -9,6 +9,7 @@ from contracts import catalog
 from services.activation.lane_health import RetryPolicy
 from services.activation.lane_ports import LanePorts
 from services.activation.lanes import GROUP, HANDLE_SECONDS_MAX, PARTITION_BYTES_MAX, RECORDS_MAX, Lanes
+from services.activation.rates import Rates
 from services.activation.restore import RouterService
 from services.activation.secret_store import SecretStore
 from services.activation.tokens import Tokens
@@ -61,16 +62,17 @@ async def activate(
         return
     producer, outcome_partitions = made
     router = RouterService(log, queue_partitions=queue_partitions, outcome_partitions=outcome_partitions)
+    secrets = SecretStore(environment, settings.secret_references(), clock=clock)
     lanes = Lanes(
         LanePorts(
             web=web,
             outlets=outlets,
             producer=producer,
             catalogue=catalogue,
-            secrets=SecretStore(environment, settings.secret_references(), clock=clock),
+            secrets=secrets,
             tokens=Tokens(web, clock=clock),
+            rates=Rates(queue_partitions, secrets.credential),
             clock=clock,
-            queue_partitions=queue_partitions,
             outcome_partitions=outcome_partitions,
             record_age_seconds_max=_record_age_seconds_max(),
             policy=RetryPolicy(

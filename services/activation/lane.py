@@ -21,7 +21,6 @@ from services.activation.work import Work
 from services.domain.delivery.answers import SETTLED, Fate, Verdict, gravest
 from services.domain.delivery.ledger import Ledger
 from services.domain.delivery.merge import Item, collapse
-from services.domain.delivery.spacing import Spacing
 
 CATALOGUE_POLL_SECONDS: Final = 5.0  # how soon a waiting lane heeds that its destination was changed
 
@@ -37,7 +36,6 @@ class Lane:
         self._partition = partition.partition
         self._ports = ports
         self._health = LaneHealth(ports.policy, ports.random)
-        self._spacing = Spacing(None)
         self._reported: tuple[str | None, str | None] = (None, None)
         self._gone: tuple[Destination, Verdict] | None = None  # the very version that wants nothing more
 
@@ -123,15 +121,12 @@ class Lane:
         return left
 
     async def _keep_to_rate(self, to: Ready) -> None:
-        rate = to.limits.requests_per_second
-        share = (
-            None if rate is None else rate / self._ports.queue_partitions
-        )  # the lanes of a destination know no other
-        if share != self._spacing.per_second:
-            self._spacing = Spacing(share)
-        wait_seconds = self._spacing.reserve(self._ports.clock.monotonic_seconds())
+        clock = self._ports.clock
+        wait_seconds = self._ports.rates.reserve(
+            to.destination, to.limits.requests_per_second, clock.monotonic_seconds()
+        )
         if wait_seconds > 0:
-            await self._ports.clock.sleep(wait_seconds)
+            await clock.sleep(wait_seconds)
 
     async def _wait(self, trouble: Verdict, retry_after_seconds: float | None, key: DestinationKey) -> None:
         """Waits as the lane's health says, but not longer than until the destination is changed."""

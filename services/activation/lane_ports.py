@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 from contracts.messages.entities import CatalogueEntity
 from services.activation.lane_health import RetryPolicy
+from services.activation.rates import Rates
 from services.activation.secret_store import SecretStore
 from services.activation.tokens import Tokens
 from services.runtime.backoff import SYSTEM_RANDOM, Random
@@ -26,7 +27,7 @@ class Catalogue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LanePorts:
-    """`queue_partitions` is how many lanes a destination has; `outcome_partitions` that of the outcomes topic.
+    """`outcome_partitions` is how many partitions the outcomes topic has.
 
     A blocked lane gives up records older than `record_age_seconds_max`, while the log still has them.
     """
@@ -37,8 +38,8 @@ class LanePorts:
     catalogue: Catalogue
     secrets: SecretStore
     tokens: Tokens
+    rates: Rates
     clock: Clock
-    queue_partitions: int
     outcome_partitions: int
     record_age_seconds_max: float
     policy: RetryPolicy = field(default_factory=RetryPolicy)

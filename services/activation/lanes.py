@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from contracts.catalog import queue_of
 from contracts.records import Record, TopicPartition
 from services.activation.lane import Lane
 from services.activation.lane_ports import LanePorts
@@ -24,6 +25,7 @@ class Lanes:
     async def assigned(self, partition: TopicPartition) -> None:
         """A new lane: what the destination's state was before us is for it to find out."""
         self._lanes[partition] = Lane(partition, self._ports)
+        self._ports.rates.joined(queue_of(partition.topic))
 
     async def handle(self, partition: TopicPartition, records: Sequence[Record]) -> None:
         """Returns when all is delivered, merged or in dead letters; hours, if the destination is down so long."""
@@ -31,3 +33,4 @@ class Lanes:
 
     async def revoked(self, partition: TopicPartition) -> None:
         del self._lanes[partition]
+        self._ports.rates.left(queue_of(partition.topic))

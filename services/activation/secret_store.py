@@ -5,13 +5,13 @@ leave it as `Secret`; texts of errors name neither a value nor a reference.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Final
 
 from services.runtime.clock import Clock
 from services.runtime.secret import Secret, SecretUnavailable
-from services.runtime.secret_references import SecretFile, SecretReferences, Variable
+from services.runtime.secret_references import ReferenceRefused, SecretFile, SecretReferences, Variable
 
 KEPT_SECONDS: Final = 60.0  # so that a changed file counts soon, and a busy lane doesn't read it for each request
 _FILE_BYTES_MAX: Final = 65_536
@@ -38,6 +38,13 @@ class SecretStore:
         """The next `resolve` of these, which have been resolved before, reads anew: what they were is refused."""
         for reference in references.values():
             self._kept.pop(self._references.found(reference, space_id), None)
+
+    def credential(self, space_id: str, references: Mapping[str, str]) -> Hashable | None:
+        """What stands for these secrets together, whoever refers to them; None where none can be referred to."""
+        try:
+            return frozenset(self._references.found(reference, space_id) for reference in references.values()) or None
+        except ReferenceRefused:
+            return None
 
     async def _secret(self, name: str, place: Variable | SecretFile) -> Secret:
         now = self._clock.monotonic_seconds()

@@ -15,6 +15,7 @@ from contracts.codes import Code
 
 ANY_NAME: Final = "*"
 _URL_CHARS_MAX: Final = 2048
+_MEMBERS_MIN_MAX: Final = 1_000_000_000
 _URL_FORM: Final = re.compile(r"[\x21-\x7e]+")
 _SECRET_REFERENCE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\x00]+")
 
@@ -54,13 +55,14 @@ class Limits:
     """What one request may carry and how often one may come: what holds where a destination's `limits` say nothing.
 
     An item of the limits is one member. `requests_per_second` None is no limit. A request whose body would be larger
-    than `bytes_per_request_max` is made into several.
+    than `bytes_per_request_max` is made into several. Of an audience with fewer than `members_min` nothing is sent.
     """
 
     items_per_request: int
     items_per_request_max: int
     requests_per_second: float | None = None
     bytes_per_request_max: int | None = None
+    members_min: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +137,13 @@ def filled(fields: Sequence[SettingField], settings: Mapping[str, object]) -> di
 def limited(declaration: Declaration, limits: Mapping[str, object]) -> Limits:
     """The limits that hold for a destination, its own entries being free of mistakes."""
     items, rate = limits.get("items_per_request"), limits.get("requests_per_second")
+    least = limits.get("members_min")
     return Limits(
         items_per_request=items if isinstance(items, int) else declaration.limits.items_per_request,
         items_per_request_max=declaration.limits.items_per_request_max,
         requests_per_second=float(rate) if isinstance(rate, int | float) else declaration.limits.requests_per_second,
         bytes_per_request_max=declaration.limits.bytes_per_request_max,
+        members_min=least if isinstance(least, int) else declaration.limits.members_min,
     )
 
 
@@ -169,7 +173,7 @@ def _secret_mistakes(declaration: Declaration, secrets: Mapping[str, str]) -> It
 
 
 def _limit_mistakes(declaration: Declaration, limits: Mapping[str, object]) -> Iterator[Mistake]:
-    yield from _unknown("limits", limits, {"items_per_request", "requests_per_second"})
+    yield from _unknown("limits", limits, {"items_per_request", "requests_per_second", "members_min"})
     most = declaration.limits.items_per_request_max
     items = limits.get("items_per_request", 1)
     if isinstance(items, bool) or not isinstance(items, int) or not 1 <= items <= most:
@@ -177,6 +181,9 @@ def _limit_mistakes(declaration: Declaration, limits: Mapping[str, object]) -> I
     rate = limits.get("requests_per_second", 1)
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0.001 <= rate <= 1_000_000:
         yield Mistake("limits.requests_per_second", codes.FIELD_INVALID, "a number from 0.001 to 1000000")
+    least = limits.get("members_min", 0)
+    if isinstance(least, bool) or not isinstance(least, int) or not 0 <= least <= _MEMBERS_MIN_MAX:
+        yield Mistake("limits.members_min", codes.FIELD_INVALID, f"a whole number from 0 to {_MEMBERS_MIN_MAX}")
 
 
 def _unknown(part: str, given: Mapping[str, object], known: set[str]) -> Iterator[Mistake]:

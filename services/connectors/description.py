@@ -101,6 +101,7 @@ def _limits(declaration: Declaration) -> Iterator[tuple[str, ...]]:
     rate = "none" if limits.requests_per_second is None else f"{limits.requests_per_second:g}"
     yield "`limits.items_per_request`: members", f"{limits.items_per_request:,}", f"{limits.items_per_request_max:,}"
     yield "`limits.requests_per_second`, all lanes together", rate, ""
+    yield "`limits.members_min`: members of an audience before any is sent", f"{limits.members_min:,}", ""
     if limits.bytes_per_request_max is not None:
         yield "bytes of a request's body", f"{limits.bytes_per_request_max:,}", f"{limits.bytes_per_request_max:,}"
 

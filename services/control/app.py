@@ -6,7 +6,7 @@ from contracts import codes
 from contracts.messages.entities import Activation, Connection, Destination
 from services.adapters.connect import open_http, open_kafka
 from services.connectors.base import Connector
-from services.connectors.declaration import Mistake, connection_mistakes, filled, mistakes
+from services.connectors.declaration import Mistake, connection_mistakes, filled, limited, mistakes
 from services.connectors.description import described
 from services.connectors.mapping_check import mapping_mistakes
 from services.connectors.registry import CONNECTORS
@@ -75,7 +75,11 @@ def _rules(connector: Connector, references: SecretReferences) -> ConnectorRules
     def refuses(destination: Destination, id_type: str) -> str | None:
         return connector.refuses(id_type, filled(declaration.settings, destination.settings))
 
-    return ConnectorRules(on_destination, on_connection, on_activation, refuses, described(declaration))
+    def members_min(destination: Destination) -> int:
+        return limited(declaration, destination.limits).members_min
+
+    description = described(declaration)
+    return ConnectorRules(on_destination, on_connection, on_activation, refuses, description, members_min)
 
 
 def _remarks(found: list[Mistake]) -> list[Remark]:

@@ -58,6 +58,33 @@ async def test_the_properties_of_a_segment_and_of_an_account(space: Space) -> No
     assert [plain[name] for name in ("reference_id", "country", "recurring", "extend")] == [None, None, False, False]
 
 
+async def test_an_audience_too_small_for_its_destination_waits_until_it_has_grown(
+    space: Space, receiver: tuple[Receiver, str]
+) -> None:
+    got, url = receiver
+    await space.audiences("a")
+    await space.destination("d", url, secrets={"signing": SECRET_REFERENCE}, limits={"members_min": 5})
+    await space.send("members.add", {"audience": "a", "identifiers": ["u1", "u2"]})
+    await space.send("activations.create", {"name": "x", "audience": "a", "destination": "d"})
+    await space.send("members.add", {"audience": "a", "identifiers": ["u3", "u4"]})
+    await _state(space, "x", "waiting-for-minimum")
+    activation = space.observed.id_of("activation", "x")
+    await space.until("four are pending", lambda: space.observed.activations[activation].counters.pending == 4)
+    for service in ("control", "membership", "activation"):
+        await space.system.kill(service)
+        await space.system.start(service)
+
+    await space.send("members.remove", {"audience": "a", "identifiers": ["u1"]})
+    await space.send("members.add", {"audience": "a", "identifiers": ["u5", "u6"]})
+
+    await space.until("all of them are delivered", lambda: space.delivered("x", changes=5))
+    assert set(got.received.members(activation)) == {f"u{n}" for n in range(2, 7)}
+    await _state(space, "x", "running")
+    await space.send("members.remove", {"audience": "a", "identifiers": ["u2"]})
+    await space.until("who exits is taken out", lambda: space.delivered("x", changes=6))
+    assert set(got.received.members(activation)) == {f"u{n}" for n in range(3, 7)}
+
+
 async def test_a_period_begins_ends_moves_on_and_is_used_again(manual: Space, receiver: tuple[Receiver, str]) -> None:
     got, url = receiver
     await manual.audiences("a")

@@ -23,7 +23,7 @@ class ConnectorRules:
     """`on_destination` and `on_connection` find what is wrong with entries; `unknown-field` is no hindrance.
 
     `on_activation` looks at the mapping alone. `refuses` says why identities of an id type can't be sent to a
-    destination, None: they can.
+    destination, None: they can. `members_min`: so many an audience must have before a destination is told of any.
     """
 
     on_destination: Callable[[Destination], Sequence[Remark]]
@@ -31,6 +31,7 @@ class ConnectorRules:
     on_activation: Callable[[Activation], Sequence[Remark]]
     refuses: Callable[[Destination, str], str | None]
     description: Mapping[str, object]
+    members_min: Callable[[Destination], int]
 
 
 Connectors = Mapping[str, ConnectorRules]

@@ -8,14 +8,17 @@ from contracts.instants import DAY_MS, instant_text
 from contracts.messages.control_state import Delivering
 from contracts.messages.entities import Activation
 from contracts.messages.published import ActivationStatus, Reason
+from contracts.messages.results import Held
 from contracts.messages.steps import ActivationStep
-from services.domain.catalogue.entity_table import held
+from services.domain.catalogue.entity_table import held as held_by
+from services.domain.control.counting import with_held
+from services.domain.control.growing import is_grown, members_min, reported, waits
 from services.domain.control.schedule import period_ms, stand_at
 from services.domain.control.space_state import SpaceState
 from services.domain.control.turn import Turn
 
 _LANE_STATES = ("disabled", "parked", "retrying")  # the worst first
-_Marker = Literal["started", "updated", "paused", "resumed", "ended", "forgotten"]
+_Marker = Literal["started", "updated", "waiting", "paused", "resumed", "ended", "forgotten"]
 
 
 def do_due(turn: Turn, at_ms: int) -> None:
@@ -38,6 +41,10 @@ def adjust(
     goes_on = resync if resync is not None else activation.perform_resync
     after = msgspec.structs.replace(before, running=stand == "running", paused=False)
     match stand:
+        case "running" if not before.running and members_min(turn, activation) > 1:
+            after = _wait(turn, activation, after, at_ms, resync=activation.perform_resync)
+        case "running" if before.growing is not None and (before.paused or resync):
+            after = _wait(turn, activation, after, at_ms, resync=before.growing.resync or bool(resync))
         case "running" if not before.running:
             _mark(turn, activation, "started", at_ms, resync=activation.perform_resync)
         case "running" if before.paused:
@@ -49,10 +56,28 @@ def adjust(
                 _mark(turn, activation, "paused", at_ms)
             elif before.running and changed:
                 _mark(turn, activation, "updated", at_ms)
+            if before.growing is not None:  # a pause is no waiting for something
+                before = with_held(turn, before, {})
             after = msgspec.structs.replace(before, paused=before.running)
         case "before" | "after" if before.running:
             after = _ended(turn, activation, after, at_ms)
-    show(turn, after, _state(turn.state, activation, at_ms), at_ms)
+    show(turn, after, _state(turn.state, activation, after, at_ms), at_ms)
+
+
+def held(turn: Turn, result: Held) -> None:
+    """A partition says what an activation would send that waits for its audience to grow; it may be enough now."""
+    activation = turn.state.catalogue.activations.get(result.activation_id)
+    before = turn.state.deliveries.get(result.activation_id)
+    if activation is not None and before is not None:
+        _go_on_if_grown(turn, activation, reported(turn, before, activation, result))
+
+
+def destination_changed(turn: Turn, destination_id: str) -> None:
+    """It may take smaller audiences now."""
+    for activation_id in turn.state.catalogue.activations.holders(held_by("destination", destination_id)):
+        activation = turn.state.catalogue.activations.get(activation_id)
+        assert activation is not None
+        _go_on_if_grown(turn, activation, _delivering(turn, activation))
 
 
 def take_away(turn: Turn, activation: Activation) -> None:
@@ -70,14 +95,14 @@ def take_away(turn: Turn, activation: Activation) -> None:
 
 def lanes_changed(turn: Turn, destination_id: str, error: Reason | None) -> None:
     """The activations of a destination show how its lanes are, and why."""
-    for activation_id in turn.state.catalogue.activations.holders(held("destination", destination_id)):
+    for activation_id in turn.state.catalogue.activations.holders(held_by("destination", destination_id)):
         activation = turn.state.catalogue.activations.get(activation_id)
         assert activation is not None
         delivering = _delivering(turn, activation)
         if error is not None:
             status = msgspec.structs.replace(delivering.status, last_error=error, updated_at=turn.at)
             delivering = msgspec.structs.replace(delivering, status=status)
-        show(turn, delivering, _state(turn.state, activation, turn.at_ms), turn.at_ms)
+        show(turn, delivering, _state(turn.state, activation, delivering, turn.at_ms), turn.at_ms)
 
 
 def show(turn: Turn, delivering: Delivering, state: str, at_ms: int) -> None:
@@ -107,7 +132,20 @@ def forget(turn: Turn, delivering: Delivering) -> None:
 def _ended(turn: Turn, activation: Activation, before: Delivering, at_ms: int) -> Delivering:
     """Every partition has to take this end; what they say of one before it counts no more."""
     step = _mark(turn, activation, "ended", at_ms)
-    return msgspec.structs.replace(before, ended=[], ended_step=step)
+    return msgspec.structs.replace(with_held(turn, before, {}), ended=[], ended_step=step, growing=None)
+
+
+def _wait(turn: Turn, activation: Activation, before: Delivering, at_ms: int, *, resync: bool) -> Delivering:
+    return waits(turn, before, _mark(turn, activation, "waiting", at_ms, resync=resync), resync=resync)
+
+
+def _go_on_if_grown(turn: Turn, activation: Activation, delivering: Delivering) -> None:
+    """What is held stays counted until the router has had it."""
+    if is_grown(turn, delivering, activation) and stand_at(activation, turn.at_ms) == "running":
+        assert delivering.growing is not None
+        _mark(turn, activation, "resumed", turn.at_ms, resync=delivering.growing.resync)
+        delivering = msgspec.structs.replace(delivering, growing=None)
+    show(turn, delivering, _state(turn.state, activation, delivering, turn.at_ms), turn.at_ms)
 
 
 def _extended(turn: Turn, activation: Activation, at_ms: int) -> Activation:
@@ -159,8 +197,10 @@ def _delivering(turn: Turn, activation: Activation) -> Delivering:
     return Delivering(space_id=turn.space_id, id=activation.activation_id, status=status)
 
 
-def _state(space: SpaceState, activation: Activation, at_ms: int) -> str:
+def _state(space: SpaceState, activation: Activation, delivering: Delivering, at_ms: int) -> str:
     stand = stand_at(activation, at_ms)
+    if stand == "running" and delivering.growing is not None:
+        return "waiting-for-minimum"
     if stand == "running":
         lanes = space.lanes.get(activation.destination_id)
         states = set(lanes.states.values()) if lanes is not None else set()

@@ -38,7 +38,7 @@ from services.domain.catalogue.destinations import (
 from services.domain.catalogue.entity_table import held
 from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.item import Origin, required
-from services.domain.control.activations import adjust, take_away
+from services.domain.control.activations import adjust, destination_changed, take_away
 from services.domain.control.answer import ItemAnswer, entity_data
 from services.domain.control.member_items import canonicals, invalid_text
 from services.domain.control.quotas import count_identifiers
@@ -57,9 +57,10 @@ def destination_created(turn: Turn, item: DestinationCreate, origin: Origin) -> 
 
 
 def destination_updated(turn: Turn, item: DestinationUpdate, origin: Origin) -> ItemAnswer:
-    """Lanes see it in the catalogue."""
+    """Lanes see it in the catalogue; what waits for an audience to grow may wait no longer."""
     destination, remarks = update_destination(item, turn.state.catalogue, origin, turn.config.connectors)
     turn.state.catalogue.destinations.put(destination)
+    destination_changed(turn, destination.destination_id)
     return ItemAnswer(entity_data(destination), remarks)
 
 
@@ -146,7 +147,8 @@ def activation_resynced(turn: Turn, item: ActivationReference) -> ItemAnswer:
 def activation_redriven(turn: Turn, item: ActivationRedrive) -> ItemAnswer:
     """Some members are sent again as they stand at this place among the changes; raises `ItemFailed`."""
     activation = referred_activation(item, turn.state.catalogue)
-    if stand_at(activation, turn.at_ms) != "running":
+    kept = turn.state.deliveries.get(activation.activation_id)
+    if stand_at(activation, turn.at_ms) != "running" or (kept is not None and kept.growing is not None):
         fail(codes.ACTIVATION_NOT_RUNNING, f"activation {activation.activation_id}")
     audience = turn.state.catalogue.audiences.get(activation.audience_id)
     assert audience is not None, "an audience with an activation is not deleted"

@@ -9,8 +9,9 @@ import msgspec
 
 from contracts.messages.control_state import DeliveredAudience, Delivering, Lanes
 from contracts.messages.delivery import Delivered, LaneState, Routed
-from contracts.messages.published import ActivationCounters, ActivationStatus, ActivationTotals, Reason
+from contracts.messages.published import ActivationStatus, Reason
 from services.domain.control.activations import forget, is_over, lanes_changed
+from services.domain.control.counting import counted, with_held
 from services.domain.control.space_state import SpaceState
 from services.domain.control.turn import Turn
 
@@ -20,6 +21,8 @@ def routed(turn: Turn, outcome: Routed) -> None:
     before = turn.state.deliveries.get(outcome.activation_id)
     if before is None or outcome.through_offset <= before.routed.get(outcome.partition, -1):
         return
+    if before.growing is None:  # what was held back has been routed here
+        before = with_held(turn, before, {n: members for n, members in before.held.items() if n != outcome.partition})
     counters = before.status.counters
     counters = msgspec.structs.replace(
         counters, changes=counters.changes + outcome.changes, dropped=counters.dropped + outcome.dropped
@@ -27,7 +30,7 @@ def routed(turn: Turn, outcome: Routed) -> None:
     has_ended = 0 < outcome.ended_step == before.ended_step  # of an end before that, nothing is awaited any more
     after = msgspec.structs.replace(
         before,
-        status=_counted(turn, before.status, counters),
+        status=counted(turn, before.status, counters),
         routed=before.routed | {outcome.partition: outcome.through_offset},
         ended=sorted({*before.ended, outcome.partition}) if has_ended else before.ended,
     )
@@ -48,7 +51,7 @@ def delivered(turn: Turn, outcome: Delivered) -> None:
         dead_lettered=counters.dead_lettered + outcome.dead_lettered,
         uploads=counters.uploads + outcome.uploads,
     )
-    status = _counted(turn, before.status, counters, waited_ms=outcome.waited_ms)
+    status = counted(turn, before.status, counters, waited_ms=outcome.waited_ms)
     if outcome.delivered:
         status = msgspec.structs.replace(status, last_success_at=outcome.at)
         _note_delivered(turn, status.audience_id, outcome.at)
@@ -81,39 +84,6 @@ def changed_statuses(state: SpaceState) -> Iterator[ActivationStatus]:
     """The statuses to publish at the end of a batch."""
     for delivering in state.deliveries.changed():
         yield delivering.status
-
-
-def _counted(
-    turn: Turn, status: ActivationStatus, counters: ActivationCounters, *, waited_ms: int | None = None
-) -> ActivationStatus:
-    """`waited_ms`: a lane has spoken, and says how long the last of what it finished had waited."""
-    done = counters.dropped + counters.merged + counters.delivered + counters.dead_lettered
-    counters = msgspec.structs.replace(counters, pending=counters.changes - done)
-    lag_seconds = status.lag_seconds
-    if waited_ms is not None:
-        lag_seconds = waited_ms / 1000 if counters.pending else 0.0
-    return msgspec.structs.replace(
-        status,
-        counters=counters,
-        totals=_totals(counters, status.totals.log_count + 1, spoken=lag_seconds is not None),
-        lag_records=counters.pending,
-        lag_seconds=lag_seconds,
-        updated_at=turn.at,
-    )
-
-
-def _totals(counters: ActivationCounters, log_count: int, *, spoken: bool) -> ActivationTotals:
-    """`spoken`: a lane has; before that only what waits is known. No connector leaves anything in process."""
-    return ActivationTotals(
-        log_count=log_count,
-        ready_count=counters.delivered if spoken else None,
-        processing_count=0 if spoken else None,
-        pending_count=counters.pending,
-        upload_count=counters.uploads,
-        failed_count=counters.dead_lettered if spoken else None,
-        no_data_count=counters.merged if spoken else None,
-        segment_upload_count=counters.changes - counters.dropped,
-    )
 
 
 def _note_delivered(turn: Turn, audience_id: str, at: str) -> None:

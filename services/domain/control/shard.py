@@ -15,10 +15,10 @@ from contracts.messages.control_state import ControlState
 from contracts.messages.delivery import Delivered, LaneState, Outcome, Routed
 from contracts.messages.entities import CatalogueEntity
 from contracts.messages.intake import IntakeEvent, ObjectAnnounced, ReadingFailed, ReadingFinished, ReadingProgress
-from contracts.messages.results import Applied, ReadingBroken, Result, Staged, Ticked, Weighed
+from contracts.messages.results import Applied, Held, ReadingBroken, Result, Staged, Ticked, Weighed
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
-from services.domain.control import announcements, guard, imports, outcomes, readings, sets
+from services.domain.control import activations, announcements, guard, imports, outcomes, readings, sets
 from services.domain.control.access import check_allowed, sender_of
 from services.domain.control.answer import rejected
 from services.domain.control.approval import approve, reached, remembered
@@ -162,6 +162,8 @@ class ControlShard:
                 guard.weighed(turn, result)
             case Applied():
                 readings.applied(turn, result)
+            case Held():
+                activations.held(turn, result)
             case Ticked():
                 reached(turn, result.partition, result.step)
 

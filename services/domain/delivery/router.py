@@ -23,11 +23,12 @@ Operation = Literal["add", "remove"]
 Refuse = Callable[[Record, str], Out]
 """Makes the dead letter of a record that can't be read, with a detail that holds no identifiers."""
 
-_WANTED: Final[dict[str, frozenset[Operation]]] = {
+WANTED: Final[dict[str, frozenset[Operation]]] = {
     "audience_entered": frozenset({"add"}),
     "audience_exited": frozenset({"remove"}),
     "audience_membership_changed": frozenset({"add", "remove"}),
 }
+"""What a destination is told, by activation type."""
 _OPERATION: Final[dict[str, Operation]] = {"entered": "add", "exited": "remove"}
 
 
@@ -108,8 +109,10 @@ class RouterPartition:
         change = codec.decode(record.value or b"", Change)
         operation = _OPERATION[change.change]
         for state in activations.values():
+            if state.waiting:
+                continue  # the difference that it goes on with will have this change
             # An activation type that this version doesn't know must never become a removal.
-            wanted = not state.paused and operation in _WANTED.get(state.activation.activation_type, frozenset())
+            wanted = not state.paused and operation in WANTED.get(state.activation.activation_type, frozenset())
             yield from self._route(record, state, change, operation, wanted=wanted, tallies=tallies)
 
     def _route_addressed(
@@ -120,7 +123,7 @@ class RouterPartition:
         if state is None:
             return  # asked by a command, or by an activation that has ended since
         operation: Operation = "add" if isinstance(said, Snapshot) else _OPERATION[said.change]
-        wanted = operation in _WANTED.get(state.activation.activation_type, frozenset())
+        wanted = operation in WANTED.get(state.activation.activation_type, frozenset())
         yield from self._route(record, state, said, operation, wanted=wanted, tallies=tallies)
 
     def _route(
@@ -181,15 +184,22 @@ class RouterPartition:
         """Takes a marker; one that this version doesn't know changes nothing."""
         key = (said.space_id, said.activation.activation_id)
         before = self._running.get(key)
-        paused = said.marker == "paused" or (said.marker == "updated" and before is not None and before.paused)
-        if said.marker in ("started", "resumed") or (said.marker in ("updated", "paused") and before is not None):
+        stays = before if said.marker == "updated" else None
+        waiting = said.marker == "waiting" or (stays is not None and stays.waiting)
+        paused = waiting or said.marker == "paused" or (stays is not None and stays.paused)
+        if said.marker in ("started", "resumed", "waiting") or (
+            said.marker in ("updated", "paused") and before is not None
+        ):
             state = RouterState(
                 space_id=said.space_id,
                 activation=said.activation,
                 queue=said.queue,
                 paused=paused,
+                waiting=waiting,
                 step=said.step,
             )
+            if before is not None and before.waiting and not waiting:
+                tallies.setdefault(key, _Tally())  # control learns that it waits here no more
             self._forget(key)
             self._keep(state)
             yield self._state_record(key, state, said.at)

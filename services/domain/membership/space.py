@@ -10,7 +10,7 @@ from pyroaring import BitMap
 
 from contracts.instants import DAY_MS
 from contracts.messages.published import Cause, Removal
-from contracts.messages.results import Applied, ReadingBroken, Result, Staged, Ticked, Weighed
+from contracts.messages.results import Applied, Held, ReadingBroken, Result, Staged, Ticked, Weighed
 from contracts.messages.steps import (
     ActivationStep,
     DefinitionStep,
@@ -90,6 +90,9 @@ class Space:
         if step.step <= self.step:
             raise BrokenLog(f"step {step.step} of space {self._space_id} comes after step {self.step}")
         self.step, self.at_ms = step.step, step.at_ms
+        return self._with_held(self._done(step))
+
+    def _done(self, step: Step) -> Effects:
         match step:
             case DefinitionStep():
                 if step.deleted:
@@ -139,7 +142,7 @@ class Space:
             difference = audience.settle_layers(removed | added)
             if difference:
                 differences[audience_id] = difference
-        return self._register.follow(differences, Cause("stream", header.feed_id))
+        return self._with_held(self._register.follow(differences, Cause("stream", header.feed_id)))
 
     def rows(self, header: RowsHeader, value: bytes) -> Result | None:
         """Stages a batch of rows."""
@@ -162,6 +165,22 @@ class Space:
             rows=sealed.rows,
             distinct=sealed.distinct(),
         )
+
+    def _with_held(self, effects: Effects) -> Effects:
+        """What it changes for activations that wait goes to control, which knows how large they have to be."""
+        for activation_id, size, entered, exited in self._activations.held(effects):
+            held = Held(
+                space_id=self._space_id,
+                partition=self._partition,
+                partitions=self._partitions,
+                activation_id=activation_id,
+                step=self.step,
+                size=size,
+                entered=entered,
+                exited=exited,
+            )
+            effects.results.append(held)
+        return effects
 
     def _redrive(self, step: RedriveStep) -> Effects:
         audience = self._register.find(step.audience_id)

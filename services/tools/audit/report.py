@@ -8,7 +8,7 @@ LINES_A_LAW: Final = 20
 
 LAWS: Final[dict[str, str]] = {
     "activation-adds-up": "changes = dropped + merged + delivered + dead-lettered + pending, and nothing is negative",
-    "activation-counts-changes": "an activation has counted every change and snapshot member since it started",
+    "activation-counts-changes": "an activation has counted or holds every change and snapshot member since it started",
     "alternation": "per audience and member, entered and exited strictly alternate, entered first",
     "change-form": "a change has 1 to 1,000 members, and its headers and value say the same",
     "change-id": "the id of a change record is unique",

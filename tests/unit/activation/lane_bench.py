@@ -17,6 +17,7 @@ from contracts.records import Out, Record, TopicPartition
 from services.activation.lane import Lane
 from services.activation.lane_health import RetryPolicy
 from services.activation.lane_ports import LanePorts
+from services.activation.rates import Rates
 from services.activation.secret_store import SecretStore
 from services.activation.tokens import Tokens
 from services.connectors.webhook.requests import WebhookDelivery, WebhookMessage
@@ -174,15 +175,16 @@ class Bench:
         self.outlets = ScriptedOutlets()
         self.producer = KeepingProducer()
         self.catalogue = FixedCatalogue(destination() if to is None else to)
+        secrets = SecretStore(environment or {}, references, clock=self.clock)
         self.ports = LanePorts(
             web=self.web,
             outlets=self.outlets,
             producer=self.producer,
             catalogue=self.catalogue,
-            secrets=SecretStore(environment or {}, references, clock=self.clock),
+            secrets=secrets,
             tokens=Tokens(self.web, clock=self.clock),
+            rates=Rates(queue_partitions, secrets.credential),
             clock=self.clock,
-            queue_partitions=queue_partitions,
             outcome_partitions=2,
             record_age_seconds_max=record_age_seconds_max,
             policy=policy or RetryPolicy(),

@@ -60,7 +60,7 @@ async def test_requests_keep_to_the_limits_of_the_destination() -> None:
     assert bench.counts() == {"delivered": 5, "merged": 0, "dead": 0, "uploads": 3}
 
 
-async def test_a_rate_is_shared_by_the_lanes_of_a_destination() -> None:
+async def test_a_worker_with_some_of_the_lanes_of_a_destination_takes_their_share_of_its_rate() -> None:
     bench = Bench(to=destination(limits={"items_per_request": 1, "requests_per_second": 4}), queue_partitions=2)
     await bench.deliver(ADD)
     assert [at for at, _ in bench.web.sent] == [0.0, 0.5]

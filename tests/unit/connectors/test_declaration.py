@@ -130,6 +130,8 @@ def test_secrets_are_references(secrets: dict[str, str], expected: list[tuple[st
         ({"items_per_request": 0}, [("limits.items_per_request", "field-invalid")]),
         ({"items_per_request": 501}, [("limits.items_per_request", "field-invalid")]),
         ({"items_per_request": True}, [("limits.items_per_request", "field-invalid")]),
+        ({"members_min": -1}, [("limits.members_min", "field-invalid")]),
+        ({"members_min": 2.5}, [("limits.members_min", "field-invalid")]),
         ({"requests_per_second": 0}, [("limits.requests_per_second", "field-invalid")]),
         ({"requests_per_second": "5"}, [("limits.requests_per_second", "field-invalid")]),
         ({"requests_per_second": float("nan")}, [("limits.requests_per_second", "field-invalid")]),

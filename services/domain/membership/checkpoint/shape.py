@@ -97,6 +97,8 @@ class PausedSaved(Saved, frozen=True):
     audience_id: str
     audience: MembershipSaved | None
     had: Packed
+    waits: bool = False
+    resync: bool = False
 
 
 class ActivationsSaved(Saved, frozen=True):

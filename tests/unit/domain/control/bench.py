@@ -57,7 +57,14 @@ def unmapped(activation: Activation) -> list[tuple[Code, str]]:
     return [(codes.MAPPING_UNAVAILABLE, "one form")] if activation.destination_mapping else []
 
 
-WEBHOOK = ConnectorRules(webhook, listed, unmapped, no_cookies, {"slug": "webhook", "title": "Webhook"})
+def least(destination: Destination) -> int:
+    """What the destination's limits say."""
+    given = destination.limits.get("members_min", 0)
+    assert isinstance(given, int)
+    return given
+
+
+WEBHOOK = ConnectorRules(webhook, listed, unmapped, no_cookies, {"slug": "webhook", "title": "Webhook"}, least)
 
 
 def config(**changes: Any) -> ShardConfig:

@@ -138,6 +138,31 @@ def test_paused_changes_are_counted_as_dropped_and_an_update_does_not_resume() -
     assert (outcome.changes, outcome.dropped) == (3, 2)
 
 
+@pytest.mark.parametrize("batches", [1, 2])
+def test_what_waits_for_its_audience_to_grow_is_counted_when_it_goes_on(batches: int) -> None:
+    log = [
+        marker(0, "waiting"),
+        change(1, "entered", ["a", "b"]),
+        marker(2, "updated"),
+        change(3, "exited", ["b"]),
+        marker(4, "resumed"),
+        difference(5, "entered", ["a"]),
+    ]
+    written = outs(router(), log[: 6 // batches])
+    states = [codec.decode(out.value or b"", RouterState) for out in written if out.topic == catalog.ROUTER_STATE]
+    if batches == 2:
+        assert (routed(written), deliveries(written)) == ([], [])
+        written = outs(router(running=states[-1:]), log[3:])
+    assert [one.members for one in deliveries(written)] == [["a"]]
+    (outcome,) = routed(written)
+    assert (outcome.changes, outcome.dropped) == (1, 0)
+
+
+def test_one_that_waited_in_vain_here_says_that_it_waits_no_more() -> None:
+    (outcome,) = routed(outs(router(), [marker(0, "waiting"), marker(1, "resumed")]))
+    assert (outcome.changes, outcome.through_offset) == (0, 2)
+
+
 def test_what_changed_during_a_pause_goes_to_the_resumed_activation_alone() -> None:
     log = [
         marker(0, "started"),

@@ -6,7 +6,7 @@ import pytest
 
 from contracts.catalog import CHANGES, INPUT
 from contracts.codec import Headers, encode, header
-from contracts.messages.results import Ticked
+from contracts.messages.results import Held, Ticked
 from contracts.messages.steps import RedriveStep
 from contracts.records import Record
 from services.domain.membership.broken_log import BrokenLog
@@ -261,3 +261,45 @@ def test_what_is_redriven_is_told_as_it_stands_to_one_activation(world: World) -
     assert {difference["activation_id"] for difference in world.differences} == {"act_1"}
     assert world.changes == []
     assert world.members["a"] == {*IDS[:2], *IDS[4:6]}
+
+
+def held_of(world: World) -> tuple[int, int, int]:
+    """Size, to add and to remove, as the newest word of each partition adds up."""
+    newest = {one.partition: one for one in world.results if isinstance(one, Held)}.values()
+    return sum(one.size for one in newest), sum(one.entered for one in newest), sum(one.exited for one in newest)
+
+
+@pytest.mark.parametrize(
+    ("resync", "begun", "grown"), [(True, (4, 4, 0), (6, 6, 0)), (False, (4, 0, 0), (6, 4, 2))], ids=["all", "new"]
+)
+def test_what_waits_for_its_audience_to_grow_goes_on_with_what_it_said_that_it_holds(
+    world: World, *, resync: bool, begun: tuple[int, int, int], grown: tuple[int, int, int]
+) -> None:
+    world.patch("a", "add", IDS[:4])
+    world.activation("waiting", "a", resync=resync)
+    assert held_of(world) == begun
+    world.patch("b", "add", IDS[:1])
+    world.patch("a", "remove", IDS[:2])
+    world.patch("a", "add", IDS[4:8])
+    assert held_of(world) == grown
+    assert {one.activation_id for one in world.results if isinstance(one, Held)} == {"act_1"}
+    spoken = len(world.results)
+
+    world.activation("resumed", "a", resync=resync)
+
+    sent = [one for one in (*world.differences, *world.snapshots) if one["members"]]
+    assert sum(len(one["members"]) for one in sent) == grown[1] + grown[2]
+    world.patch("a", "add", IDS[8:])
+    assert not [one for one in world.results[spoken:] if isinstance(one, Held)]
+
+
+def test_what_is_paused_while_it_waits_says_nothing_and_forgets_nothing(world: World) -> None:
+    world.activation("waiting", "a", resync=True)
+    world.activation("paused", "a")
+    spoken = len(world.results)
+    world.patch("a", "add", IDS[:3])
+    assert not [one for one in world.results[spoken:] if isinstance(one, Held)]
+
+    world.activation("waiting", "a", resync=True)
+
+    assert held_of(world) == (3, 3, 0)

@@ -201,7 +201,7 @@ class World:
 
     def activation(
         self,
-        marker: Literal["started", "updated", "paused", "resumed", "ended", "forgotten"],
+        marker: Literal["started", "updated", "waiting", "paused", "resumed", "ended", "forgotten"],
         audience: str,
         *,
         resync: bool = False,

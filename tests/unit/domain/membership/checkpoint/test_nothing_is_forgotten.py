@@ -11,11 +11,13 @@ import msgspec
 import numpy as np
 from pyroaring import BitMap
 
+from contracts import codec
 from services.domain.membership.checkpoint import shape
 from services.domain.membership.imports.order import ImportOrder
 from services.domain.rows import Form
 from tests.unit.domain.membership.checkpoint.copies import Contents, Taken, load
 from tests.unit.domain.membership.checkpoint.histories import conclude, eventful
+from tests.unit.domain.membership.world import World
 
 OURS = "services.domain.membership."
 
@@ -26,6 +28,7 @@ NOT_KEPT: Final[Mapping[tuple[str, str], str]] = {
     ("Space", "partitions"): "as of the partition",
     ("Directory", "partition"): "as of the partition",
     ("Directory", "partitions"): "as of the partition",
+    ("Activations", "waiting"): "those of the paused ones that wait",
     ("Layers", "shared"): "found again by `share`: the sets are equal",
     ("Register", "composition"): "made from the composed audiences",
     ("FixedArena", "form"): "the key under which its table is kept",
@@ -82,6 +85,23 @@ def test_every_attribute_is_kept_or_has_a_reason() -> None:
             assert kept | not_kept == set(attributes(thing)), f"{name}: see `saved` and `restored`"
     words = {name for name, one in vars(shape).items() if isinstance(one, type) and issubclass(one, shape.Saved)}
     assert seen == words - ALONE, "the history must leave something of every class"
+
+
+def test_what_waits_for_its_audience_to_grow_still_does() -> None:
+    world = World(1)
+    world.define("a")
+    world.activation("waiting", "a", resync=True)
+    (fold,) = world.folds
+
+    restored = load(Taken(fold).blobs(), world.fold(0))
+
+    place = len(world.log[0])
+    said = len(world.outs[0])
+    world.patch("a", "add", ["u1", "u2", "u3"])
+    world.activation("resumed", "a", resync=True)
+    outs = [out for record in world.log[0][place:] for out in restored.handle([record], 0)]
+    assert outs == world.outs[0][said:]
+    assert any(codec.header(out.headers, "ce_type") == "held" for out in outs)
 
 
 def test_what_is_restored_from_everything_goes_on_alike() -> None:
