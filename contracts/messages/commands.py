@@ -73,6 +73,10 @@ class QuotaFields(msgspec.Struct, frozen=True, kw_only=True):
     feeds: Quota | UnsetType = UNSET
     identifiers_a_day: Annotated[Quota, Meta(description="in `members.*`")] | UnsetType = UNSET
     commands_a_second: Annotated[Quota, Meta(description="more are rejected")] | UnsetType = UNSET
+    layers: Annotated[Quota, Meta(description="appends of one audience that have not expired")] | UnsetType = UNSET
+    identities: Annotated[Quota, Meta(description="known ones of one id type")] | UnsetType = UNSET
+    readings: Annotated[Quota, Meta(description="at once; more wait")] | UnsetType = UNSET
+    imports: Annotated[Quota, Meta(description="under way")] | UnsetType = UNSET
 
 
 class SpaceFields(Versioned, frozen=True, kw_only=True):

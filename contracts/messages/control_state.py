@@ -109,6 +109,7 @@ class Applying(msgspec.Struct, frozen=True, kw_only=True):
     audiences: int
     entered: int = 0
     exited: int = 0
+    refused: int = 0
     superseded: list[str] | None = None
     expired: bool = True
 

@@ -51,12 +51,24 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quotas(msgspec.Struct, frozen=True, kw_only=True):
-    """What a space may have and ask for. The day is a UTC day of the space, the second one of its records' times."""
+    """What a space may have and ask for. The day is a UTC day of the space, the second one of its records' times.
+
+    `layers` are the appends of one audience that have not expired, `identities` those that are known of one id type,
+    `readings` the imports that are read at once, `imports` those under way.
+    """
 
     audiences: int = 200_000
     feeds: int = 10_000
     identifiers_a_day: int = 1_000_000_000
     commands_a_second: int = 5_000
+    layers: int = 1_100  # three years of daily appends; hourly ones of 45 days
+    identities: int = 100_000_000  # 4.5 GB of UUIDs over all workers
+    readings: int = 64
+    imports: int = 10_000  # control keeps some KiB of each
+
+    def identities_on_partition(self, partitions: int) -> int:
+        """The share of one of so many partitions."""
+        return -(-self.identities // partitions)
 
 
 class Space(Entity, frozen=True, kw_only=True, tag="space", tag_field="kind_of_entity"):

@@ -43,13 +43,17 @@ class Weighed(ResultBase, frozen=True, kw_only=True, tag="weighed", tag_field="t
 
 
 class Applied(ResultBase, frozen=True, kw_only=True, tag="applied", tag_field="type"):
-    """An import or members item took effect here. `superseded` are the audiences where a newer full refresh stood."""
+    """An import or members item took effect here. `superseded` are the audiences where a newer full refresh stood.
+
+    `refused` identities of a members item were not let in: the space may know no more.
+    """
 
     import_id: str
     step: int
     entered: int
     exited: int
     superseded: list[str] = []
+    refused: int | msgspec.UnsetType = msgspec.UNSET  # 0, and what was written before there were limits on commands
     expired: bool = False  # an append whose layer would already have left (engine.md §1 rule 10)
 
 

@@ -33,12 +33,17 @@ class DefinitionStep(StepBase, frozen=True, kw_only=True, tag="definition", tag_
 
 
 class PatchStep(StepBase, frozen=True, kw_only=True, tag="patch", tag_field="type"):
-    """One members item: the canonical identifiers of it that live on this partition."""
+    """One members item: the canonical identifiers of it that live on this partition.
+
+    Where `identities_max` identities of the audience's id type are known here, those that it would make known are left
+    out and counted as refused; null: no limit. A removal is never refused.
+    """
 
     import_id: str
     audience_id: str
     operation: Literal["add", "remove", "replace", "clear"]
     identifiers: list[str] = []
+    identities_max: int | None = None
 
 
 class ImportOpenStep(StepBase, frozen=True, kw_only=True, tag="import-open", tag_field="type"):
@@ -152,7 +157,7 @@ class StreamRowsHeader(msgspec.Struct, frozen=True, kw_only=True):
 
     The value is an Arrow IPC stream (services.domain.rows.stream). `topic` is the broker's name of it; the offsets are
     those of the first and last event in the value. `at_ms` is when they were taken, null where a space has a clock of
-    its own.
+    its own. `identities_max` as of a `PatchStep`.
     """
 
     space_id: str
@@ -163,6 +168,7 @@ class StreamRowsHeader(msgspec.Struct, frozen=True, kw_only=True):
     last_offset: int
     id_type: str
     at_ms: int | None = None
+    identities_max: int | None = None
 
 
 class RowsHeader(msgspec.Struct, frozen=True, kw_only=True):

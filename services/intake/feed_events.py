@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from contracts.messages.entities import Audience, Feed, FixedAudience, Space
+from contracts.messages.entities import Audience, Feed, FixedAudience, Quotas, Space
 from contracts.messages.steps import StreamRowsHeader
 from contracts.records import Out, Record, TopicPartition
 from services.domain.intake.audiences import Resolve, audience_resolver
@@ -96,7 +96,10 @@ class FeedEvents:
         return read_events(values, offsets, id_type=feed.id_type, resolve=resolve, fixed=fixed)
 
     def _rows(self, feed: Feed, source: TopicPartition, batches: Sequence[EventBatch]) -> Iterator[Out]:
-        at_ms = self._at_ms(feed.space_id)
+        space = self._catalogue.get(Space, feed.space_id, feed.space_id)
+        # Where the space's time moves only by command, events bear none.
+        at_ms = None if space is not None and space.clock == "manual" else self._clock.now_ms()
+        quotas = Quotas() if space is None else space.quotas
         for batch in batches:
             for home, part in scatter_events(batch, self._membership_partitions):
                 header = StreamRowsHeader(
@@ -108,13 +111,9 @@ class FeedEvents:
                     last_offset=int(part.offsets[-1]),
                     id_type=feed.id_type,
                     at_ms=at_ms,
+                    identities_max=quotas.identities_on_partition(self._membership_partitions),
                 )
                 yield events.stream_rows(header, encode_events(part), home)
-
-    def _at_ms(self, space_id: str) -> int | None:
-        """Now; None where the space's time moves only by command."""
-        space = self._catalogue.get(Space, space_id, space_id)
-        return None if space is not None and space.clock == "manual" else self._clock.now_ms()
 
     def _letters(self, records: Sequence[Record], refused: Sequence[RefusedEvent]) -> Iterator[Out]:
         space_id, feed_id, _ = self._followed

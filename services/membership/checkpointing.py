@@ -18,6 +18,7 @@ from services.domain.membership.checkpoint.manifest import FOLD_RULES, FORMAT, B
 from services.domain.membership.checkpoint.take import Copy, take
 from services.membership.checkpoint_store import AT_ONCE, CheckpointStore
 from services.membership.events import (
+    SETS_BYTES,
     TAKE_SECONDS,
     WRITE_SECONDS,
     WRITTEN_AT_SECONDS,
@@ -86,7 +87,7 @@ class Checkpointing:
     def ended(self, partition: int) -> None:
         """It is folded here no longer, though a write of it may still end."""
         self._ours.discard(partition)
-        for gauge in (WRITTEN_AT_SECONDS, WRITTEN_BYTES):
+        for gauge in (WRITTEN_AT_SECONDS, WRITTEN_BYTES, SETS_BYTES):
             gauge.forget(str(partition))
 
     async def committed(self, fold: PartitionFold, offset: int) -> None:
@@ -158,6 +159,8 @@ class Checkpointing:
             spool.close()
             raise
         fold.unsaved_bytes = 0
+        if fold.number in self._ours:
+            SETS_BYTES.set(copy.sets_bytes, partition=str(fold.number))
         TAKE_SECONDS.observe(self._clock.monotonic_seconds() - began)
         manifest = Manifest(
             format=FORMAT,

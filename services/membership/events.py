@@ -15,6 +15,11 @@ IDENTITIES_BYTES: Final = Gauge(
     "Memory of the identities that a partition knows, values and slots",
     "partition",
 )
+SETS_BYTES: Final = Gauge(
+    "usher_membership_sets_bytes",
+    "Memory of the sets of a partition (members, layers, what is staged), as of its newest copy for a checkpoint",
+    "partition",
+)
 STAGE_SECONDS: Final = Histogram(
     "usher_membership_stage_seconds",
     "A batch by stage of the fold: stage (rows interned and staged), apply (steps and events), encode (what changed)",

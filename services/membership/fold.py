@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 
 from contracts.records import Out, Record
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.checkpoint.manifest import Anchor, Manifest, anchor_of
-from services.domain.membership.partition import MembershipPartition
+from services.domain.membership.partition import DeadLetter, MembershipPartition
 from services.membership.events import STAGE_SECONDS
+from services.runtime.dead_letters import dead_letter
 from services.runtime.failures import Fatal
 from services.runtime.stages import Stages
+
+LETTER: Final[DeadLetter] = partial(dead_letter, service="membership")
 
 
 @dataclass(slots=True)
@@ -61,7 +66,12 @@ class PartitionFold:
 
     def fresh(self) -> MembershipPartition:
         """One without any past."""
-        return MembershipPartition(self.number, partitions=self.partitions, results_partitions=self._results_partitions)
+        return MembershipPartition(
+            self.number,
+            partitions=self.partitions,
+            results_partitions=self._results_partitions,
+            dead_letter=LETTER,
+        )
 
     def restored(self, partition: MembershipPartition, manifest: Manifest) -> None:
         """The state is that of a checkpoint; nothing has been folded here yet."""

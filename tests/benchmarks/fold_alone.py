@@ -21,6 +21,7 @@ from contracts.catalog import INPUT
 from contracts.records import Record
 from services.domain.membership.partition import MembershipPartition
 from services.domain.rows import Form, Identities
+from services.membership.fold import LETTER
 from services.tools.local_system import LocalSystem
 from tests.benchmarks.fold_input import AUDIENCE, Input, Values, Written, random_values
 from tests.benchmarks.measure import Measured, measured, show
@@ -49,7 +50,7 @@ class Folding:
     """A partition that is fed by hand; what it writes is drained and dropped."""
 
     def __init__(self) -> None:
-        self._partition = MembershipPartition(0, partitions=1, results_partitions=1)
+        self._partition = MembershipPartition(0, partitions=1, results_partitions=1, dead_letter=LETTER)
         self._input = Input()
         self._offset = 0
         self._fold([self._input.definition()])

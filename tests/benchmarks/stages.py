@@ -27,6 +27,7 @@ from services.domain.rows import (
     scatter_events,
 )
 from services.domain.rows.batch import scatter
+from services.membership.fold import LETTER
 from tests.benchmarks.fold_input import AUDIENCE, Input, random_values
 
 Call = Callable[[], object]
@@ -81,12 +82,18 @@ def _events() -> Call:
 def _new() -> Call:
     """A partition of its own at each call: identities never seen, and all their changes spelled."""
     values = _uuids()
-    return lambda: _refreshed(MembershipPartition(0, partitions=1, results_partitions=1), Input(), values)
+    return lambda: _refreshed(
+        MembershipPartition(0, partitions=1, results_partitions=1, dead_letter=LETTER), Input(), values
+    )
 
 
 def _same() -> Call:
     """The same full refresh again, onto the partition that has it."""
-    partition, steps, values = MembershipPartition(0, partitions=1, results_partitions=1), Input(), _uuids()
+    partition, steps, values = (
+        MembershipPartition(0, partitions=1, results_partitions=1, dead_letter=LETTER),
+        Input(),
+        _uuids(),
+    )
     _refreshed(partition, steps, values)
     return lambda: _refreshed(partition, steps, values, defined=True)
 

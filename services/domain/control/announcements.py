@@ -14,6 +14,7 @@ from contracts.messages.intake import ObjectAnnounced, ObjectVersion, ReadReques
 from contracts.messages.published import Import, Reason
 from contracts.messages.steps import ImportOpenStep
 from services.domain.control.imports import end, open_
+from services.domain.control.quotas import quotas
 from services.domain.control.schedule import hour_of
 from services.domain.control.sets import collect
 from services.domain.control.turn import Turn
@@ -42,7 +43,7 @@ def announced(turn: Turn, event: ObjectAnnounced, feed: Feed) -> None:
         _fail(turn, record, "failed", event.code)
     elif day is None:
         _fail(turn, record, "failed", codes.DAY_INVALID.code)
-    elif not is_set and len(turn.state.imports) >= turn.config.limits.imports_max:
+    elif not is_set and len(turn.state.imports) >= quotas(turn).imports:
         _fail(turn, record, "failed", codes.IMPORTS_TOO_MANY.code)
     else:
         flight = _flight(turn, event, feed, msgspec.structs.replace(record, day=day))

@@ -9,7 +9,6 @@ from contracts.access import OPERATOR
 from contracts.codes import Code
 from contracts.records import Out, Record
 from services.domain.catalogue.connectors import Connectors
-from services.domain.control.limits import Limits
 
 DeadLetter = Callable[[Record, Code, str], Out]
 """Makes the dead letter of a record, with a code and a detail that holds no identifiers."""
@@ -21,7 +20,7 @@ OPERATOR_ONLY: Final[CommandSenders] = {catalog.COMMANDS: OPERATOR}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardConfig:
-    """Partition counts are those of the topics; the limits bound what a space may make control remember."""
+    """Partition counts are those of the topics; the rest bounds what a space may make control remember."""
 
     shard: int
     control_partitions: int
@@ -30,7 +29,6 @@ class ShardConfig:
     delivery_partitions: int
     dead_letter: DeadLetter
     connectors: Connectors = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
     topic_prefix: str = "usher"  # of usher's own topics, before the dot
     command_senders: CommandSenders = field(default_factory=lambda: OPERATOR_ONLY)
     attempts_max: int = 3

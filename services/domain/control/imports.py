@@ -6,6 +6,7 @@ from contracts import codes
 from contracts.messages.control_state import InFlight
 from contracts.messages.published import Import, Reason
 from contracts.messages.steps import ImportAbortStep
+from services.domain.control.quotas import quotas
 from services.domain.control.turn import Turn
 from services.domain.membership.imports.order import ImportOrder
 
@@ -14,13 +15,13 @@ def open_(turn: Turn, flight: InFlight) -> None:
     """The import takes its place among the steps, and is read when it is its turn: `ask_queued`."""
     assert flight.opened is not None
     assert flight.request is not None
-    limits, partitions = turn.config.limits, turn.config.membership_partitions
+    allowed, partitions = quotas(turn), turn.config.membership_partitions
     opened = msgspec.structs.replace(
         flight.opened,
         step=turn.next_step(),
         at_ms=turn.at_ms,
-        layers_max=limits.layers_max,
-        identities_max=limits.identities_on_partition(partitions),
+        layers_max=allowed.layers,
+        identities_max=allowed.identities_on_partition(partitions),
     )
     turn.effects.step(opened)
     record = msgspec.structs.replace(flight.record, step=opened.step, waits_until=None)
@@ -36,7 +37,7 @@ def ask_queued(turn: Turn) -> None:
     queued = [one for one in turn.state.imports.unordered() if one.queued]
     if queued:
         under_way = sum(_is_read(one) for one in turn.state.imports.unordered())
-        room = max(turn.config.limits.readings_max - under_way, 0)
+        room = max(quotas(turn).readings - under_way, 0)
         for flight in sorted(queued, key=import_order)[:room]:
             request(turn, flight, 1)
 

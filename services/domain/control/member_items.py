@@ -21,7 +21,7 @@ from services.domain.catalogue.audiences import checked_id_type
 from services.domain.catalogue.failed import fail
 from services.domain.catalogue.item import Origin, check_version, given, refer, required
 from services.domain.control.answer import ItemAnswer
-from services.domain.control.quotas import count_identifiers
+from services.domain.control.quotas import count_identifiers, quotas
 from services.domain.control.schedule import takes_effect_ms
 from services.domain.control.turn import Turn
 
@@ -58,6 +58,7 @@ def members_changed(turn: Turn, operation: Operation, item: MembersClear, origin
     count_identifiers(turn, len(sent))
     step = turn.next_step()
     import_id = origin.make_id("imp")
+    allowed = quotas(turn).identities_on_partition(turn.config.membership_partitions)
     everywhere = operation in ("replace", "clear")
     partitions = list(range(turn.config.membership_partitions)) if everywhere else sorted(found.by_partition)
     for partition in partitions:
@@ -69,6 +70,7 @@ def members_changed(turn: Turn, operation: Operation, item: MembersClear, origin
             audience_id=audience.audience_id,
             operation=operation,
             identifiers=found.by_partition.get(partition, []),
+            identities_max=allowed if operation in ("add", "replace") else None,
         )
         turn.effects.step(patch, (partition,))
     if operation == "replace":

@@ -1,6 +1,18 @@
-"""What a space may have and ask for (`contracts.messages.entities.Quotas`), checked where it is asked for.
+"""What a space may have and ask for (`contracts.messages.entities.Quotas`). Whatever lies beyond is refused alone.
 
-All that is counted is a function of the commands, their timestamps included: a replay refuses what was refused.
+| quota | beyond it | code |
+|---|---|---|
+| `audiences`, `feeds`, `identifiers_a_day` | the item fails | `quota-exceeded` |
+| `commands_a_second` | the command is rejected | `quota-exceeded` |
+| `layers` | the append that would be one more layer of an audience fails, whole | `layers-too-many` |
+| `identities` | new ones are refused: an import whole, of commands and topic feeds they alone | `identities-too-many` |
+| `readings` | an opened import waits until another has been read | none |
+| `imports` | an announced object fails, and may come again; a part of a set never does | `imports-too-many` |
+
+The first two rows are judged here. All that they count is a function of the commands, their timestamps included: a
+replay refuses what was refused. Layers and identities are judged by membership, which is told with the step what the
+space may have: layers as a reading is staged (appends that are staged together may pass by so many), identities by id
+type and partition, each of which may hold its share and as many more as one command or batch of events names.
 """
 
 from contracts import codes
@@ -13,14 +25,14 @@ from services.domain.control.turn import Turn
 
 def count_command(turn: Turn, command: Command) -> None:
     """Raises `Refused`(quota-exceeded) from so many commands of one second on: it may be sent again later."""
-    quota = _quotas(turn).commands_a_second
+    quota = quotas(turn).commands_a_second
     if turn.state.count_command(command.sent_ms // 1_000) > quota:
         raise Refused(codes.QUOTA_EXCEEDED, f"at most {quota} commands a second")
 
 
 def count_identifiers(turn: Turn, count: int) -> None:
     """Raises `ItemFailed`(quota-exceeded) where the day's are used up, and counts nothing then."""
-    quota, day = _quotas(turn).identifiers_a_day, turn.at_ms // DAY_MS
+    quota, day = quotas(turn).identifiers_a_day, turn.at_ms // DAY_MS
     if turn.state.identifiers_of(day) + count > quota:
         fail(codes.QUOTA_EXCEEDED, f"at most {quota} identifiers a day")
     turn.state.count_identifiers(day, count)
@@ -28,18 +40,19 @@ def count_identifiers(turn: Turn, count: int) -> None:
 
 def check_audiences(turn: Turn) -> None:
     """Raises `ItemFailed`(quota-exceeded) where there is no room for one more."""
-    quota = _quotas(turn).audiences
+    quota = quotas(turn).audiences
     if len(turn.state.catalogue.audiences) >= quota:
         fail(codes.QUOTA_EXCEEDED, f"at most {quota} audiences")
 
 
 def check_feeds(turn: Turn) -> None:
     """Raises `ItemFailed`(quota-exceeded) where there is no room for one more."""
-    quota = _quotas(turn).feeds
+    quota = quotas(turn).feeds
     if len(turn.state.catalogue.feeds) >= quota:
         fail(codes.QUOTA_EXCEEDED, f"at most {quota} feeds")
 
 
-def _quotas(turn: Turn) -> Quotas:
+def quotas(turn: Turn) -> Quotas:
+    """What the space may have now."""
     space = turn.state.catalogue.space
     return Quotas() if space is None else space.quotas

@@ -74,6 +74,7 @@ def applied(turn: Turn, result: Applied) -> None:
         audiences=before.audiences,
         entered=before.entered + result.entered,
         exited=before.exited + result.exited,
+        refused=before.refused + (result.refused or 0),
         superseded=sorted({*result.superseded}.intersection(*_known(before))),
         expired=before.expired and result.expired,
     )
@@ -107,8 +108,7 @@ def _known(applying: Applying) -> tuple[list[str], ...]:
 
 def _complete(turn: Turn, record: Import, result: Applying) -> None:
     """Superseded where a newer full refresh stood in every audience on every partition."""
-    counts = msgspec.structs.replace(record.counts, entered=result.entered, exited=result.exited)
-    record = msgspec.structs.replace(record, counts=counts)
+    record = _counted(record, result)
     if result.audiences and len(result.superseded or ()) == result.audiences:
         detail = "every audience of it stands newer"
         end(turn, record, "superseded", Reason(code=codes.IMPORT_SUPERSEDED.code, detail=detail))
@@ -117,3 +117,18 @@ def _complete(turn: Turn, record: Import, result: Applying) -> None:
         end(turn, record, "applied", Reason(code=codes.IMPORT_EXPIRED.code, detail=detail))
     else:
         end(turn, record, "applied", None)
+
+
+def _counted(record: Import, result: Applying) -> Import:
+    """With what it did; identities that membership has refused were valid until then."""
+    counts, by_code = record.counts, record.rejected_by_code
+    if result.refused:
+        by_code = by_code | {codes.IDENTITIES_TOO_MANY.code: result.refused}
+    counts = msgspec.structs.replace(
+        counts,
+        valid=counts.valid - result.refused,
+        rejected=counts.rejected + result.refused,
+        entered=result.entered,
+        exited=result.exited,
+    )
+    return msgspec.structs.replace(record, counts=counts, rejected_by_code=by_code)

@@ -43,7 +43,8 @@ class Addressed(NamedTuple):
 class Effects:
     """In the order of writing: changes, then what a marker says and brings, then snapshots; sizes and results last.
 
-    `sizes` holds the audiences whose size is to be published; None: the audience is gone.
+    `sizes` holds the audiences whose size is to be published; None: the audience is gone. `refused` events of a topic
+    feed were not taken: their identities are new, and no more may be known.
     """
 
     changes: list[AudienceChange] = field(default_factory=list)
@@ -53,3 +54,4 @@ class Effects:
     snapshots: list[Snapshot] = field(default_factory=list)
     sizes: dict[str, int | None] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
+    refused: int = 0

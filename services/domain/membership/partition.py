@@ -8,7 +8,8 @@ disagree, and so do unreadable events of a topic feed, which nobody would send a
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from contracts import codec
+from contracts import codec, codes
+from contracts.codes import Code
 from contracts.messages.results import Result
 from contracts.messages.steps import RowsHeader, Seal, Step
 from contracts.records import Out, Record
@@ -21,6 +22,8 @@ from services.domain.membership.space import Space
 from services.domain.rows import decode_events, read_rows_header, read_stream_header
 
 StageName = Literal["stage", "apply", "encode"]
+DeadLetter = Callable[[Record, Code, str], Out]
+"""Makes the dead letter of a record, with a code and a detail that holds no identifiers."""
 
 
 class MembershipPartition:
@@ -30,9 +33,10 @@ class MembershipPartition:
     of what they changed encoded. It changes nothing, and its owner may put another in its place.
     """
 
-    def __init__(self, partition: int, *, partitions: int, results_partitions: int) -> None:
+    def __init__(self, partition: int, *, partitions: int, results_partitions: int, dead_letter: DeadLetter) -> None:
         self.stage_ended: Callable[[StageName], None] = _nobody_listens
         self._place = Place(partition, partitions, results_partitions)
+        self._dead_letter = dead_letter
         self._spaces: dict[str, Space] = {}
 
     def saved(self, packing: Packing) -> MembershipPartitionSaved:
@@ -116,6 +120,10 @@ class MembershipPartition:
         source = f"{header.feed_id}.{header.topic}.{header.partition}.{fresh.offsets[0]}"
         writer = StepWriter(self._place, header.space_id, space.step, at_ms, space.directory.spelled, source=source)
         yield from self._written(writer, effects, closing)
+        if effects.refused:
+            refused = f"{effects.refused} of {len(fresh)} events of feed {header.feed_id} add new {header.id_type}"
+            whence = f"{header.topic}/{header.partition}, offsets {fresh.offsets[0]} to {fresh.offsets[-1]}"
+            closing.append(self._dead_letter(record, codes.IDENTITIES_TOO_MANY, f"{refused}: {whence}"))
 
     def _written(self, writer: StepWriter, effects: Effects, closing: list[Out]) -> Iterator[Out]:
         for out in writer.stream(effects):

@@ -6,6 +6,8 @@ It decides which audiences a step concerns; what happens to one of them is decid
 
 from typing import Self
 
+import numpy as np
+from msgspec import UNSET
 from pyroaring import BitMap
 
 from contracts.instants import DAY_MS
@@ -130,6 +132,19 @@ class Space:
 
     def events(self, header: StreamRowsHeader, batch: EventBatch) -> Effects:
         """Takes events as the patches that they are: later than every import that is open, earlier than the next."""
+        taken = self._admitted(header, batch)
+        effects = self._taken(header, taken) if len(taken) else Effects()
+        effects.refused = len(batch) - len(taken)
+        return effects
+
+    def _admitted(self, header: StreamRowsHeader, batch: EventBatch) -> EventBatch:
+        """All but those that would add somebody new where no more may be known."""
+        if not self.directory.is_full(header.id_type, header.identities_max):
+            return batch
+        known = self.directory.known(header.id_type, batch.rows.identities)
+        return batch.take(np.flatnonzero(known | ~batch.adds))
+
+    def _taken(self, header: StreamRowsHeader, batch: EventBatch) -> Effects:
         ordinals = self.directory.intern(header.id_type, batch.rows.identities)
         differences: dict[str, Difference] = {}
         for audience_id, removed, added in patches(batch, ordinals):
@@ -193,13 +208,22 @@ class Space:
 
     def _patch(self, step: PatchStep) -> Effects:
         audience = self._register.find_list(step.audience_id)
-        difference = UNCHANGED if audience is None else self._patch_list(audience, step)
+        difference, refused = UNCHANGED, 0
+        if audience is not None:
+            named, refused = self._named(audience.id_type, step)
+            difference = self._patch_list(audience, step, named)
         effects = self._register.follow({step.audience_id: difference} if difference else {}, _members(step))
-        effects.results.append(self._applied(step, difference))
+        effects.results.append(self._applied(step, difference, refused=refused))
         return effects
 
-    def _patch_list(self, audience: ListAudience, step: PatchStep) -> Difference:
-        named = self.directory.bitmap(audience.id_type, step.identifiers)
+    def _named(self, id_type: str, step: PatchStep) -> tuple[BitMap, int]:
+        """Whom it names, but for the number of those who are new where no more may be known."""
+        if not self.directory.is_full(id_type, step.identities_max):
+            return self.directory.bitmap(id_type, step.identifiers), 0
+        known = self.directory.known_bitmap(id_type, step.identifiers)
+        return known, len(step.identifiers) - len(known)
+
+    def _patch_list(self, audience: ListAudience, step: PatchStep, named: BitMap) -> Difference:
         if step.operation in ("replace", "clear"):
             day_ms = step.at_ms // DAY_MS * DAY_MS
             audience.layers.replace(named, order=self._desk.newest_opened, day_ms=day_ms, step=step.step)
@@ -276,6 +300,7 @@ class Space:
         step: PatchStep | ImportApplyStep,
         *differences: Difference,
         superseded: list[str] | None = None,
+        refused: int = 0,
         expired: bool = False,
     ) -> Applied:
         return Applied(
@@ -287,6 +312,7 @@ class Space:
             entered=sum(len(difference.entered) for difference in differences),
             exited=sum(len(difference.exited) for difference in differences),
             superseded=superseded or [],
+            refused=refused or UNSET,
             expired=expired,
         )
 

@@ -14,6 +14,7 @@ _FIELDS: Final = {
     "sequence": "usher-sequence",
     "id_type": "usher-id-type",
 }
+_IDENTITIES_MAX: Final = "usher-identities-max"
 _STREAM_FIELDS: Final = {
     "space_id": "ce_spaceid",
     "feed_id": "usher-feed",
@@ -45,7 +46,8 @@ def read_rows_header(headers: Sequence[tuple[str, bytes]]) -> RowsHeader:
 def write_stream_header(said: StreamRowsHeader) -> Headers:
     """The headers of a record whose value is `encode_events` of a batch."""
     time = () if said.at_ms is None else (("ce_time", instant_text(said.at_ms).encode()),)
-    return _written("stream-rows", said, _STREAM_FIELDS) + time
+    most = () if said.identities_max is None else ((_IDENTITIES_MAX, str(said.identities_max).encode()),)
+    return _written("stream-rows", said, _STREAM_FIELDS) + time + most
 
 
 def read_stream_header(headers: Sequence[tuple[str, bytes]]) -> StreamRowsHeader:
@@ -55,6 +57,9 @@ def read_stream_header(headers: Sequence[tuple[str, bytes]]) -> StreamRowsHeader
     at_ms = None if time is None else parse_instant(time)
     if time is not None and at_ms is None:
         raise ValueError("ce_time is no instant")
+    most = header(headers, _IDENTITIES_MAX)
+    if most is not None:
+        found["identities_max"] = most
     return StreamRowsHeader(
         space_id=found["space_id"],
         feed_id=found["feed_id"],
@@ -64,6 +69,7 @@ def read_stream_header(headers: Sequence[tuple[str, bytes]]) -> StreamRowsHeader
         last_offset=_number(found, "last_offset", _STREAM_FIELDS),
         id_type=found["id_type"],
         at_ms=at_ms,
+        identities_max=None if most is None else _number(found, "identities_max", {"identities_max": _IDENTITIES_MAX}),
     )
 
 

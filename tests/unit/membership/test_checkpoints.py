@@ -303,6 +303,17 @@ async def test_what_is_shown_of_a_partition_goes_with_it() -> None:
     assert [shown(name) for name in gauges] == [None] * len(gauges)
 
 
+async def test_what_the_sets_take_is_shown_with_each_copy_and_goes_with_its_partition() -> None:
+    def shown() -> float | None:
+        return REGISTRY.get_sample_value("usher_membership_sets_bytes", {"partition": "0"})
+
+    made = await everything(lived())
+    running = made.start(pace=ALWAYS)
+    await eventually(lambda: bool(shown()), "a copy was taken")
+    await running.stop()
+    assert shown() is None
+
+
 async def test_the_stages_of_the_fold_are_timed() -> None:
     def batches(stage: str) -> float:
         return REGISTRY.get_sample_value("usher_membership_stage_seconds_count", {"stage": stage}) or 0.0

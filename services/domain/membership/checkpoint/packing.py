@@ -68,6 +68,10 @@ class Packing:
         """What comes after everything that the sink was given."""
         return self._views
 
+    def sets_bytes(self) -> int:
+        """The size of all sets that were given."""
+        return sum(section.size_bytes for section in self.sections if section.kind == _ROARING)
+
     def _number(self, bitmap: BitMap) -> int:
         serialized: bytes = bitmap.serialize()
         hashed = xxhash.xxh3_64_intdigest(serialized)

@@ -24,10 +24,14 @@ class Index(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Copy:
-    """The state at one offset, together with what its sink was given. Folding on does not change it."""
+    """The state at one offset, together with what its sink was given. Folding on does not change it.
+
+    `sets_bytes` is what its different sets take, here and much the same in memory.
+    """
 
     index: bytes
     views: list[memoryview]
+    sets_bytes: int
 
     def blobs(self, sunk: Iterable[bytes]) -> Iterator[tuple[Blob, bytes]]:
         """All blobs, the index first; `sunk` is what the sink was given, in any pieces."""
@@ -40,7 +44,8 @@ def take(partition: MembershipPartition, sink: Sink) -> Copy:
     """Copies the state: what may change goes to `sink` now, the rest is looked at later."""
     packing = Packing(sink)
     state = partition.saved(packing)
-    return Copy(msgspec.json.encode(Index(packing.sections, state)), packing.views())
+    index = msgspec.json.encode(Index(packing.sections, state))
+    return Copy(index, packing.views(), packing.sets_bytes())
 
 
 def _blob(name: str, body: bytes) -> tuple[Blob, bytes]:

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Final, Self
 
+import numpy as np
 from pyroaring import BitMap
 
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.checkpoint.packing import Packing, Unpacking
 from services.domain.membership.checkpoint.shape import DirectorySaved
 from services.domain.membership.identities.bitmaps import bitmap_of
+from services.domain.membership.identities.forms import Known
 from services.domain.membership.identities.table import IdentityTable, Ordinals
 from services.domain.rows import Identities, group_texts
 
@@ -52,6 +54,22 @@ class Directory:
         table = self._tables.get(id_type)
         ((identity, _),) = group_texts([text])
         return None if table is None else table.find(identity)
+
+    def is_full(self, id_type: str, identities_max: int | None) -> bool:
+        """Whether so many are known that no more may be; None is no limit."""
+        return identities_max is not None and self.count(id_type) >= identities_max
+
+    def known(self, id_type: str, identities: Identities) -> Known:
+        """Whether each is known; those that are not stay so."""
+        return self._tables.setdefault(id_type, IdentityTable()).known(identities)
+
+    def known_bitmap(self, id_type: str, texts: Sequence[str]) -> BitMap:
+        """The set of those canonical identifiers that are known."""
+        found = BitMap()
+        for identities, _ in group_texts(texts):
+            known = identities.take(np.flatnonzero(self.known(id_type, identities)))
+            found |= bitmap_of(self.intern(id_type, known))
+        return found
 
     def count(self, id_type: str) -> int:
         """How many identities are known."""

@@ -9,6 +9,7 @@ alone, never on the table's size or past.
 from typing import Final, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from services.domain.membership.checkpoint.packing import Packing, Unpacking
 from services.domain.membership.checkpoint.shape import FormTableSaved
@@ -16,6 +17,8 @@ from services.domain.membership.identities import loops
 from services.domain.membership.identities.arenas import arena_of, hash_identities, restored_arena
 from services.domain.membership.identities.loops import Positions, Slots
 from services.domain.rows import Form, Identities
+
+Known = npt.NDArray[np.bool_]
 
 POSITIONS_MAX: Final = 1 << 29
 _FIRST_SLOTS: Final = 256
@@ -73,6 +76,11 @@ class FormTable:
                 return position
             at = (at + 1) & mask
         return None
+
+    def known(self, identities: Identities) -> Known:
+        """Whether each is known; those that are not stay so. One by one: asked only where no more may be known."""
+        each = range(len(identities))
+        return np.array([self.find(identities.part(one, one + 1)) is not None for one in each], dtype=bool)
 
     def _is_at(self, position: int, identity: Identities) -> bool:
         return self.arena.take(np.array([position], dtype=np.uint32)).texts() == identity.texts()

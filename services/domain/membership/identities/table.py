@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from services.domain.membership.checkpoint.packing import Packing, Unpacking
 from services.domain.membership.checkpoint.shape import IdentityTableSaved
-from services.domain.membership.identities.forms import POSITIONS_MAX, FormTable
+from services.domain.membership.identities.forms import POSITIONS_MAX, FormTable, Known
 from services.domain.rows import Form, Identities
 
 Ordinals = npt.NDArray[np.uint32]
@@ -56,6 +56,11 @@ class IdentityTable:
         table = self._tables.get(identity.form)
         position = None if table is None else table.find(identity)
         return None if position is None else _FORM_BASE[identity.form] + position
+
+    def known(self, identities: Identities) -> Known:
+        """Whether each is known; those that are not stay so."""
+        table = self._tables.get(identities.form)
+        return np.zeros(len(identities), dtype=bool) if table is None else table.known(identities)
 
     def spelled(self, ordinals: Ordinals) -> bytes:
         """The canonical values of sorted ordinals, at least one, as JSON texts with commas between them, in order.

@@ -105,6 +105,7 @@ def applied(
     entered: int = 2,
     exited: int = 1,
     superseded: tuple[str, ...] = (),
+    refused: int = 0,
     expired: bool = False,
 ) -> Applied:
     """The import has taken effect on a partition."""
@@ -117,6 +118,7 @@ def applied(
         entered=entered,
         exited=exited,
         superseded=list(superseded),
+        refused=refused,
         expired=expired,
     )
 

@@ -67,5 +67,6 @@ def test_quotas_are_changed_one_by_one_and_null_brings_back_the_defaults() -> No
 
     defaults = {
         "audiences": 200_000, "feeds": 10_000, "identifiers_a_day": 1_000_000_000, "commands_a_second": 5_000,
+            "layers": 1_100, "identities": 100_000_000, "readings": 64, "imports": 10_000,
     }  # fmt: skip
     assert (changed, cleared) == (defaults | {"feeds": 7}, defaults)

@@ -1,13 +1,16 @@
-"""A reading that would go beyond what its space may have is broken with a code; what is known already is let in."""
+"""What would go beyond what its space may have is refused with a code; who is known already is let in."""
 
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from contracts import codes
-from contracts.messages.results import ReadingBroken, Result, Staged
-from contracts.messages.steps import ImportOpenStep
-from tests.unit.domain.membership.wire import ID_TYPE
+from contracts.catalog import DEAD_LETTERS, INPUT
+from contracts.messages.results import Applied, ReadingBroken, Result, Staged
+from contracts.messages.steps import ImportOpenStep, PatchStep
+from contracts.records import Out, Record
+from tests.unit.domain.membership.wire import ID_TYPE, SPACE, Event, event_records
 from tests.unit.domain.membership.world import World, day, day_ms, ids, rows
 
 
@@ -73,3 +76,68 @@ def test_an_append_beyond_the_layers_breaks_and_other_audiences_take_theirs(worl
 def test_steps_of_before_there_were_limits_know_none(world: World) -> None:
     opened(world, "imp_1", "append")
     assert code_of(world.read("imp_1", "r", rows("a", ids(1, 50)))) is None
+
+
+FULL = 3
+MANY = [*ids(1, FULL), "00000000-0000-4000-8000-000000000001"]  # one of another form
+
+
+def patched(world: World, audience: str, operation: Any, identifiers: list[str], allowed: int | None = FULL) -> object:
+    """Takes a members item as control sends it; returns how many were refused."""
+    step = PatchStep(
+        **world.next(),
+        import_id="imp_p",
+        audience_id=audience,
+        operation=operation,
+        identifiers=identifiers,
+        identities_max=allowed,
+    )
+    (applied,) = world.take(step)
+    assert isinstance(applied, Applied)
+    return applied.refused
+
+
+@pytest.fixture
+def full(world: World) -> World:
+    """As many are known as may be, and one more: a command or batch may pass by its own."""
+    assert patched(world, "a", "add", MANY) is UNSET
+    assert world.members["a"] == {*MANY}
+    return world
+
+
+@pytest.mark.parametrize(("operation", "left"), [("add", {*MANY}), ("replace", {*ids(2, 3)})])
+def test_a_command_takes_effect_for_those_that_are_known(full: World, operation: Any, left: set[str]) -> None:
+    assert patched(full, "a", operation, ids(2, 9)) == 6
+    assert full.members["a"] == left
+
+
+def test_a_removal_holds_for_those_that_are_new(full: World) -> None:
+    opened(full, "imp_1")
+    assert patched(full, "b", "remove", ids(8, 9), None) is UNSET
+    streamed(full, [(0, "u000007", "b", "remove")])
+    full.read("imp_1", "r", rows("b", ids(6, 9)))
+    full.apply("imp_1", "r", ["b"])
+    assert full.members["b"] == {"u000006"}
+
+
+def streamed(world: World, events: list[Event], allowed: int | None = FULL) -> list[Out]:
+    """Takes events as intake sends them; returns the dead letters."""
+    about = {"space_id": SPACE, "feed_id": "feed_t", "topic": "t", "partition": 0, "identities_max": allowed}
+    records = [
+        Record(INPUT, 0, 0, 0, None, value, headers) for _, headers, value, _ in event_records(events, 1, **about)
+    ]
+    return [out for out in world.folds[0].handle(records, 0) if out.topic == DEAD_LETTERS]
+
+
+def test_events_that_add_who_is_new_are_dead_letters_and_the_others_count(full: World) -> None:
+    old, new = "u000001", "u000008"
+    events: list[Event] = [(4, old, "b", "add"), (5, new, "b", "add"), (6, new, "a", "add"), (7, old, "a", "remove")]
+    (letter,) = streamed(full, events)
+    said = {name: text.decode() for name, text in letter.headers if name.startswith("dlq-")}
+    assert (said["dlq-code"], said["dlq-topic"]) == (codes.IDENTITIES_TOO_MANY.code, INPUT)
+    assert said["dlq-detail"] == "2 of 4 events of feed feed_t add new kuid: t/0, offsets 4 to 7"
+    assert streamed(full, events) == [], "each is taken once, whatever becomes of it"
+    full.snapshot("snp_a", "a")
+    full.snapshot("snp_b", "b")
+    assert [set(one["members"]) for one in full.snapshots] == [{*MANY} - {old}, {old}]
+    assert streamed(full, [(8, new, "b", "add")], None) == []

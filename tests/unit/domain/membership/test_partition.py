@@ -11,6 +11,7 @@ from contracts.messages.steps import RedriveStep
 from contracts.records import Record
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.partition import MembershipPartition
+from services.membership.fold import LETTER
 from tests.unit.domain.membership.wire import headers_of, rows_headers, step_headers
 from tests.unit.domain.membership.world import World, day_ms
 
@@ -190,7 +191,7 @@ STEP = b'{"type":"snapshot","space_id":"acme","step":%d,"at_ms":0,"snapshot_id":
     ],
 )  # fmt: skip
 def test_a_log_that_contradicts_itself_stops_the_partition(records: list[Record]) -> None:
-    partition = MembershipPartition(0, partitions=1, results_partitions=1)
+    partition = MembershipPartition(0, partitions=1, results_partitions=1, dead_letter=LETTER)
     with pytest.raises(BrokenLog, match=r"membership\.input\.v1/0 at offset 7: "):
         list(partition.handle(records, 0))
 
@@ -200,14 +201,17 @@ def test_another_number_of_partitions_stops_the_partition(world: World, *, by_ro
     """Its log holds identities whose home would be elsewhere now."""
     world.open("imp_1", "replace", on_day=1)
     world.read("imp_1", "r", [(identity, "a") for identity in IDS]) if by_rows else world.patch("a", "add", IDS)
-    grown = [MembershipPartition(p, partitions=2 * world.partitions, results_partitions=1) for p in range(3)]
+    grown = [
+        MembershipPartition(p, partitions=2 * world.partitions, results_partitions=1, dead_letter=LETTER)
+        for p in range(3)
+    ]
     for partition, log in zip(grown, world.log, strict=True):
         with pytest.raises(BrokenLog, match="number of partitions was changed"):
             list(partition.handle(log, 0))
 
 
 def test_what_belongs_to_no_open_import_is_passed_over() -> None:
-    partition = MembershipPartition(0, partitions=1, results_partitions=1)
+    partition = MembershipPartition(0, partitions=1, results_partitions=1, dead_letter=LETTER)
     seal = b'{"space_id":"acme","import_id":"i","reading_id":"r","batches":0,"rows":0}'
     rows = record("rows", b"garbage", rows_headers("i", "r", 0))
     assert (

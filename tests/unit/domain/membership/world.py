@@ -32,6 +32,7 @@ from contracts.partitioning import member_partition
 from contracts.records import Out, Record
 from services.domain.membership.partition import MembershipPartition
 from services.domain.rows import encode_rows
+from services.membership.fold import LETTER
 from tests.unit.domain.membership.wire import (
     ID_TYPE,
     SPACE,
@@ -106,7 +107,7 @@ class World:
 
     def fold(self, partition: int) -> MembershipPartition:
         """A partition without any past."""
-        return MembershipPartition(partition, partitions=self.partitions, results_partitions=2)
+        return MembershipPartition(partition, partitions=self.partitions, results_partitions=2, dead_letter=LETTER)
 
     # What control writes.
 

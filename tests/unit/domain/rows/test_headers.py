@@ -38,7 +38,9 @@ def test_a_sequence_is_a_number(sequence: str) -> None:
         read_rows_header([*others, ("usher-sequence", sequence.encode())])
 
 
-@pytest.mark.parametrize("said", [STREAM, msgspec.structs.replace(STREAM, at_ms=None)])
+@pytest.mark.parametrize(
+    "said", [STREAM, msgspec.structs.replace(STREAM, at_ms=None), msgspec.structs.replace(STREAM, identities_max=4)]
+)
 def test_of_streams_both_ways(said: StreamRowsHeader) -> None:
     written = write_stream_header(said)
     assert ("ce_type", b"stream-rows") in written

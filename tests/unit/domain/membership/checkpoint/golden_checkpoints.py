@@ -24,6 +24,7 @@ from services.domain.membership.checkpoint.manifest import (
     encode_manifest,
 )
 from services.domain.membership.partition import MembershipPartition
+from services.membership.fold import LETTER
 from tests.unit.domain.membership.checkpoint.copies import Taken, load
 from tests.unit.domain.membership.checkpoint.histories import conclude, eventful
 from tests.unit.domain.membership.wire import SPACE, step_headers
@@ -57,7 +58,9 @@ class Golden:
         self._tail = msgspec.json.decode((folder / "tail.json").read_bytes(), type=list[Kept])
 
     def partition(self) -> MembershipPartition:
-        fresh = MembershipPartition(self.manifest.partition, partitions=self.manifest.partitions, results_partitions=2)
+        fresh = MembershipPartition(
+            self.manifest.partition, partitions=self.manifest.partitions, results_partitions=2, dead_letter=LETTER
+        )
         return load([(blob, self._bodies[blob.name]) for blob in self.manifest.blobs], fresh)
 
     def tail(self) -> list[Record]:

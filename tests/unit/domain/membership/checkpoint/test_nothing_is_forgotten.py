@@ -23,6 +23,7 @@ OURS = "services.domain.membership."
 
 NOT_KEPT: Final[Mapping[tuple[str, str], str]] = {
     ("MembershipPartition", "place"): "whoever restores it says where it stands; the manifest is held against that",
+    ("MembershipPartition", "dead_letter"): "whoever restores it says how one is made",
     ("MembershipPartition", "stage_ended"): "who measures listens anew; nothing of it is state",
     ("Space", "partition"): "as of the partition",
     ("Space", "partitions"): "as of the partition",
