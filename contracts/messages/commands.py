@@ -255,6 +255,7 @@ class ActivationFields(NamedFields, frozen=True, kw_only=True):
     destination: Reference | UnsetType = UNSET
     destination_id: Reference | UnsetType = UNSET
     display_name: Word | UnsetType | None = UNSET
+    description: Description | UnsetType | None = UNSET
     activation_type: str | UnsetType = UNSET
     start_date: Instant | UnsetType | None = UNSET
     end_date: Instant | UnsetType | None = UNSET

@@ -31,7 +31,11 @@ class Evaluation(msgspec.Struct, frozen=True):
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
-    """What all entities of a space share. `version` counts its forms from 1; times are RFC 3339."""
+    """What all entities of a space share. `version` counts its forms from 1; times are RFC 3339.
+
+    `created_by` and `updated_by` are the principals who made it and its present form, as `usher.audit.v1` names them
+    (`operator`: who may everything); null: usher itself.
+    """
 
     space_id: str
     name: str
@@ -39,6 +43,8 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     created_at: str
     updated_at: str
+    created_by: str | None = None
+    updated_by: str | None = None
 
 
 class Policies(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,7 +232,8 @@ class Activation(Entity, frozen=True, kw_only=True, tag="activation", tag_field=
     """What is sent over a connection, when and for which period.
 
     `extend`: its end moves on by `extend_days` before it lapses. `recurring`: all members are sent again every
-    `recurring_days` from its start. `paused`: by command, until another lets it go on.
+    `recurring_days` from its start. `paused`: by command, until another lets it go on. `system_generated`: usher made
+    it by itself, which it never does as yet.
     """
 
     activation_id: str
@@ -235,6 +242,7 @@ class Activation(Entity, frozen=True, kw_only=True, tag="activation", tag_field=
     destination_id: str
     activation_type: str = "audience_membership_changed"
     display_name: str | None = None
+    description: str | None = None
     start_date: str | None = None
     end_date: str | None = None
     extend: bool = False
@@ -251,6 +259,7 @@ class Activation(Entity, frozen=True, kw_only=True, tag="activation", tag_field=
     reference_id: str | None = None
     category_id: str | None = None
     country: str | None = None
+    system_generated: bool = False
 
 
 class Campaign(Entity, frozen=True, kw_only=True, tag="campaign", tag_field="kind_of_entity"):

@@ -1,6 +1,6 @@
 """What users read: replies, imports, changes, sizes, activations. Instants are RFC 3339 text."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -8,8 +8,11 @@ from contracts.messages.entities import Activation
 from contracts.messages.intake import ObjectVersion
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """One failed item (in `errors`) or a remark on one that took effect (in `warnings`)."""
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One failed item (in `errors`) or a remark on one that took effect (in `warnings`).
+
+    Where an item failed for its identifiers, it counts the `valid` and the `invalid` ones and shows ten of these.
+    """
 
     item: int | None
     code: str
@@ -18,6 +21,9 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     detail: str
     trace_id: str = ""
+    valid: int | None = None
+    invalid: int | None = None
+    sample_invalid: list[str] = []
 
 
 class ReplyCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,12 +241,26 @@ class ActivationTotals(msgspec.Struct, frozen=True, kw_only=True):
     segment_upload_count: int = 0
 
 
+ACTIVATION_STATUS_IDS: Final = {
+    "scheduled": 1,
+    "running": 2,
+    "paused": 3,
+    "retrying": 4,
+    "parked": 5,
+    "disabled": 6,
+    "ended": 7,
+    "deleted": 8,
+    "waiting-for-minimum": 9,
+}
+"""The number of each state (contracts/README.md). A new state gets a new number; no number is used again."""
+
+
 class ActivationStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Status and counters of one activation, key `space/activation`.
 
     `state`: `scheduled`, `running`, `paused`, `disabled`, `ended` or `deleted`; of one that should run also
     `waiting-for-minimum` (its audience is too small for its destination) and, as its lanes are, `retrying`, `parked` or
-    `disabled`, the worst of them.
+    `disabled`, the worst of them. `status_id` is its number in `ACTIVATION_STATUS_IDS`, 0 where it has none.
     `lag_records` members wait; what was finished last had waited `lag_seconds`, 0 where nothing waits, null before.
     """
 
@@ -249,6 +269,7 @@ class ActivationStatus(msgspec.Struct, frozen=True, kw_only=True):
     destination_id: str
     audience_id: str
     state: str
+    status_id: int = 0
     counters: ActivationCounters = ActivationCounters()
     totals: ActivationTotals = ActivationTotals()
     lag_records: int = 0

@@ -31,6 +31,8 @@ def create_campaign(item: CampaignCreate, catalogue: Catalogue, origin: Origin) 
         external_ids=external_ids,
         created_at=origin.at,
         updated_at=origin.at,
+        created_by=origin.principal,
+        updated_by=origin.principal,
         description=given(item.description, None),
     )
     check_size(campaign)

@@ -103,6 +103,8 @@ def plain_connection(connection_id: str, audience: Audience, destination: Destin
         name=connection_id,
         created_at=origin.at,
         updated_at=origin.at,
+        created_by=origin.principal,
+        updated_by=origin.principal,
         audience_id=audience.audience_id,
         destination_id=destination.destination_id,
     )

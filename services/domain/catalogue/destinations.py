@@ -37,6 +37,8 @@ def create_destination(
         external_ids=external_ids,
         created_at=origin.at,
         updated_at=origin.at,
+        created_by=origin.principal,
+        updated_by=origin.principal,
         connector=required(item.connector, "connector"),
         settings=filled(item.settings, {}, {}),
         secrets=filled(item.secrets, {}, {}),

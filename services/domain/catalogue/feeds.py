@@ -42,6 +42,8 @@ def create_feed(item: FeedCreate, catalogue: Catalogue, origin: Origin) -> Feed:
         external_ids=external_ids,
         created_at=origin.at,
         updated_at=origin.at,
+        created_by=origin.principal,
+        updated_by=origin.principal,
         source=source,
         mode=_mode(given(item.mode, "append") if of_topic else required(item.mode, "mode")),
         id_type=checked_id_type(required(item.id_type, "id_type")),

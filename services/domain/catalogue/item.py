@@ -29,13 +29,14 @@ _UNKNOWN_FIELDS_NAMED_MAX = 10
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an item comes from and when: what ids are made of. `at_ms` is the space's time."""
+    """Where an item comes from and when: what ids are made of. `at_ms` is the space's time, `principal` who sent it."""
 
     space_id: str
     source: str
     command_id: str
     item: int
     at_ms: int
+    principal: str
 
     @property
     def at(self) -> str:
@@ -199,7 +200,9 @@ def naming(item: NamedFields, entity: Entity) -> tuple[str, dict[str, str]]:
 
 def changed(entity: N, origin: Origin, **fields: object) -> N:
     """The next version of an entity."""
-    return msgspec.structs.replace(entity, version=entity.version + 1, updated_at=origin.at, **fields)
+    return msgspec.structs.replace(
+        entity, version=entity.version + 1, updated_at=origin.at, updated_by=origin.principal, **fields
+    )
 
 
 def refuse_immutable(item: Item, entity: Entity) -> None:

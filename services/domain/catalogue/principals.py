@@ -31,6 +31,8 @@ def create_principal(item: PrincipalCreate, catalogue: Catalogue, origin: Origin
         external_ids=filled(item.external_ids, {}, {}),
         created_at=origin.at,
         updated_at=origin.at,
+        created_by=origin.principal,
+        updated_by=origin.principal,
         permissions=required(item.permissions, "permissions"),
         public_keys=filled(item.public_keys, [], []),
         enabled=given(item.enabled, True),

@@ -32,6 +32,8 @@ def create_space(item: SpaceCreate, origin: Origin, left_ms: int | None) -> Spac
         external_ids=filled(item.external_ids, {}, {}),
         created_at=instant_text(at_ms),
         updated_at=instant_text(at_ms),
+        created_by=origin.principal,
+        updated_by=origin.principal,
         clock=clock,
         policies=_settings(item.policies, Policies()),
         quotas=_settings(item.quotas, Quotas()),

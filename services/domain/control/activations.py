@@ -155,6 +155,7 @@ def _extended(turn: Turn, activation: Activation, at_ms: int) -> Activation:
         activation,
         version=activation.version + 1,
         updated_at=instant_text(at_ms),
+        updated_by=None,
         end_date=instant_text(later_ms),
     )
     turn.state.catalogue.activations.put(form)

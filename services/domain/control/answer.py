@@ -11,6 +11,7 @@ from contracts.codes import Code
 from contracts.instants import instant_text
 from contracts.messages.entities import KIND_PLURAL, CatalogueEntity, entity_id, entity_kind
 from contracts.messages.published import Problem, Reply, ReplyCounts
+from services.domain.catalogue.failed import Invalid
 
 _COMPRESSION_LEVEL = 1  # a reply of 1 KiB takes 20 µs
 _SHORT = frozenset(
@@ -65,9 +66,12 @@ class Answer:
             effective_ms, live_ms = answer.effect_ms
             self.effect_ms = max(effective_ms, self.effect_ms[0]), max(live_ms, self.effect_ms[1])
 
-    def failed(self, code: Code, detail: str, item: int | None) -> None:
+    def failed(self, code: Code, detail: str, item: int | None, invalid: Invalid | None = None) -> None:
         """The item did not take effect; None: something about the command as a whole."""
-        self.errors.append(problem(code, detail, item, self.trace_id))
+        made = problem(code, detail, item, self.trace_id)
+        if invalid is not None:
+            made = msgspec.structs.replace(made, valid=0, invalid=invalid.many, sample_invalid=invalid.sample)
+        self.errors.append(made)
 
     def warn(self, code: Code, detail: str, item: int | None) -> None:
         """A remark on an item that took effect, or on the command as a whole."""
@@ -143,7 +147,7 @@ def said(reply: Reply, *, bytes_max: int, kept_bytes_max: int | None) -> Said:
     cut = msgspec.structs.replace(
         reply,
         data=[_short(one) for one in reply.data],
-        errors=[msgspec.structs.replace(one, detail="") for one in reply.errors],
+        errors=[msgspec.structs.replace(one, detail="", sample_invalid=[]) for one in reply.errors],
         warnings=[msgspec.structs.replace(one, detail="") for one in reply.warnings],
     )
     return _said(cut, is_kept=kept_bytes_max is not None)

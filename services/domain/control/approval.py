@@ -96,7 +96,7 @@ def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[int | None, S
     if item_type is None and not command.items:
         answer.failed(codes.NOT_SUPPORTED_YET, command.type, None)
     for number, raw in enumerate(command.items):
-        origin = Origin(command.space_id, command.source, command.id, number, turn.at_ms)
+        origin = Origin(command.space_id, command.source, command.id, number, turn.at_ms, sender.name)
         if item_type is None:
             answer.failed(codes.NOT_SUPPORTED_YET, command.type, number)
             continue
@@ -105,7 +105,7 @@ def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[int | None, S
             turn.state.catalogue.take_notice()
             done = take_effect(turn, command.type, item, origin)
         except ItemFailed as error:
-            answer.failed(error.code, error.detail, number)
+            answer.failed(error.code, error.detail, number, error.invalid)
             continue
         answer.applied(number, done)
         if not only_reads(command.type):

@@ -40,7 +40,7 @@ from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.item import Origin, required
 from services.domain.control.activations import adjust, destination_changed, take_away
 from services.domain.control.answer import ItemAnswer, entity_data
-from services.domain.control.member_items import canonicals, invalid_text
+from services.domain.control.member_items import canonicals, invalid_text, refuse_invalid
 from services.domain.control.quotas import count_identifiers
 from services.domain.control.schedule import period_ms, stand_at
 from services.domain.control.turn import Turn
@@ -153,9 +153,10 @@ def activation_redriven(turn: Turn, item: ActivationRedrive) -> ItemAnswer:
     audience = turn.state.catalogue.audiences.get(activation.audience_id)
     assert audience is not None, "an audience with an activation is not deleted"
     sent = required(item.identifiers, "identifiers")
+    if not sent:
+        fail(codes.FIELD_REQUIRED, "identifiers is empty")
     found = canonicals(partial(canonical, audience.id_type), sent, turn.config.membership_partitions)
-    if not found.distinct:
-        fail(codes.IDENTIFIER_INVALID if sent else codes.FIELD_REQUIRED, invalid_text(found.invalid))
+    refuse_invalid(found)
     bytes_max = turn.config.patch_bytes_max
     if any(len(codec.encode(part)) > bytes_max for part in found.by_partition.values()):
         fail(codes.COMMAND_TOO_LARGE, f"the identifiers of one partition exceed {bytes_max} bytes")

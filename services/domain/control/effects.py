@@ -12,7 +12,7 @@ from contracts.instants import instant_text
 from contracts.messages.control_state import ControlState
 from contracts.messages.entities import CatalogueEntity
 from contracts.messages.intake import ReadRequest
-from contracts.messages.published import ActivationStatus, AuditRecord, Import
+from contracts.messages.published import ACTIVATION_STATUS_IDS, ActivationStatus, AuditRecord, Import
 from contracts.messages.steps import Step
 from contracts.partitioning import space_partition
 from contracts.records import Out
@@ -78,12 +78,13 @@ class Effects:
         )
 
     def activation_status(self, status: ActivationStatus) -> None:
-        """An activation's status and counters."""
+        """An activation's status and counters, with the number of its state."""
+        numbered = msgspec.structs.replace(status, status_id=ACTIVATION_STATUS_IDS.get(status.state, 0))
         self._keyed(
             catalog.ACTIVATIONS,
             status.space_id,
             f"{status.space_id}/{status.activation_id}",
-            status,
+            numbered,
             kind="activation.status",
             at=status.updated_at,
             subject=status.activation_id,

@@ -18,7 +18,7 @@ from contracts.messages.steps import PatchStep
 from contracts.partitioning import member_partition
 from contracts.raw_ids import RAW_ID_TYPES, RAW_OF, hashed
 from services.domain.catalogue.audiences import checked_id_type
-from services.domain.catalogue.failed import fail
+from services.domain.catalogue.failed import Invalid, ItemFailed, fail
 from services.domain.catalogue.item import Origin, check_version, given, refer, required
 from services.domain.control.answer import ItemAnswer
 from services.domain.control.quotas import count_identifiers, quotas
@@ -50,8 +50,8 @@ def members_changed(turn: Turn, operation: Operation, item: MembersClear, origin
         if not sent:
             fail(codes.FIELD_REQUIRED, "identifiers is empty")
     found = canonicals(read, sent, turn.config.membership_partitions)
-    if sent and not found.distinct:
-        fail(codes.IDENTIFIER_INVALID, invalid_text(found.invalid))
+    if sent:
+        refuse_invalid(found)
     bytes_max = turn.config.patch_bytes_max
     if any(len(codec.encode(part)) > bytes_max for part in found.by_partition.values()):
         fail(codes.COMMAND_TOO_LARGE, f"the identifiers of one partition exceed {bytes_max} bytes")
@@ -137,6 +137,13 @@ def canonicals(read: Callable[[str], str | None], sent: Sequence[str], partition
             by_partition.setdefault(member_partition(value, partitions), []).append(value)
     sample = [sent[position][:_SAMPLE_CHARS_MAX] for position in invalid[:_SAMPLE_MAX]]
     return Canonicals(by_partition, len(seen), invalid, sample)
+
+
+def refuse_invalid(found: Canonicals) -> None:
+    """Raises `ItemFailed`(identifier-invalid) where nothing that was sent is an identifier."""
+    if not found.distinct:
+        sample = Invalid(len(found.invalid), found.sample_invalid)
+        raise ItemFailed(codes.IDENTIFIER_INVALID, invalid_text(found.invalid), invalid=sample)
 
 
 def _counts(sent: Sequence[str], found: Canonicals) -> ImportCounts:

@@ -13,7 +13,7 @@ from contracts.records import Record
 from services.domain.membership.checkpoint.packing import Damaged
 
 FORMAT: Final = 1
-FOLD_RULES: Final = 2
+FOLD_RULES: Final = 3
 
 
 class Blob(msgspec.Struct, frozen=True):

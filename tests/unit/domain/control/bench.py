@@ -14,7 +14,7 @@ from contracts.codes import Code
 from contracts.messages.control_state import ControlState
 from contracts.messages.entities import Activation, CatalogueEntity, Connection, Destination
 from contracts.messages.intake import IntakeEvent, ReadRequest
-from contracts.messages.published import ActivationStatus, Import, Reply
+from contracts.messages.published import ACTIVATION_STATUS_IDS, ActivationStatus, Import, Reply
 from contracts.messages.results import Result, Ticked
 from contracts.messages.steps import Step, TickStep
 from contracts.partitioning import space_partition
@@ -179,8 +179,9 @@ class Bench:
         return {one.import_id: one for one in imports(self.outs)}
 
     def statuses(self) -> dict[str, ActivationStatus]:
-        """The newest status of each activation."""
-        found = (decoded(out, ActivationStatus) for out in self.outs if out.topic == catalog.ACTIVATIONS)
+        """The newest status of each activation; of each ever published state and number agree."""
+        found = [decoded(out, ActivationStatus) for out in self.outs if out.topic == catalog.ACTIVATIONS]
+        assert all(ACTIVATION_STATUS_IDS[one.state] == one.status_id for one in found)
         return {one.activation_id: one for one in found}
 
     def _keep(self, out: Out) -> None:

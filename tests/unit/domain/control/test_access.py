@@ -14,6 +14,7 @@ from contracts.access import OPERATOR, PERMISSIONS, permissions_for, signed_byte
 from contracts.codec import Headers
 from contracts.codes import Code
 from contracts.messages.commands import ITEM_TYPES, NOT_SUPPORTED_YET
+from contracts.messages.entities import entity_id
 from contracts.messages.published import AuditRecord, Reply
 from tests.unit.domain.control.bench import SPACE, START_MS, Bench, codes_of, command, config, decoded, letters, replies
 
@@ -254,6 +255,20 @@ def test_every_accepted_change_has_its_record() -> None:
     assert deleted.after is None
     assert "u1" not in json.dumps(added.after)
     assert (added.after or {}).keys() >= {"import_id", "counts"}
+
+
+def test_what_stands_in_the_catalogue_says_who_made_it_and_who_changed_it() -> None:
+    bench = bench_with("audiences:manage")
+    (principal,) = (one for one in bench.catalogue.values() if one.name == "crm")
+    bench.made("audiences.create", {"name": "theirs", "id_type": "kuid"})
+    ask(bench, CRM, event())
+    bench.made("audiences.update", {"audience": "vip", "description": "d"})
+    ask(bench, CRM, event("audiences.update", {"audience": "theirs", "created_by": "me"}, id_="s-2"))
+
+    made = {one.name: (one.created_by, one.updated_by) for one in bench.catalogue.values()}
+
+    assert made["theirs"] == made["vip"][::-1] == (OPERATOR, entity_id(principal))
+    assert {made["crm"], made[SPACE]} == {(OPERATOR, OPERATOR)}
 
 
 def test_what_changes_nothing_leaves_no_record() -> None:

@@ -84,6 +84,7 @@ def test_its_end_moves_on_before_it_lapses_while_it_is_told_to(bench: Bench) -> 
     (form,) = (one for key, one in bench.catalogue.items() if "/activation/" in key)
     assert isinstance(form, Activation)
     assert (form.end_date, form.version) == ("2026-01-25T00:00:00.000Z", 3)
+    assert (form.created_by, form.updated_by) == ("operator", None)  # usher itself has moved its end
     assert markers(bench.outs) == ["started 2026-01-01", "updated 2026-01-05", "updated 2026-01-15"]
 
     bench.made("activations.update", {"activation": "act", "extend": False})

@@ -87,8 +87,9 @@ def test_no_valid_identifier_is_no_step(bench: Bench) -> None:
     outs = bench.handle(bench.command("members.replace", {"audience": "h", "identifiers": ["me@example.com"]}))
 
     (reply,) = replies(outs)
-    assert [one.code for one in reply.errors] == [codes.IDENTIFIER_INVALID.code]
-    assert "example" not in reply.errors[0].detail
+    (problem,) = reply.errors
+    assert (problem.code, problem.detail) == (codes.IDENTIFIER_INVALID.code, "1 invalid, at 0")
+    assert (problem.valid, problem.invalid, problem.sample_invalid) == (0, 1, ["me@example.com"])
     assert not steps(outs, partition=None)
 
 
