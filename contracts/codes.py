@@ -153,6 +153,7 @@ OBJECT_HEADER_INVALID = _declare("object-header-invalid", "validation", "The hea
 OBJECT_OVERWRITTEN = _declare("object-overwritten", "conflict", "A newer version took the object's place", NOBODY)
 OBJECT_TOO_LARGE = _declare("object-too-large", "limit", "Larger than the limit once decompressed", SENDER)
 OBJECT_TRUNCATED = _declare("object-truncated", "malformed", "The compressed object ends early or is damaged", SENDER)
+OBJECT_UNCOMPRESSED = _declare("object-uncompressed", "limit", "Read, but too large to come uncompressed", SENDER)
 OBJECT_UNREADABLE = _declare(
     "object-unreadable", "transient", "The object store did not answer", NOBODY, retryable=True
 )
@@ -162,6 +163,9 @@ READING_LATE = _declare("reading-late", "transient", "The reading passed its dea
 EVENT_INVALID = _declare("event-invalid", "malformed", "The event is not an object of id, audience and op", SENDER)
 ROW_AUDIENCE_UNKNOWN = _declare("row-audience-unknown", "not-found", "No such list audience", SENDER)
 ROW_COLUMNS = _declare("row-columns", "malformed", "The row has a wrong number of columns", SENDER)
+ROW_CONSENT_MISSING = _declare(
+    "row-consent-missing", "validation", "The row does not say that its identity consents", SENDER
+)
 ROW_ENCODING = _declare("row-encoding", "malformed", "The row is not UTF-8 or holds control characters", SENDER)
 ROW_IDENTIFIER_EMPTY = _declare("row-identifier-empty", "validation", "The identifier is empty", SENDER)
 ROW_IDENTIFIER_INVALID = _declare(

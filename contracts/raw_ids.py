@@ -21,6 +21,12 @@ RAW_OF: Final = {
 }
 """The raw id type that an id type is a hash of."""
 RAW_ID_TYPES: Final = frozenset(RAW_OF.values())
+_KEPT_AS: Final = {"email": "email_sha256", "phone": "phone_sha256"}
+
+
+def kept_id_type(id_type: str) -> str:
+    """The id type of what a feed keeps: a raw one becomes that of its SHA-256."""
+    return _KEPT_AS.get(id_type, id_type)
 
 
 def hashed(id_type: str, text: str) -> str | None:

@@ -121,7 +121,10 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Column(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A column of a csv feed, by its header name."""
+    """A column of a csv feed, by its header name. `role`: `identifier`, `audience`, `consent` or `ignore`.
+
+    A row is taken only where its consent column says `1`, `true` or `yes`.
+    """
 
     name: str
     role: str

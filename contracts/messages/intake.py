@@ -42,7 +42,10 @@ class RowCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadingFinished(msgspec.Struct, frozen=True, kw_only=True, tag="reading-finished", tag_field="type"):
-    """read → control: every row is on the input, sealed. `audiences` are all that at least one valid row names."""
+    """read → control: every row is on the input, sealed. `audiences` are all that at least one valid row names.
+
+    `warnings`: by code, remarks on objects that were read all the same.
+    """
 
     space_id: str
     import_id: str
@@ -52,6 +55,7 @@ class ReadingFinished(msgspec.Struct, frozen=True, kw_only=True, tag="reading-fi
     audiences: list[str]
     rejected_by_code: dict[str, int] = {}
     rejects: str | None = None
+    warnings: dict[str, str] = {}
 
 
 class ReadingFailed(msgspec.Struct, frozen=True, kw_only=True, tag="reading-failed", tag_field="type"):
@@ -82,8 +86,9 @@ IntakeEvent = ObjectAnnounced | ReadingFinished | ReadingFailed | ReadingProgres
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
     """control → read on `usher.intake.requests.v1`: read this version, its feed's form included.
 
-    `objects`, where there are any, are to be read in their order as one; `object` is the first of them then.
-    Audiences created after `open_step` are unknown to this object (engine.md §1 rule 7).
+    `id_type` is the feed's: `email` and `phone` are hashed as they are read. `objects`, where there are any, are to be
+    read in their order as one; `object` is the first of them then. Audiences created after `open_step` are unknown to
+    this object (engine.md §1 rule 7).
     """
 
     space_id: str

@@ -108,8 +108,8 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     `removals`: the audiences for which it is held, since more of them would go than `remove_share_max` of its feed.
     `waits_for`: the import that must be decided before this one, which is staged. `waits_until`: the hour of its feed,
     or when its folder will have waited long enough for the marker. Of so many `objects` that a marker makes one,
-    `object` is the marker. `progress`: how far the present attempt is, told at times; null
-    once it has read everything.
+    `object` is the marker. `progress`: how far the present attempt is, told at times; null once it has read everything.
+    `warnings` are remarks on what was read all the same.
     """
 
     space_id: str
@@ -127,6 +127,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     rejected_by_code: dict[str, int] = {}
     rejects: str | None = None
     error: Reason | None = None
+    warnings: list[Reason] = []
     removals: dict[str, Removal] = {}
     waits_for: str | None = None
     waits_until: str | None = None

@@ -84,6 +84,7 @@ async def run_intake(
         membership_partitions=membership_partitions,
         control_partitions=control_partitions,
         object_bytes_max=settings.object_bytes_max,
+        plain_object_bytes_max=settings.plain_object_bytes_max,
     )
     announcer = Announcer(
         catalogue, outside.objects, default_bucket=settings.s3_bucket, control_partitions=control_partitions

@@ -16,6 +16,7 @@ from contracts.messages.intake import (
 )
 from contracts.messages.steps import RowsHeader, Seal, StreamRowsHeader
 from contracts.partitioning import space_partition
+from contracts.raw_ids import kept_id_type
 from contracts.records import Out
 from services.domain.intake.reading import EncodedRows
 from services.domain.rows import write_rows_header, write_stream_header
@@ -50,7 +51,7 @@ def rows(request: ReadRequest, reading_id: str, batch: EncodedRows) -> Out:
         import_id=request.import_id,
         reading_id=reading_id,
         sequence=batch.sequence,
-        id_type=request.id_type,
+        id_type=kept_id_type(request.id_type),
     )
     return Out(INPUT, request.space_id.encode(), batch.value, write_rows_header(header), batch.partition)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from contracts.messages.entities import Audience, Feed, FixedAudience, Quotas, Space
 from contracts.messages.steps import StreamRowsHeader
+from contracts.raw_ids import kept_id_type
 from contracts.records import Out, Record, TopicPartition
 from services.domain.intake.audiences import Resolve, audience_resolver
 from services.domain.intake.stream import ReadEvents, RefusedEvent, read_events
@@ -91,7 +92,7 @@ class FeedEvents:
 
     def _read(self, feed: Feed, records: Sequence[Record]) -> ReadEvents:
         fixed = feed.audience_from.audience if isinstance(feed.audience_from, FixedAudience) else None
-        resolve = self._resolvers.of(feed.space_id, feed.id_type)
+        resolve = self._resolvers.of(feed.space_id, kept_id_type(feed.id_type))
         values, offsets = [record.value for record in records], [record.offset for record in records]
         return read_events(values, offsets, id_type=feed.id_type, resolve=resolve, fixed=fixed)
 
@@ -109,7 +110,7 @@ class FeedEvents:
                     partition=source.partition,
                     first_offset=int(part.offsets[0]),
                     last_offset=int(part.offsets[-1]),
-                    id_type=feed.id_type,
+                    id_type=kept_id_type(feed.id_type),
                     at_ms=at_ms,
                     identities_max=quotas.identities_on_partition(self._membership_partitions),
                 )

@@ -15,6 +15,7 @@ from contracts.codes import Code
 from contracts.messages.entities import Audience
 from contracts.messages.intake import ObjectVersion, ReadingFailed, ReadingFinished, ReadingProgress, ReadRequest
 from contracts.messages.steps import Seal
+from contracts.raw_ids import kept_id_type
 from contracts.records import Record, TopicPartition
 from services.domain.intake.audiences import audience_resolver
 from services.domain.intake.inflate import SIZE_BYTES_MAX, Inflate
@@ -28,6 +29,7 @@ from services.intake.telemetry import (
     READING_SECONDS,
     READING_STAGE_SECONDS,
     ROWS,
+    ObjectUncompressed,
     ReadingEnded,
     ReadingGivenUp,
     RejectsNotWritten,
@@ -43,6 +45,7 @@ from services.runtime.stages import Stages
 
 RECORDS_MAX: Final = 1  # a reading is committed by itself: a restart repeats one at most
 CHUNK_BYTES: Final = 1 << 20
+PLAIN_BYTES_MAX: Final = 1_000_000_000
 _JSON_LINES: Final = "application/x-ndjson"
 _STAGES: Final = ("download", "inflate", "parse", "canonicalise", "scatter", "send")
 
@@ -68,6 +71,7 @@ class Readings:
         membership_partitions: int,
         control_partitions: int,
         object_bytes_max: int = SIZE_BYTES_MAX,
+        plain_object_bytes_max: int = PLAIN_BYTES_MAX,
     ) -> None:
         self._catalogue = catalogue
         self._objects = objects
@@ -77,6 +81,7 @@ class Readings:
         self._membership_partitions = membership_partitions
         self._control_partitions = control_partitions
         self._object_bytes_max = object_bytes_max
+        self._plain_object_bytes_max = plain_object_bytes_max
 
     async def assigned(self, partition: TopicPartition) -> None:
         """Nothing is kept from one request to the next."""
@@ -119,7 +124,8 @@ class Readings:
 
     async def _read(self, request: ReadRequest, reading_id: str) -> ReadingFinished:
         audiences = self._catalogue.all(Audience, request.space_id)
-        resolve = audience_resolver(audiences, id_type=request.id_type, open_step=request.open_step)
+        id_type = kept_id_type(request.id_type)
+        resolve = audience_resolver(audiences, id_type=id_type, open_step=request.open_step)
         reading = Reading(request, resolve, self._membership_partitions, inflate=self._inflate())
         meter = ReadingMeter(request, clock=self._clock)
         stages = Stages(self._clock, *_STAGES)
@@ -158,7 +164,16 @@ class Readings:
             audiences=reading.audiences,
             rejected_by_code=reading.rejects.by_code,
             rejects=await self._write_rejects(request, reading),
+            warnings=self._warnings(request, reading),
         )
+
+    def _warnings(self, request: ReadRequest, reading: Reading) -> dict[str, str]:
+        """By code, what should have been otherwise and was read all the same."""
+        if reading.plain_bytes < self._plain_object_bytes_max:
+            return {}
+        ObjectUncompressed(request.space_id, request.import_id, reading.plain_bytes).emit()
+        detail = f"{reading.plain_bytes:,} bytes: compress objects of {self._plain_object_bytes_max:,} and more"
+        return {codes.OBJECT_UNCOMPRESSED.code: detail}
 
     async def _tell_progress(self, said: ReadingProgress | None, reading_id: str) -> None:
         if said is not None:

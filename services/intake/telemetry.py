@@ -76,6 +76,15 @@ class ReadingGivenUp(Event, counter="usher_readings_failed_total", labels=("code
 
 
 @dataclass(frozen=True)
+class ObjectUncompressed(Event, counter="usher_objects_uncompressed_total", level="warning"):
+    """A large object came uncompressed and was read all the same: whoever sends it should compress it."""
+
+    space_id: str
+    import_id: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class RejectsNotWritten(Event, counter="usher_reject_files_not_written_total", level="error"):
     """A reject file could not be written: the import goes on, with its counts but without the rows' numbers.
 

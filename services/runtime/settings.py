@@ -99,6 +99,11 @@ class Settings(BaseModel):
     object_bytes_max: int = Field(
         default=64 << 30, ge=1, description="objects larger than this, decompressed, are refused"
     )
+    plain_object_bytes_max: int = Field(
+        default=1_000_000_000,
+        ge=0,
+        description="uncompressed objects of this size and larger are read, and their imports carry a warning",
+    )
     reconcile_seconds: float = Field(
         default=3600.0,
         ge=0,

@@ -39,6 +39,7 @@ from services.tools.topics_command import specs_of
 DEADLINE_SECONDS: Final = 60.0
 NOTHING: Final[Mapping[str, str]] = {}
 OBJECT_BYTES_MAX: Final = 24 << 20
+PLAIN_OBJECT_BYTES_MAX: Final = 100_000
 CHECKPOINT_INPUT_BYTES: Final = 300_000  # a few files: whoever is killed comes back by checkpoint and tail
 SECRET: Final = "whsec_" + base64.b64encode(b"a secret of tests, of thirty-two").decode()
 SECRET_REFERENCE: Final = "env:USHER_SECRET_TESTS"
@@ -201,6 +202,7 @@ def _environment(stack: StackState) -> dict[str, str]:
         **{f"USHER_TOPIC_PARTITIONS_{which.upper()}": str(count) for which, count in PARTITIONS.items()},
         "USHER_S3_BUCKET": name,
         "USHER_OBJECT_BYTES_MAX": str(OBJECT_BYTES_MAX),
+        "USHER_PLAIN_OBJECT_BYTES_MAX": str(PLAIN_OBJECT_BYTES_MAX),
         "USHER_CHECKPOINT_INPUT_BYTES": str(CHECKPOINT_INPUT_BYTES),
         "USHER_ALLOW_PRIVATE_DESTINATIONS": "true",
         "USHER_DELIVERY_PROBE_SECONDS": "1",

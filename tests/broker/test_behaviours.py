@@ -1,5 +1,6 @@
 """Behaviours of the three documents that no other walk shows, through the real topics (contracts/behaviours.md)."""
 
+import gzip
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,14 +9,15 @@ import pytest_asyncio
 
 from contracts import catalog, codec, codes
 from contracts.messages.published import ACTIVATION_STATUS_IDS
+from contracts.raw_ids import hashed
 from contracts.records import Out
 from services.adapters.connect import open_kafka
 from services.client import connect, opened
 from services.runtime.environment import load_settings
 from services.tools.receiver import Receiver
 from services.tools.topics import ensure_topics
-from tests.broker.space import Space, builtins, own_space
-from tests.broker.system import SECRET_REFERENCE, System
+from tests.broker.space import Space, builtins, own_space, rows
+from tests.broker.system import PLAIN_OBJECT_BYTES_MAX, SECRET_REFERENCE, System
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="session")]
 
@@ -115,3 +117,63 @@ async def test_a_client_takes_codes_that_it_does_not_know(system: System, monkey
             await producer.close()
 
     assert [(one.code, one.type) for one in reply.errors] == [("of-tomorrow", "weather")]
+
+
+async def test_files_of_hashes_and_of_what_is_hashed_at_the_door(space: Space) -> None:
+    """One algorithm a list, rows of another are rejected; raw addresses and numbers only where the space lets them in."""
+    addresses = ["User@Example.com ", "john.sam@mail.com"]
+    for algorithm in ("sha256", "sha1", "md5"):
+        await space.audiences(algorithm, id_type=f"email_{algorithm}")
+        await space.feed(algorithm, id_type=f"email_{algorithm}")
+    every = [hashed(f"email_{one}", address) for address in addresses for one in ("sha256", "sha1", "md5")]
+    for algorithm in ("sha256", "sha1", "md5"):
+        text = "".join(f"{one}^{algorithm}\n" for one in every)
+        done = await space.put_and_import(f"{algorithm}/1", text.encode())
+        assert (done.counts.valid, done.rejected_by_code) == (2, {codes.ROW_IDENTIFIER_INVALID.code: 4})
+        await space.catch_up()
+        assert space.members(algorithm) == {hashed(f"email_{algorithm}", address) for address in addresses}
+    refused = await space.ask("members.add", {"audience": "md5", "identifiers": every[:2]})
+    (problem,) = refused["errors"]
+    assert (problem["code"], problem["valid"], problem["invalid"]) == (codes.IDENTIFIER_INVALID.code, 0, 2)
+    assert problem["sample_invalid"] == [str(one)[:64] for one in every[:2]]
+
+    raw = {"name": "raw", "mode": "append", "lookback_days": 5, "id_type": "email",
+           "source": {"kind": "s3", "prefix": f"{space.prefix}raw/"}}  # fmt: skip
+    assert codes_of(await space.ask("feeds.create", raw)) == [codes.RAW_IDENTIFIERS_REFUSED.code]
+    await space.send("spaces.update", {"policies": {"raw_identifiers": True}})
+    await space.send("feeds.create", raw)
+    done = await space.put_and_import("raw/1", b"alexz@example.com^sha256\nnobody^sha256\nalexz@example.com^md5\n")
+    assert (done.counts.valid, done.counts.rejected) == (1, 2)
+    await space.until("the new one", lambda: hashed("email_sha256", "alexz@example.com") in space.members("sha256"))
+    closed = await space.ask("spaces.update", {"policies": {"raw_identifiers": False}})
+    assert codes_of(closed) == [codes.IN_USE.code]
+
+
+async def test_rows_without_consent_are_not_taken_and_large_plain_files_are_remarked_on(space: Space) -> None:
+    """By a column of the file, or by a list of who consented: the file stays as it is, and its gated part follows."""
+    await space.audiences("a", "consenting")
+    gated = {"and": [{"audience": "a"}, {"audience": "consenting"}]}
+    await space.send("audiences.create", {"name": "gated", "expression": gated})
+    columns = [
+        {"name": "id", "role": "identifier"},
+        {"name": "seg", "role": "audience"},
+        {"name": "ok", "role": "consent"},
+    ]
+    await space.feed("csv", format="csv", columns=columns)
+    await space.feed("plain", mode="append", lookback_days=10)
+    await space.feed("consents", audience_from={"audience": "consenting"})
+    done = await space.put_and_import("csv/1", b"id,seg,ok\nu1,a,1\nu2,a,0\nu3,a,\nu4,a,yes\n")
+
+    assert (done.counts.rows, done.counts.valid) == (4, 2)
+    assert done.rejected_by_code == {codes.ROW_CONSENT_MISSING.code: 2}
+    assert (space.members("a"), space.members("gated")) == ({"u1", "u4"}, set())
+    await space.put_and_import("consents/1", b"u4\n")
+    await space.until("who consents", lambda: space.members("gated") == {"u4"})
+
+    large = rows("a", range(PLAIN_OBJECT_BYTES_MAX // 10))
+    plain = await space.put_and_import("plain/1", large)
+    packed = await space.put_and_import("plain/2.gz", gzip.compress(large))
+    assert ([one.code for one in plain.warnings], packed.warnings) == ([codes.OBJECT_UNCOMPRESSED.code], [])
+    assert (plain.state, packed.state) == ("applied", "applied")
+    assert (plain.counts.valid, packed.counts.valid) == (PLAIN_OBJECT_BYTES_MAX // 10,) * 2
+    assert await space.system.metric("intake", "usher_objects_uncompressed_total") >= 1

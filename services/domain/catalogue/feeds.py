@@ -1,12 +1,13 @@
 """Feeds: what an item makes of the catalogue (contracts.md §3)."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import UnsetType
 
 from contracts import codes
 from contracts.messages.entities import Column, Feed, FixedAudience
 from contracts.messages.feed_commands import FeedCreate, FeedFields, FeedReference, FeedUpdate
+from contracts.raw_ids import RAW_ID_TYPES, kept_id_type
 from services.domain.catalogue.audiences import checked_id_type
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.failed import ItemFailed, fail, quoted
@@ -24,6 +25,8 @@ from services.domain.catalogue.item import (
     required,
 )
 from services.domain.catalogue.sources import TOPIC_FORMAT, check_topic_feed, checked_source, source_key
+
+_ROLES: Final = frozenset({"identifier", "audience", "consent", "ignore"})
 
 
 def create_feed(item: FeedCreate, catalogue: Catalogue, origin: Origin) -> Feed:
@@ -46,7 +49,7 @@ def create_feed(item: FeedCreate, catalogue: Catalogue, origin: Origin) -> Feed:
         updated_by=origin.principal,
         source=source,
         mode=_mode(given(item.mode, "append") if of_topic else required(item.mode, "mode")),
-        id_type=checked_id_type(required(item.id_type, "id_type")),
+        id_type=_id_type(required(item.id_type, "id_type"), catalogue),
         lookback_days=given(item.lookback_days, None),
         format=given(item.format, TOPIC_FORMAT if of_topic else "caret"),
         columns=given(item.columns, None),
@@ -73,7 +76,7 @@ def update_feed(item: FeedUpdate, catalogue: Catalogue, origin: Origin) -> Feed:
         external_ids=external_ids,
         source=before.source if isinstance(item.source, UnsetType) else checked_source(item.source),
         mode=before.mode if isinstance(item.mode, UnsetType) else _mode(item.mode),
-        id_type=before.id_type if isinstance(item.id_type, UnsetType) else checked_id_type(item.id_type),
+        id_type=before.id_type if isinstance(item.id_type, UnsetType) else _id_type(item.id_type, catalogue),
         lookback_days=given(item.lookback_days, before.lookback_days),
         format=given(item.format, before.format),
         columns=given(item.columns, before.columns),
@@ -94,6 +97,15 @@ def update_feed(item: FeedUpdate, catalogue: Catalogue, origin: Origin) -> Feed:
 def deletable_feed(item: FeedReference, catalogue: Catalogue) -> Feed:
     """The feed that may go; its imports in flight go on. Raises `ItemFailed`(not-found, version-conflict)."""
     return referred(catalogue.feeds, item)
+
+
+def _id_type(id_type: str, catalogue: Catalogue) -> str:
+    """The id type of rows, raw ones among them where the space lets those in; raises `ItemFailed`."""
+    if id_type not in RAW_ID_TYPES:
+        return checked_id_type(id_type)
+    if catalogue.space is None or not catalogue.space.policies.raw_identifiers:
+        fail(codes.RAW_IDENTIFIERS_REFUSED, f"id_type {id_type}: send its hash, {kept_id_type(id_type)}")
+    return id_type
 
 
 def _check_words(item: FeedFields) -> None:
@@ -145,22 +157,28 @@ def _check_objects_feed(feed: Feed) -> None:
     if feed.format != "csv" and feed.columns is not None:
         fail(codes.FIELD_INVALID, "columns are for format csv")
     if feed.format == "csv":
-        _check_columns(feed.columns, feed.audience_from)
+        _check_columns(feed, feed.columns)
 
 
-def _check_columns(columns: list[Column] | None, audience_from: str | FixedAudience) -> None:
+def _check_columns(feed: Feed, columns: list[Column] | None) -> None:
     if not columns:
         fail(codes.FIELD_REQUIRED, "format csv needs columns")
     names, roles = [column.name for column in columns], [column.role for column in columns]
     if len(set(names)) != len(names) or not all(name.strip() for name in names):
         fail(codes.FIELD_INVALID, "columns: every name once, none blank")
-    if not set(roles) <= {"identifier", "audience", "ignore"} or roles.count("identifier") != 1:
-        fail(codes.FIELD_INVALID, "columns: roles are identifier (exactly one), audience, ignore")
-    if roles.count("audience") != (1 if audience_from == "column" else 0):
+    if not set(roles) <= _ROLES or roles.count("identifier") != 1 or roles.count("consent") > 1:
+        fail(
+            codes.FIELD_INVALID, "columns: roles are identifier (exactly one), audience, consent (at most one), ignore"
+        )
+    if roles.count("audience") != (1 if feed.audience_from == "column" else 0):
         fail(codes.FIELD_INVALID, "columns: one of role audience where audience_from is column, else none")
+    if "consent" in roles and feed.mode == "remove":
+        fail(codes.FIELD_INVALID, "columns: nobody's consent is asked for where mode is remove")
     for column in columns:
-        if column.id_type is not None:
+        if column.id_type not in (None, feed.id_type):
             checked_id_type(column.id_type)
+            if column.role == "identifier":
+                fail(codes.ID_TYPE_MISMATCH, f"columns: {quoted(column.name)} is of another id type than the feed")
 
 
 def _check_fixed(feed: Feed, catalogue: Catalogue, audience_id: str) -> None:
@@ -168,5 +186,5 @@ def _check_fixed(feed: Feed, catalogue: Catalogue, audience_id: str) -> None:
     assert audience is not None, "an audience that a feed holds on to is not deleted"
     if audience.kind != "list":
         fail(codes.AUDIENCE_NOT_LIST, f"audience {audience_id} is {audience.kind}")
-    if audience.id_type != feed.id_type:
+    if audience.id_type != kept_id_type(feed.id_type):
         fail(codes.ID_TYPE_MISMATCH, f"audience {audience_id} has id type {audience.id_type}")

@@ -9,6 +9,8 @@ from contracts.ids import is_id
 from contracts.instants import instant_text, parse_instant
 from contracts.messages.commands import SpaceCreate, SpaceFields, SpaceReference, SpaceUpdate
 from contracts.messages.entities import Policies, Quotas, Space
+from contracts.raw_ids import RAW_ID_TYPES
+from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.item import Origin, changed, check_size, check_version, filled, given, refuse_immutable
 
@@ -43,7 +45,7 @@ def create_space(item: SpaceCreate, origin: Origin, left_ms: int | None) -> Spac
     return space
 
 
-def update_space(item: SpaceUpdate, before: Space, origin: Origin) -> Space:
+def update_space(item: SpaceUpdate, before: Space, origin: Origin, catalogue: Catalogue) -> Space:
     """The next form; raises `ItemFailed`."""
     _check_own(item, before.space_id)
     check_version(item, before)
@@ -56,8 +58,18 @@ def update_space(item: SpaceUpdate, before: Space, origin: Origin) -> Space:
         policies=_settings(item.policies, before.policies),
         quotas=_settings(item.quotas, before.quotas),
     )
+    if not space.policies.raw_identifiers:
+        _refuse_raw_feeds(catalogue)
     check_size(space)
     return space
+
+
+def _refuse_raw_feeds(catalogue: Catalogue) -> None:
+    """Raises `ItemFailed`(in-use) where a feed brings what the space is to let in no more."""
+    raw = [feed.feed_id for feed in catalogue.feeds if feed.id_type in RAW_ID_TYPES]
+    if raw:
+        more = f" and {len(raw) - 1} more" if len(raw) > 1 else ""
+        fail(codes.IN_USE, f"raw identifiers are brought by feed {raw[0]}{more}")
 
 
 def check_own_space(item: SpaceReference, space: Space) -> None:

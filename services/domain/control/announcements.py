@@ -13,6 +13,7 @@ from contracts.messages.entities import Feed, Marker
 from contracts.messages.intake import ObjectAnnounced, ObjectVersion, ReadRequest
 from contracts.messages.published import Import, Reason
 from contracts.messages.steps import ImportOpenStep
+from contracts.raw_ids import kept_id_type
 from services.domain.control.imports import end, open_
 from services.domain.control.quotas import quotas
 from services.domain.control.schedule import hour_of
@@ -151,7 +152,7 @@ def _flight(turn: Turn, event: ObjectAnnounced, feed: Feed, record: Import) -> I
         object_key=event.object.key,
         sequencer=event.sequencer,
         lookback_days=feed.lookback_days if feed.mode == "append" else None,
-        id_type=feed.id_type,
+        id_type=kept_id_type(feed.id_type),
     )
     asked = ReadRequest(
         space_id=turn.space_id,

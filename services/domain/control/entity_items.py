@@ -52,7 +52,7 @@ def space_created(turn: Turn, item: SpaceCreate, origin: Origin) -> ItemAnswer:
 
 def space_updated(turn: Turn, item: SpaceUpdate, origin: Origin) -> ItemAnswer:
     """Only what is said about the space changes."""
-    space = update_space(item, _space(turn), origin)
+    space = update_space(item, _space(turn), origin, turn.state.catalogue)
     turn.state.catalogue.spaces.put(space.space_id, space)
     return ItemAnswer(entity_data(space))
 

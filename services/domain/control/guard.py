@@ -33,6 +33,7 @@ def take(turn: Turn, flight: InFlight, event: ReadingFinished, reading: Reading)
         counts=ImportCounts(rows=counts.rows, valid=counts.valid, rejected=counts.rejected, duplicate=duplicate),
         rejected_by_code=event.rejected_by_code,
         rejects=event.rejects,
+        warnings=[Reason(code=code, detail=detail) for code, detail in sorted(event.warnings.items())],
         updated_at=turn.at,
     )
     turn.effects.import_record(record)

@@ -48,7 +48,7 @@ class Alike:
 
 def rows_of(block: bytes, shape: Shape, first_number: int) -> tuple[list[Columns], list[RefusedRows], int]:
     """The rows of a block of whole lines, the refused ones, and how many lines there were."""
-    alike = alike_lines(block, shape, first_number)
+    alike = alike_lines(block, shape, first_number) if shape.consent is None else None
     if alike is None:
         columns, refused, count = split_lines(block, shape, first_number)
         return [columns], refused, count

@@ -4,7 +4,7 @@ Two passes find all bytes that mean something; all else is over the few thousand
 here. Called by the parsers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +19,7 @@ _TAB: Final = 9
 _NEWLINE: Final = 10
 _CARRIAGE_RETURN: Final = 13
 _NOT_ASCII: Final = 0x80
+_YES: Final = frozenset({b"1", b"true", b"yes"})
 
 _Mask = npt.NDArray[np.bool_]
 _Bytes = npt.NDArray[np.uint8]
@@ -52,7 +53,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a row must look like: `fields` by `delimiter` (one byte), of which two are read."""
+    """What a row must look like: `fields` by `delimiter` (one byte), of which up to three are read."""
 
     delimiter: int
     fields: int
@@ -60,6 +61,7 @@ class Shape:
     audience: int | None
     row_bytes_max: int
     id_type: str
+    consent: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +74,7 @@ class Lines:
 
     identifiers: Spans
     audiences: Spans | None
+    consents: Spans | None
     numbers: Numbers
     odd: Numbers
     refused: list[RefusedRows]
@@ -95,12 +98,38 @@ class _Refusals:
 
 def split_lines(block: bytes, shape: Shape, first_number: int) -> tuple[Columns, list[RefusedRows], int]:
     """The rows of a block of whole lines, the refused ones, and how many lines there were."""
-    lines = lines_of(block, shape, first_number)
+    lines = _consenting(lines_of(block, shape, first_number))
     audiences = None
     if lines.audiences is not None:
         audiences = Texts.of(lines.audiences.gathered())
     identifiers = canonicalise_spans(shape.id_type, lines.identifiers, lines.odd)
     return Columns(identifiers, audiences, lines.numbers), lines.refused, lines.count
+
+
+def _consenting(lines: Lines) -> Lines:
+    """Without the rows whose identities do not consent, which are refused."""
+    if lines.consents is None:
+        return lines
+    texts = Texts.of(lines.consents.gathered())
+    says = np.array([consents(text) for text in texts.distinct], dtype=bool)
+    kept = says[texts.of_row] if len(lines.numbers) else np.empty(0, dtype=bool)
+    if kept.all():
+        return lines
+    rows = np.flatnonzero(kept)
+    audiences = None if lines.audiences is None else lines.audiences.chosen(rows)
+    refused = [*lines.refused, RefusedRows(codes.ROW_CONSENT_MISSING, lines.numbers[~kept])]
+    return replace(
+        lines,
+        identifiers=lines.identifiers.chosen(rows),
+        audiences=audiences,
+        numbers=lines.numbers[rows],
+        refused=refused,
+    )
+
+
+def consents(text: bytes) -> bool:
+    """Whether a field of the consent column is a yes; whatever else it says, or nothing, is none."""
+    return text.strip().lower() in _YES
 
 
 def lines_of(block: bytes, shape: Shape, first_number: int) -> Lines:
@@ -138,7 +167,8 @@ def lines_of(block: bytes, shape: Shape, first_number: int) -> Lines:
         return Spans(data, firsts, lasts - firsts)
 
     audiences = None if shape.audience is None else field(shape.audience)
-    return Lines(field(shape.identifier), audiences, numbers, odd, refusals.rows, len(ends))
+    said = None if shape.consent is None else field(shape.consent)
+    return Lines(field(shape.identifier), audiences, said, numbers, odd, refusals.rows, len(ends))
 
 
 def _refuse_encoding(

@@ -87,6 +87,11 @@ class Inflate:
             else:
                 yield self._counted(part)
 
+    @property
+    def plain_bytes(self) -> int:
+        """How much of an object was fed that is not compressed; 0 of one that is."""
+        return self._bytes_in if self._new_member is None else 0
+
     def finish(self) -> bytes:
         """The last piece; raises `ObjectRefused`(object-truncated) where a member is cut."""
         head = self._head or b""

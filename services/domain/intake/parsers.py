@@ -1,7 +1,7 @@
 """From blocks of whole lines to columns, by the feed's format. Called by `Reading`, one parser for one object.
 
 `caret` and `tab`: two columns, identifier and audience; one column where the audience is not in the rows. `csv`: a
-header names the columns, of which the feed's `columns` give two their role; others are not read.
+header names the columns, of which the feed's `columns` give up to three their role; others are not read.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,8 @@ def parser_of(
 ) -> Parser:
     """The parser of a feed's `format` (contracts.md §3)."""
     if kind == "csv":
-        roles = ("identifier", "audience") if audience_in_rows else ("identifier",)
+        given = {column.role for column in columns or ()}
+        roles = ["identifier", *(["audience"] if audience_in_rows else []), *(given & {"consent"})]
         return CsvParser(columns or [], roles, id_type=id_type, row_bytes_max=row_bytes_max)
     fields, audience = (2, 1) if audience_in_rows else (1, None)
     return DelimitedParser(Shape(_DELIMITERS[kind][0], fields, 0, audience, row_bytes_max, id_type))
@@ -106,7 +107,15 @@ class CsvParser:
         except UnicodeDecodeError:
             raise ObjectRefused(codes.OBJECT_HEADER_INVALID, "the header is not UTF-8") from None
         at = {role: self._position(names, role) for role in self._roles}
-        return Shape(b","[0], len(names), at["identifier"], at.get("audience"), self._row_bytes_max, self._id_type)
+        return Shape(
+            b","[0],
+            len(names),
+            at["identifier"],
+            at.get("audience"),
+            self._row_bytes_max,
+            self._id_type,
+            consent=at.get("consent"),
+        )
 
     def _position(self, names: list[str], role: str) -> int:
         named = [column.name.strip() for column in self._columns if column.role == role]

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from contracts import codes
 from contracts.codes import Code
-from services.domain.intake.columns import Columns, Shape, Texts
+from services.domain.intake.columns import Columns, Shape, Texts, consents
 from services.domain.intake.refused import RefusedRows
 from services.domain.rows import canonicalise
 
@@ -116,7 +116,7 @@ class QuotedRows:
             self._refuse(codes.ROW_TOO_LONG if too_long else codes.ROW_QUOTES)
             return 1
         text = b"\n".join(lines[first : at + 1])
-        code = self._wrong(row, text)
+        code = self._wrong(row, text) or self._without_consent(row, text)
         if code is not None:
             self._refuse(code)
         elif text:  # a blank line is no row
@@ -138,6 +138,10 @@ class QuotedRows:
         if _CONTROL.search(text):
             return codes.ROW_ENCODING
         return codes.ROW_COLUMNS if len(row.fields) != self.shape.fields else None
+
+    def _without_consent(self, row: CsvRow, text: bytes) -> Code | None:
+        at = self.shape.consent
+        return codes.ROW_CONSENT_MISSING if text and at is not None and not consents(row.fields[at]) else None
 
     def _refuse(self, code: Code) -> None:
         self._refused.setdefault(code.code, []).append(self.number)

@@ -69,6 +69,7 @@ class Reading:
         self._valid = 0
         self._audiences: set[str] = set()
         self.rejects = Rejects()
+        self.plain_bytes = 0  # of the largest object that came uncompressed
         self.batches = [0] * partitions  # yielded for each partition, as the seals will say
         self.rows = [0] * partitions
 
@@ -98,6 +99,7 @@ class Reading:
     def end_object(self) -> Iterator[list[EncodedRows]]:
         """The rest of the object; raises `ObjectRefused`."""
         yield from self._text(self._inflate.finish())
+        self.plain_bytes = max(self.plain_bytes, self._inflate.plain_bytes)
         yield self._encoded(self._parser.parse(self._blocks.finish(), last=True))
 
     def finish(self) -> Iterator[list[EncodedRows]]:

@@ -1,8 +1,8 @@
 """From values as sent to canonical identifiers, a batch at a time: `contracts.ids.canonical` over arrays.
 
 What is plainly canonical or a matter of letter case is decided by array operations; the rest (white space around the
-value, bytes outside ASCII, refusals) is put to the rule for one value. Called by intake for rows, by control and
-membership for the identifiers of commands.
+value, bytes outside ASCII, refusals) is put to the rule for one value, and so are raw addresses and numbers, which
+become hashes. Called by intake for rows, by control and membership for the identifiers of commands.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ import pyarrow as pa
 from contracts import codes
 from contracts.codes import Code
 from contracts.ids import DEVICE_ID_TYPES, HASH_HEX_DIGITS, IDENTIFIER_BYTES_MAX, canonical
+from contracts.raw_ids import RAW_ID_TYPES, hashed, kept_id_type
 from services.domain.rows.few import FEW, group_few
 from services.domain.rows.hexadecimal import UUID_CHARACTERS, unhex, uuid_digits
 from services.domain.rows.identities import Bytes, Form, Identities, Indices, Spans
@@ -57,6 +58,8 @@ def canonicalise_spans(id_type: str, column: Spans, odd: Indices) -> Canonical:
 
     `odd` are the positions, rising, of at least those `odd_bytes` that lie in a value.
     """
+    if id_type in RAW_ID_TYPES:
+        return Canonical(*_one_by_one(id_type, column, np.arange(len(column.lengths))))
     pending = np.ones(len(column.lengths), dtype=bool)
     groups: list[tuple[Identities, Indices]] = []
     for identities, rows in _fixed_forms(id_type, column):
@@ -78,7 +81,9 @@ def canonical_column(id_type: str, characters: Bytes) -> tuple[Identities, npt.N
 
     The rows may stand apart.
     """
-    return _spelled(id_type, characters) if characters.shape[1] in _WIDTHS else None
+    if id_type in RAW_ID_TYPES or characters.shape[1] not in _WIDTHS:
+        return None
+    return _spelled(id_type, characters)
 
 
 def odd_bytes(data: Bytes) -> npt.NDArray[np.bool_]:
@@ -195,7 +200,7 @@ def _decide(id_type: str, value: bytes) -> str | Code:
         text = value.decode()
     except UnicodeDecodeError:
         return codes.ROW_ENCODING
-    found = canonical(id_type, text)
+    found = hashed(kept_id_type(id_type), text) if id_type in RAW_ID_TYPES else canonical(id_type, text)
     if found is not None:
         return found
     stripped = text.strip()

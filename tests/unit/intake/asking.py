@@ -24,6 +24,7 @@ def readings(
     *,
     producer: Producer | None = None,
     object_bytes_max: int = 1 << 30,
+    plain_object_bytes_max: int = 1 << 30,
     clock: Clock | None = None,
 ) -> Readings:
     numbers = count(1)
@@ -36,6 +37,7 @@ def readings(
         membership_partitions=PARTITIONS,
         control_partitions=PARTITIONS,
         object_bytes_max=object_bytes_max,
+        plain_object_bytes_max=plain_object_bytes_max,
     )
 
 

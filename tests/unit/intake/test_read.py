@@ -250,6 +250,25 @@ async def test_several_objects_are_one_reading() -> None:
         ]
 
 
+@pytest.mark.parametrize(
+    ("bodies", "said_bytes"),
+    [((b"u1^a\n" * 10,), 50), ((b"u1^a\n" * 9,), None), ((gzip.compress(b"u1^a\n" * 100),), None),
+     ((b"", b"u1^a\n" * 30, b"u1^a\n" * 20, gzip.compress(b"u1^a\n")), 150), ((b"u1^a\n" * 9,) * 3, None)],
+)  # fmt: skip
+async def test_a_large_object_that_is_not_compressed_is_remarked_on(
+    bodies: tuple[bytes, ...], said_bytes: int | None
+) -> None:
+    async with world() as outside:
+        await outside.publish(audience("a"))
+        before = REGISTRY.get_sample_value("usher_objects_uncompressed_total") or 0
+        await readings(outside, plain_object_bytes_max=50).handle(REQUESTS, [asked_for_set(outside, *bodies)])
+        (said,) = await outside.said()
+    assert isinstance(said, ReadingFinished)
+    remark = {codes.OBJECT_UNCOMPRESSED.code: f"{said_bytes} bytes: compress objects of 50 and more"}
+    assert said.warnings == ({} if said_bytes is None else remark)
+    assert (REGISTRY.get_sample_value("usher_objects_uncompressed_total") or 0) - before == len(said.warnings)
+
+
 async def test_each_csv_of_several_has_its_own_header() -> None:
     async with world() as outside:
         await outside.publish(audience("a"))

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 
 from contracts import catalog, codec, codes
 from contracts.catalog import TopicSpec
-from contracts.messages.entities import Feed, FixedAudience, Source, Space
+from contracts.messages.entities import Audience, Feed, FixedAudience, Source, Space
 from contracts.records import Out, Record, TopicPartition
 from services.adapters.memory import Faults, MemoryLog
 from services.domain.rows import decode_events, read_stream_header
@@ -24,6 +25,7 @@ from tests.unit.intake.outside import CREATED, PARTITIONS, World, audience, worl
 
 TOPIC = "shop.events"
 HOME = TopicPartition(TOPIC, 0)
+HASH = "b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514"  # of user@example.com
 UUID = "00000000-0000-4000-8000-000000000001"
 Said = tuple[str, int, int, str, str, bool]
 """Topic, partition, offset, identity, audience, whether it adds."""
@@ -52,6 +54,10 @@ def space(clock: str) -> Space:
 
 def event(identity: str, audience_name: str = "a", op: str = "add") -> bytes:
     return json.dumps({"id": identity, "audience": audience_name, "op": op}).encode()
+
+
+def hashes(name: str) -> Audience:
+    return msgspec.structs.replace(audience(name), id_type="email_sha256")
 
 
 async def written(outside: World, *, feed_id: str = "f") -> list[Said]:
@@ -124,6 +130,19 @@ class TestABatch:
             await outside.publish(fixed, audience("a"), audience("b"))
             await delivery(outside).handle(HOME, records(b'{"id":"u1","op":"add"}', event("u2", "b")))
             assert [said[-2] for said in await written(outside)] == ["aud_a", "aud_a"]
+
+    async def test_raw_identifiers_become_hashes(self) -> None:
+        async with world() as outside:
+            await outside.publish(msgspec.structs.replace(topic_feed(), id_type="email"), audience("a"), hashes("h"))
+            values = [event(" User@Example.com", "h"), event("nobody", "h"), event("user@example.com", "a")]
+            await delivery(outside).handle(HOME, records(*values))
+            (record,) = await outside.records(catalog.INPUT)
+            assert read_stream_header(record.headers).id_type == "email_sha256"
+            assert [said[3:5] for said in await written(outside)] == [(HASH, "aud_h")]
+            letters = await outside.dead_letters()
+            assert [one["dlq-code"] for one in letters] == [
+                codes.ROW_IDENTIFIER_INVALID.code, codes.ROW_AUDIENCE_UNKNOWN.code,
+            ]  # fmt: skip
 
     async def test_an_audience_that_is_made_before_its_event_is_known(self) -> None:
         async with world() as outside:

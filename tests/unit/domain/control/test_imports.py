@@ -3,11 +3,23 @@
 import pytest
 
 from contracts import codes
-from contracts.messages.intake import ObjectVersion
+from contracts.messages.intake import ObjectVersion, ReadingFinished, RowCounts
 from contracts.messages.steps import ImportApplyStep, ImportOpenStep
 from contracts.records import Out
-from tests.unit.domain.control.bench import PARTITIONS, START_MS, Bench, config, imports, letters, requests, steps
+from tests.unit.domain.control.bench import (
+    PARTITIONS,
+    SPACE,
+    START_MS,
+    Bench,
+    codes_of,
+    config,
+    imports,
+    letters,
+    requests,
+    steps,
+)
 from tests.unit.domain.control.importing import (
+    READING,
     announce,
     applied,
     carry_through,
@@ -130,6 +142,41 @@ def test_an_audience_deleted_meanwhile_is_not_applied(bench: Bench) -> None:
 
     (apply,) = (one for one in steps(outs) if isinstance(one, ImportApplyStep))
     assert apply.audiences == ["aud_a"]
+
+
+def test_what_was_read_all_the_same_is_remarked_on(bench: Bench) -> None:
+    import_id = opened(bench)
+    finished = ReadingFinished(
+        space_id=SPACE, import_id=import_id, reading_id=READING, attempt=1, counts=RowCounts(rows=6, valid=6),
+        audiences=["aud_a"], warnings={codes.OBJECT_UNCOMPRESSED.code: "large"},
+    )  # fmt: skip
+    bench.event(finished)
+    bench.result(*(staged(import_id, partition) for partition in range(PARTITIONS)))
+    bench.result(*(applied(import_id, partition) for partition in range(PARTITIONS)))
+
+    record = bench.imports()[import_id]
+
+    assert (record.state, record.error) == ("applied", None)
+    assert [(one.code, one.detail) for one in record.warnings] == [(codes.OBJECT_UNCOMPRESSED.code, "large")]
+
+
+def test_a_file_of_raw_identifiers_is_an_import_of_their_hashes() -> None:
+    bench = Bench().space(policies={"raw_identifiers": True})
+    feed = {"id": "feed_full", "name": "raw", "mode": "replace", "source": {"kind": "s3", "prefix": "full/"}}
+    bench.made("audiences.create", {"id": "aud_h", "name": "h", "id_type": "phone_sha256"})
+    bench.made("feeds.create", feed | {"id_type": "phone", "audience_from": {"audience": "h"}})
+
+    outs = announce(bench)
+
+    (step,), (asked,) = steps(outs), requests(outs)
+    assert isinstance(step, ImportOpenStep)
+    assert (step.id_type, asked.id_type) == ("phone_sha256", "phone")
+    for policies in ({"raw_identifiers": False}, None):
+        refused = bench.send("spaces.update", {"policies": policies})
+        assert codes_of(refused) == [codes.IN_USE.code]
+        assert "feed_full" in refused.errors[0].detail
+    bench.made("feeds.delete", {"feed": "raw"})
+    assert bench.send("spaces.update", {"policies": None}).errors == []
 
 
 def test_a_file_without_a_valid_row_is_applied_to_nothing(bench: Bench) -> None:

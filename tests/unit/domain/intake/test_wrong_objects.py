@@ -9,6 +9,7 @@ import pytest
 
 from contracts import codes
 from contracts.messages.entities import Column, FixedAudience
+from contracts.raw_ids import hashed
 from services.domain.intake.inflate import Inflate
 from services.domain.intake.refused import ObjectRefused
 from tests.unit.domain.intake.objects_read import read_object, request, zstd_compress
@@ -163,6 +164,59 @@ def test_csv_columns_may_stand_in_any_order_and_be_ignored() -> None:
     ]
     found = read_object(b"what,ignored,who\na,x,u1\nb,,u2\n", request(format="csv", columns=columns))
     assert found.rows == GOOD
+
+
+CONSENT = [
+    *(Column(name=name, role=role) for name, role in (("id", "identifier"), ("yes", "consent"), ("s", "audience")))
+]
+
+
+@pytest.mark.parametrize("quote", [b"", b'"'], ids=["plain", "quoted"])
+def test_a_row_is_taken_where_its_identity_consents(quote: bytes) -> None:
+    said = [b"1", b"0", b"", b" TRUE ", b"yes", b"no", b"y\xc3\xa9s", b"true"]
+    rows = [b"u%d,%s%s%s,a\n" % (at, quote, word, quote) for at, word in enumerate(said)]
+    found = read_object(b"id,yes,s\n" + b"".join(rows) + b",0,a\nu9,a\n", request(format="csv", columns=CONSENT))
+    assert [identifier for identifier, _ in found.rows] == ["u0", "u3", "u4", "u7"]
+    refused = [(number, "row-consent-missing") for number in (2, 3, 6, 7, 9)]
+    assert found.rejected == [*refused, (10, "row-columns")]
+
+
+def test_rows_alike_but_for_their_identities_are_not_taken_without_consent() -> None:
+    for word, taken in ((b"1", 100), (b"0", 0)):
+        body = b"".join(b"%064x,%s,a\n" % (number, word) for number in range(100))
+        found = read_object(b"id,yes,s\n" + body, request(format="csv", columns=CONSENT, id_type="email_sha256"))
+        assert (len(found.rows), len(found.rejected)) == (taken, 100 - taken)
+
+
+def test_without_its_consent_column_an_object_is_refused() -> None:
+    with pytest.raises(ObjectRefused) as caught:
+        read_object(b"id,s\nu1,a\n", request(format="csv", columns=CONSENT))
+    assert caught.value.code is codes.OBJECT_HEADER_INVALID
+
+
+@pytest.mark.parametrize(
+    ("id_type", "texts", "hashes"),
+    [
+        ("email", [" User@Example.com", "user@example.com", "nobody", "", "a@\x01.example"],
+         ["b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514"] * 2),
+        ("phone", ["+31 (0)6 14 12 34 56", "0031614123456", "0614123456", "", "+3161\x01"],
+         ["5253828bf4b74309f76c1b1b3fc379584d9dc139874764d5d134e6c0fc7235aa"] * 2),
+    ],
+)  # fmt: skip
+def test_raw_identifiers_become_hashes(id_type: str, texts: list[str], hashes: list[str]) -> None:
+    found = read_object("".join(f"{text}^a\n" for text in texts).encode(), request(id_type=id_type))
+    assert [identifier for identifier, _ in found.rows] == hashes
+    assert found.rejected == [(3, "row-identifier-invalid"), (4, "row-identifier-empty"), (5, "row-encoding")]
+
+
+def test_addresses_that_look_like_hashes_are_addresses() -> None:
+    """As wide as hashes, and one as the other, as `alike` has them."""
+    addresses = [f"{number:052}@example.com" for number in range(50)]
+    assert {len(one) for one in addresses} == {64}
+    found = read_object("".join(f"{one}^a\n" for one in addresses).encode(), request(id_type="email"))
+    assert sorted(identifier for identifier, _ in found.rows) == sorted(
+        str(hashed("email_sha256", one)) for one in addresses
+    )
 
 
 def test_audience_of_the_path() -> None:
