@@ -53,9 +53,9 @@ def errors_of(command_type: str) -> list[str]:
     """The codes of items of that type, those that follow from its declaration among them."""
     item, is_new = ITEM_TYPES[command_type], command_type.endswith(".create")
     found = {codes.FIELD_INVALID.code, *said_of(command_type).errors}
-    if issubclass(item, Versioned) and not is_new:
+    if issubclass(item, Versioned):
         found.add(codes.VERSION_CONFLICT.code)
-        if not command_type.startswith(("spaces.", "clock.")):
+        if not is_new and not command_type.startswith(("spaces.", "clock.")):
             found |= {codes.NOT_FOUND.code, codes.FIELD_REQUIRED.code}
     if item.entity is not None and not is_new:
         found.add(codes.FIELD_IMMUTABLE.code)

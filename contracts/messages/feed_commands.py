@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from msgspec import UNSET, Meta, UnsetType, field
 
 from contracts.messages.entities import Column, Entity, Feed, FixedAudience, Marker, Source
-from contracts.messages.fields import Hour, LookbackDays, NamedFields, Reference, Share, Versioned
+from contracts.messages.fields import Hour, Item, LookbackDays, NamedFields, Reference, Share, Versioned
 
 
 class FeedFields(NamedFields, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ class FeedReference(Versioned, frozen=True, kw_only=True):
     name: Reference | UnsetType = UNSET
 
 
-class ImportReference(Versioned, frozen=True, kw_only=True):
+class ImportReference(Item, frozen=True, kw_only=True):
     """For `imports.approve` and `imports.reject`, an import that is held, and for `imports.get`."""
 
     import_: Reference | UnsetType = field(default=UNSET, name="import")

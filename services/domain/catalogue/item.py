@@ -186,6 +186,12 @@ def check_version(item: Versioned, entity: Entity) -> None:
         fail(codes.VERSION_CONFLICT, f"expected version {item.expected_version}, it is {entity.version}")
 
 
+def refuse_version(item: Versioned) -> None:
+    """Raises `ItemFailed`(version-conflict): what is still to be created has no version that somebody has seen."""
+    if not isinstance(item.expected_version, UnsetType):
+        fail(codes.VERSION_CONFLICT, f"expected version {item.expected_version}, it is to be created")
+
+
 def check_size(entity: CatalogueEntity) -> None:
     """Raises `ItemFailed`(entity-too-large): what can't be published must not be approved."""
     size_bytes = len(codec.encode(entity))

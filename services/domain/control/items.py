@@ -7,7 +7,7 @@ from contracts.messages import commands as said
 from contracts.messages import feed_commands as feed_said
 from contracts.messages import queries
 from contracts.messages.fields import Item, Versioned
-from services.domain.catalogue.item import Origin
+from services.domain.catalogue.item import Origin, refuse_version
 from services.domain.control import delivery_items as deliveries
 from services.domain.control import entity_items as entities
 from services.domain.control import read_items as reads
@@ -28,7 +28,7 @@ _OPERATIONS: Final[dict[str, Operation]] = {
 
 def only_reads(command_type: str) -> bool:
     """Whether commands of the type change nothing: they are answered anew each time."""
-    return command_type.endswith((".get", ".search"))
+    return command_type.endswith((".get", ".search", ".supported"))
 
 
 def kind_of(command_type: str) -> str:
@@ -38,6 +38,8 @@ def kind_of(command_type: str) -> str:
 
 def take_effect(turn: Turn, command_type: str, item: Item, origin: Origin) -> ItemAnswer:
     """Judges the item and lets it take effect as a whole; raises `ItemFailed` before anything has changed."""
+    if command_type.endswith(".create") and isinstance(item, Versioned):
+        refuse_version(item)
     if isinstance(item, said.MembersClear):
         return members_changed(turn, _OPERATIONS[command_type], item, origin)
     if only_reads(command_type):
@@ -93,8 +95,6 @@ def _deliver(turn: Turn, command_type: str, item: Item, origin: Origin) -> ItemA
             return deliveries.destination_updated(turn, item, origin)
         case "destinations.delete", said.DestinationReference():
             return deliveries.destination_deleted(turn, item)
-        case "destinations.supported", said.ConnectorReference():
-            return deliveries.destinations_supported(turn, item)
         case "connections.create", said.ConnectionCreate():
             return deliveries.connection_created(turn, item, origin)
         case "connections.update", said.ConnectionUpdate():
@@ -125,6 +125,8 @@ def _look(turn: Turn, command_type: str, item: Item) -> ItemAnswer:
             return reads.space_got(turn, item)
         case "spaces.search", queries.SpaceQuery():
             return reads.spaces_found(turn, item)
+        case "destinations.supported", said.ConnectorReference():
+            return deliveries.destinations_supported(turn, item)
         case "imports.get", feed_said.ImportReference():
             return reads.import_got(turn, item)
         case "imports.search", queries.ImportQuery():

@@ -123,30 +123,6 @@ def test_a_clock_advance_that_waits_is_answered_once() -> None:
     assert replies(bench.handle(bench.command(*advance, id_="c"))) == [reply]
 
 
-@pytest.mark.parametrize("type_", ["audiences.create", "members.add", "clock.advance", "spaces.delete"])
-def test_validate_only_answers_and_does_nothing(type_: str) -> None:
-    bench = Bench().space()
-    bench.made("audiences.create", {"id": "aud_s", "name": "s", "id_type": "kuid"})
-    if type_ == "spaces.delete":
-        bench.made("audiences.delete", {"name": "s"})
-    item = {
-        "audiences.create": AUDIENCE,
-        "members.add": {"audience": "s", "identifiers": ["u1"]},
-        "clock.advance": {"to": "2026-02-01"},
-        "spaces.delete": {},
-    }[type_]
-    before, state_before = dict(bench.catalogue), dict(bench.state)
-
-    outs = bench.handle(bench.command(type_, item, validate_only=True))
-
-    (reply,) = replies(outs)
-    assert (reply.counts.applied, reply.errors) == (1, [])
-    assert bench.catalogue == before
-    assert {out.topic for out in outs} == {catalog.REPLIES, catalog.CONTROL_STATE}
-    changed = {key for key in bench.state if bench.state[key] != state_before.get(key)}
-    assert {key.split("/")[1] for key in changed} == {"counters", "reply"}
-
-
 def test_validate_only_items_see_each_other() -> None:
     bench = Bench().space()
 
