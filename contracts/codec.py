@@ -6,6 +6,7 @@ code; nothing else escapes, whatever the bytes.
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ Headers = tuple[tuple[str, bytes], ...]
 T = TypeVar("T")
 
 SPEC_VERSION: Final = b"1.0"
+_VERSION_HEADER: Final = ("ce_specversion", SPEC_VERSION)
 JSON_TYPE: Final = b"application/json"
 STRUCTURED_TYPE: Final = "application/cloudevents+json"
 
@@ -87,20 +89,23 @@ def event_headers(
     extensions: Sequence[tuple[str, str]] = (),
 ) -> Headers:
     """The headers of a binary-mode event with a JSON value."""
-    headers: Headers = (
-        ("ce_specversion", SPEC_VERSION),
-        ("ce_id", id.encode()),
+    headers: Headers = (_VERSION_HEADER, ("ce_id", id.encode()), *_shared_headers(source, type, space_id, time))
+    if subject is not None:
+        headers += (("ce_subject", subject.encode()),)
+    if extensions:
+        headers += tuple((f"ce_{name}", value.encode()) for name, value in extensions)
+    return headers
+
+
+@lru_cache(maxsize=256)  # what is written of one command is of a few types, and of one instant
+def _shared_headers(source: str, type: str, space_id: str, time: str) -> Headers:
+    return (
         ("ce_source", source.encode()),
         ("ce_type", type.encode()),
         ("ce_spaceid", space_id.encode()),
         ("ce_time", time.encode()),
         ("content-type", JSON_TYPE),
     )
-    if subject is not None:
-        headers += (("ce_subject", subject.encode()),)
-    if extensions:
-        headers += tuple((f"ce_{name}", value.encode()) for name, value in extensions)
-    return headers
 
 
 def header(headers: Sequence[tuple[str, bytes]], name: str) -> str | None:

@@ -23,6 +23,7 @@ from contracts.messages.entities import (
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.connections import check_ends, connection_of, plain_connection
 from services.domain.catalogue.failed import fail, quoted
+from services.domain.catalogue.forms import Forms
 from services.domain.catalogue.item import (
     Origin,
     changed,
@@ -79,7 +80,7 @@ def create_activation(item: ActivationCreate, catalogue: Catalogue, origin: Orig
         category_id=given(item.category_id, _default_category(connection, catalogue)),
         country=given(item.country, None),
     )
-    _check_whole(activation)
+    _check_whole(activation, catalogue.forms)
     return activation, connection
 
 
@@ -115,7 +116,7 @@ def update_activation(item: ActivationUpdate, catalogue: Catalogue, origin: Orig
         category_id=given(item.category_id, before.category_id),
         country=given(item.country, before.country),
     )
-    _check_whole(activation)
+    _check_whole(activation, catalogue.forms)
     return activation
 
 
@@ -167,7 +168,7 @@ def _check_connection(item: ActivationFields, catalogue: Catalogue, connection: 
     check_ends(item, catalogue, connection)
 
 
-def _check_whole(activation: Activation) -> None:
+def _check_whole(activation: Activation, forms: Forms) -> None:
     if activation.activation_type not in _TYPES:
         fail(codes.FIELD_INVALID, f"activation_type {quoted(activation.activation_type)}")
     if activation.on_end not in ("keep", "remove"):
@@ -179,7 +180,7 @@ def _check_whole(activation: Activation) -> None:
         fail(codes.FIELD_INVALID, "end_date is not after start_date")
     if activation.personalization is not None:
         _check_personalization(activation.personalization, activation.activation_type)
-    check_size(activation)
+    check_size(activation, forms)
 
 
 def _check_personalization(wanted: Personalization, activation_type: str) -> None:

@@ -74,7 +74,7 @@ def create_audience(item: AudienceCreate, catalogue: Catalogue, origin: Origin, 
         step=step,
     )
     check_parts(audience, catalogue)
-    check_size(audience)
+    check_size(audience, catalogue.forms)
     return audience
 
 
@@ -105,7 +105,7 @@ def update_audience(item: AudienceUpdate, catalogue: Catalogue, origin: Origin, 
         step=before.step if (expression, evaluation) == (before.expression, before.evaluation) else step,
     )
     check_parts(audience, catalogue)
-    check_size(audience)
+    check_size(audience, catalogue.forms)
     return audience
 
 

@@ -35,7 +35,7 @@ def create_campaign(item: CampaignCreate, catalogue: Catalogue, origin: Origin) 
         updated_by=origin.principal,
         description=given(item.description, None),
     )
-    check_size(campaign)
+    check_size(campaign, catalogue.forms)
     return campaign
 
 
@@ -46,7 +46,7 @@ def update_campaign(item: CampaignUpdate, catalogue: Catalogue, origin: Origin) 
     check_naming(catalogue.campaigns, name, external_ids, before.campaign_id)
     description = given(item.description, before.description)
     campaign = changed(before, origin, name=name, external_ids=external_ids, description=description)
-    check_size(campaign)
+    check_size(campaign, catalogue.forms)
     return campaign
 
 

@@ -16,6 +16,7 @@ from contracts.messages.entities import (
 )
 from services.domain.catalogue.entity_table import EntityTable, held
 from services.domain.catalogue.expressions import leaves
+from services.domain.catalogue.forms import Forms
 from services.domain.catalogue.sources import source_key
 from services.domain.catalogue.table import Noticed, Table
 
@@ -23,10 +24,11 @@ from services.domain.catalogue.table import Noticed, Table
 class Catalogue:
     """`space` None: the space does not exist (any more), its used ids are remembered all the same.
 
-    `tables` are what stands in the space, by kind.
+    `tables` are what stands in the space, by kind; `forms` is the JSON of what has changed.
     """
 
     def __init__(self) -> None:
+        self.forms = Forms()
         noticed: Noticed = {}
         self._noticed = noticed
         self.spaces: Table[Space] = Table("space", noticed)

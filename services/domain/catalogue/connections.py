@@ -14,6 +14,7 @@ from contracts.messages.entities import Audience, Connection, Destination
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.entity_table import held
 from services.domain.catalogue.failed import fail, quoted
+from services.domain.catalogue.forms import Forms
 from services.domain.catalogue.item import (
     Origin,
     changed,
@@ -54,7 +55,7 @@ def create_connection(item: ConnectionCreate, catalogue: Catalogue, origin: Orig
         connection_settings=filled(item.connection_settings, {}, {}),
         id_sync=filled(item.id_sync, [], []),
     )
-    _check_whole(connection, audience)
+    _check_whole(connection, audience, catalogue.forms)
     return connection
 
 
@@ -75,7 +76,7 @@ def update_connection(item: ConnectionUpdate, catalogue: Catalogue, origin: Orig
     )
     audience = catalogue.audiences.get(before.audience_id)
     assert audience is not None, "an audience with a connection is not deleted"
-    _check_whole(connection, audience)
+    _check_whole(connection, audience, catalogue.forms)
     return connection
 
 
@@ -126,7 +127,7 @@ def _check_written(item: ConnectionFields) -> None:
         fail(codes.FIELD_IMMUTABLE, "external_audience_id is read-only")
 
 
-def _check_whole(connection: Connection, audience: Audience) -> None:
+def _check_whole(connection: Connection, audience: Audience, forms: Forms) -> None:
     """Of the one identifier that a member is, first, last and all are the same; what can't be had is refused."""
     for number, one in enumerate(connection.id_sync):
         if one.strategy not in ("first", "last", "all"):
@@ -135,4 +136,4 @@ def _check_whole(connection: Connection, audience: Audience) -> None:
             fail(codes.ID_SYNC_UNAVAILABLE, f"id_sync[{number}]: members are of id type {audience.id_type}")
         if one.map_to is not None:
             fail(codes.ID_SYNC_UNAVAILABLE, f"id_sync[{number}].map_to: the name is the connector's own")
-    check_size(connection)
+    check_size(connection, forms)

@@ -7,6 +7,7 @@ from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.connectors import Connectors, Remark, check_destination
 from services.domain.catalogue.entity_table import held
 from services.domain.catalogue.failed import fail
+from services.domain.catalogue.forms import Forms
 from services.domain.catalogue.item import (
     Origin,
     changed,
@@ -47,7 +48,7 @@ def create_destination(
         enabled=given(item.enabled, True),
         queue=origin.make_id("q", destination_id, step),
     )
-    return destination, _remarks(destination, connectors)
+    return destination, _remarks(destination, connectors, catalogue.forms)
 
 
 def update_destination(
@@ -69,7 +70,7 @@ def update_destination(
         account=filled(item.account, before.account, Account()),
         enabled=given(item.enabled, before.enabled),
     )
-    return destination, _remarks(destination, connectors)
+    return destination, _remarks(destination, connectors, catalogue.forms)
 
 
 def deletable_destination(item: DestinationReference, catalogue: Catalogue) -> Destination:
@@ -81,7 +82,7 @@ def deletable_destination(item: DestinationReference, catalogue: Catalogue) -> D
     return destination
 
 
-def _remarks(destination: Destination, connectors: Connectors) -> tuple[Remark, ...]:
+def _remarks(destination: Destination, connectors: Connectors, forms: Forms) -> tuple[Remark, ...]:
     remarks = check_destination(destination, connectors)
-    check_size(destination)
+    check_size(destination, forms)
     return remarks

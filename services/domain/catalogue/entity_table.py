@@ -1,6 +1,7 @@
 """The entities of one kind in one space: by id, external id, name, and what they hold on to."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 from contracts.messages.entities import (
@@ -11,7 +12,6 @@ from contracts.messages.entities import (
     Destination,
     Feed,
     Principal,
-    entity_id,
 )
 from services.domain.catalogue.table import Noticed, Table
 
@@ -35,6 +35,8 @@ class EntityTable(Generic[E]):
         self.holds: Callable[[E], Iterable[str]] = holds
         self._holders: dict[str, dict[str, None]] = {}
         self.rows: Table[E] = Table(kind, noticed)
+        self.get: Callable[[str], E | None] = self.rows.get
+        self._id_of: Callable[[E], str] = attrgetter(f"{kind}_id")
         self._names: dict[str, str] = {}
         self._externals: dict[str, dict[tuple[str, str], None]] = {}  # value → (external name, entity id)
         self._gone: set[str] = set()
@@ -45,17 +47,14 @@ class EntityTable(Generic[E]):
     def __iter__(self) -> Iterator[E]:
         return iter(self.rows)
 
-    def get(self, id_: str) -> E | None:
-        return self.rows.get(id_)
-
     def find(self, reference: str) -> E | None:
         """An external id that two entities have (under different names) refers to neither."""
-        found = self.rows.get(reference)
+        found = self.get(reference)
+        if found is None and reference in self._externals:
+            ids = {id_ for _, id_ in self._externals[reference]}
+            found = self.get(ids.pop()) if len(ids) == 1 else None
         if found is None:
-            ids = {id_ for _, id_ in self._externals.get(reference, ())}
-            found = self.rows.get(ids.pop()) if len(ids) == 1 else None
-        if found is None:
-            found = self.rows.get(self._names.get(reference, ""))
+            found = self.get(self._names.get(reference, ""))
         return found
 
     def named(self, name: str) -> str | None:
@@ -76,19 +75,24 @@ class EntityTable(Generic[E]):
 
     def is_used(self, id_: str) -> bool:
         """Whether something in this space has or had the id."""
-        return id_ in self.rows or id_ in self._gone
+        return self.get(id_) is not None or id_ in self._gone
 
-    def is_reference(self, text: str) -> bool:
-        """Whether the text means, or once was the id of, something in this space."""
-        return self.is_used(text) or text in self._externals or text in self._names
+    def are_free(self, texts: Collection[str]) -> bool:
+        """Whether none of the texts means, or once was the id of, something in this space."""
+        indexes = (self._names.keys(), self._externals.keys(), self._gone)
+        return all(one.isdisjoint(texts) for one in indexes) and not any(map(self.get, texts))
 
     def put(self, entity: E) -> None:
         """Adds the entity or its new form."""
-        id_ = entity_id(entity)
+        id_ = self._id_of(entity)
         assert id_ not in self._gone, "a used id is never free again"
-        self._forget(self.rows.get(id_))
+        before = self.get(id_)
         self.rows.put(id_, entity)
-        self._index(id_, entity)
+        if before is None:
+            self._index(id_, entity)
+        elif self._found_by(before) != self._found_by(entity):
+            self._forget(before)
+            self._index(id_, entity)
 
     def remove(self, id_: str) -> None:
         """Takes the entity out and keeps its id from being used again."""
@@ -99,7 +103,7 @@ class EntityTable(Generic[E]):
 
     def load(self, entity: E) -> None:
         """An entity as it was restored."""
-        id_ = entity_id(entity)
+        id_ = self._id_of(entity)
         self.rows.load(id_, entity)
         self._index(id_, entity)
 
@@ -118,6 +122,9 @@ class EntityTable(Generic[E]):
                 self._index(id_, entity)
         return [(tried, entity) for _, tried, entity in undone]
 
+    def _found_by(self, entity: E) -> tuple[object, ...]:
+        return entity.name, entity.external_ids, *self.holds(entity)
+
     def _index(self, id_: str, entity: E) -> None:
         self._names[entity.name] = id_
         for name, value in entity.external_ids.items():
@@ -128,7 +135,7 @@ class EntityTable(Generic[E]):
     def _forget(self, entity: E | None) -> None:
         if entity is None:
             return
-        id_ = entity_id(entity)
+        id_ = self._id_of(entity)
         del self._names[entity.name]
         for name, value in entity.external_ids.items():
             _take_out(self._externals, value, (name, id_))

@@ -144,7 +144,7 @@ def _check_whole(feed: Feed, catalogue: Catalogue) -> None:
         _check_fixed(feed, catalogue, feed.audience_from.audience)
     if any(other != feed.feed_id for other in catalogue.feeds.holders(source_key(feed.source))):
         fail(codes.FEED_SOURCE_TAKEN, "another feed of the space reads this source")
-    check_size(feed)
+    check_size(feed, catalogue.forms)
 
 
 def _check_objects_feed(feed: Feed) -> None:

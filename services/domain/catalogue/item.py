@@ -1,14 +1,13 @@
 """One item of a command: its form, and the checks that all kinds of entities share."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from contracts import codec, codes
+from contracts import codes
 from contracts.codes import Code
 from contracts.ids import is_id, made_id
 from contracts.instants import instant_text
@@ -17,6 +16,7 @@ from contracts.messages.fields import Item, NamedFields, Versioned, immutable_fi
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.entity_table import E, EntityTable
 from services.domain.catalogue.failed import ItemFailed, fail, quoted
+from services.domain.catalogue.forms import Forms
 
 I = TypeVar("I", bound=Item)  # noqa: E741 - an item
 T = TypeVar("T")
@@ -27,8 +27,7 @@ ENTITY_BYTES_MAX = 262_144  # well below what a record of the catalogue takes
 _UNKNOWN_FIELDS_NAMED_MAX = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where an item comes from and when: what ids are made of. `at_ms` is the space's time, `principal` who sent it."""
 
     space_id: str
@@ -173,6 +172,9 @@ def _made(table: EntityTable[E], origin: Origin, prefix: str) -> str:
 
 def check_naming(table: EntityTable[E], name: str, external_ids: dict[str, str], own_id: str) -> None:
     """Raises `ItemFailed` where another entity of the kind has the name or an external id."""
+    own = table.get(own_id)
+    if own is not None and own.name == name and own.external_ids == external_ids:
+        return
     if table.named(name) not in (None, own_id):
         fail(codes.NAME_MUST_BE_UNIQUE, f"there is another {table.kind} named {quoted(name)}")
     for external_name, value in external_ids.items():
@@ -192,9 +194,9 @@ def refuse_version(item: Versioned) -> None:
         fail(codes.VERSION_CONFLICT, f"expected version {item.expected_version}, it is to be created")
 
 
-def check_size(entity: CatalogueEntity) -> None:
+def check_size(entity: CatalogueEntity, forms: Forms) -> None:
     """Raises `ItemFailed`(entity-too-large): what can't be published must not be approved."""
-    size_bytes = len(codec.encode(entity))
+    size_bytes = len(forms.of(entity))
     if size_bytes > ENTITY_BYTES_MAX:
         fail(codes.ENTITY_TOO_LARGE, f"{entity_id(entity)}: {size_bytes} bytes, at most {ENTITY_BYTES_MAX}")
 

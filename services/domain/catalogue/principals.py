@@ -70,5 +70,5 @@ def _checked(principal: Principal, catalogue: Catalogue) -> Principal:
         fail(codes.FIELD_INVALID, f"permissions: {quoted(unknown[0])} is none of {', '.join(PERMISSIONS)}")
     if any(public_key(pem) is None for pem in principal.public_keys):
         fail(codes.FIELD_INVALID, "public_keys: Ed25519, PEM (BEGIN PUBLIC KEY)")
-    check_size(principal)
+    check_size(principal, catalogue.forms)
     return principal

@@ -12,12 +12,13 @@ from contracts.messages.entities import Policies, Quotas, Space
 from contracts.raw_ids import RAW_ID_TYPES
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.failed import fail, quoted
+from services.domain.catalogue.forms import Forms
 from services.domain.catalogue.item import Origin, changed, check_size, check_version, filled, given, refuse_immutable
 
 T = TypeVar("T", Policies, Quotas)
 
 
-def create_space(item: SpaceCreate, origin: Origin, left_ms: int | None) -> Space:
+def create_space(item: SpaceCreate, origin: Origin, left_ms: int | None, forms: Forms) -> Space:
     """A new space; `left_ms` is the time of one of this id that was deleted. Raises `ItemFailed`."""
     if not is_id(origin.space_id):
         fail(codes.FIELD_INVALID, f"spaceid {quoted(origin.space_id)}: an id is 1 to 64 of a-z, 0-9, _ and -")
@@ -41,7 +42,7 @@ def create_space(item: SpaceCreate, origin: Origin, left_ms: int | None) -> Spac
         quotas=_settings(item.quotas, Quotas()),
         time=instant_text(at_ms) if clock == "manual" else None,
     )
-    check_size(space)
+    check_size(space, forms)
     return space
 
 
@@ -60,7 +61,7 @@ def update_space(item: SpaceUpdate, before: Space, origin: Origin, catalogue: Ca
     )
     if not space.policies.raw_identifiers:
         _refuse_raw_feeds(catalogue)
-    check_size(space)
+    check_size(space, catalogue.forms)
     return space
 
 

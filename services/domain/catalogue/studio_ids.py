@@ -27,7 +27,7 @@ _SHORT: Final = ((string.ascii_letters + string.digits) * 5)[:256].encode()
 def with_made_ids(brought: dict[str, str], table: EntityTable[Audience], origin: Origin) -> dict[str, str]:
     """The external ids of a new audience: those that it brings, and the three where it does not bring them."""
     attempt, made = 0, _made(origin, 0)
-    while any(table.is_reference(made[name]) for name in NAMES if name not in brought):
+    while not table.are_free([made[name] for name in NAMES if name not in brought]):
         attempt += 1
         made = _made(origin, attempt)
     return made | brought
@@ -47,8 +47,11 @@ def kept_ids(item: NamedFields, before: Audience) -> dict[str, str]:
 
 def _made(origin: Origin, attempt: int) -> dict[str, str]:
     digest = hashlib.sha256(origin.make_id("studio", attempt).encode()).digest()
-    integer = int.from_bytes(digest[:8], "big") % _INTEGER_MAX + 1
-    return dict(zip(NAMES, (str(integer), _word(digest[8:16], _SHORT), _word(digest[16:25], _LONG)), strict=True))
+    return {
+        "id": str(int.from_bytes(digest[:8], "big") % _INTEGER_MAX + 1),
+        "segment_uuid": _word(digest[8:16], _SHORT),
+        "segment_uuid_long": _word(digest[16:25], _LONG),
+    }
 
 
 def _word(digest: bytes, characters: bytes) -> str:

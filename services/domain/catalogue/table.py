@@ -1,6 +1,6 @@
 """Rows by id, and which of them have changed since they were last written."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -29,6 +29,7 @@ class Table(Generic[R]):
         self._name = name
         self._noticed = noticed
         self._rows: dict[str, R] = {}
+        self.get: Callable[[str], R | None] = self._rows.get  # the row of that id
         self._changed: dict[str, None] = {}
         self._tried: dict[str, _Tried[R]] | None = None  # of what was changed since `try_out`
         self._orders: dict[str, Order] = {}  # by field; "" is the id
@@ -42,9 +43,6 @@ class Table(Generic[R]):
 
     def __iter__(self) -> Iterator[R]:
         return iter([self._rows[row_id] for _, row_id in self._order("").in_order()])
-
-    def get(self, row_id: str) -> R | None:
-        return self._rows.get(row_id)
 
     def unordered(self) -> Iterable[R]:
         """All rows, for what does not depend on their order."""

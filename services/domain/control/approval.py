@@ -13,7 +13,7 @@ from services.domain.catalogue.failed import ItemFailed
 from services.domain.catalogue.item import Origin, decode_item, ignored_fields
 from services.domain.control.access import CLOCK_SKEW_MS, Sender, Window
 from services.domain.control.answer import Answer, Said, packed, said, unpacked
-from services.domain.control.audit import audit
+from services.domain.control.audit import Trail
 from services.domain.control.command import Command, Refused
 from services.domain.control.effects import Effects
 from services.domain.control.items import only_reads, take_effect
@@ -89,7 +89,9 @@ def remembered(turn: Turn) -> Window:
 
 def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[int | None, Said]:
     """The step that the reply has to wait for, and the reply."""
-    answer = Answer(items=len(command.items), trace_id=command.trace_id)
+    catalogue, is_read = turn.state.catalogue, only_reads(command.type)
+    answer = Answer(items=len(command.items), trace_id=command.trace_id, forms=catalogue.forms)
+    trail = Trail(turn, command, sender)
     if command.unknown:
         answer.warn(codes.UNKNOWN_FIELD, f"ignored: {', '.join(command.unknown)[:300]}", None)
     item_type = ITEM_TYPES.get(command.type)
@@ -102,20 +104,20 @@ def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[int | None, S
             continue
         try:
             item = decode_item(raw, item_type)
-            turn.state.catalogue.take_notice()
+            catalogue.take_notice()
             done = take_effect(turn, command.type, item, origin)
         except ItemFailed as error:
             answer.failed(error.code, error.detail, number, error.invalid)
             continue
         answer.applied(number, done)
-        if not only_reads(command.type):
-            audit(turn, command, sender, number, done)
+        if not is_read:
+            trail.item(number, done)
         for code, detail in ignored_fields(raw, item):
             answer.warn(code, detail, number)
     return answer.waits_for_step, said(
         answer.reply(turn.at_ms),
         bytes_max=turn.config.reply_bytes_max,
-        kept_bytes_max=None if only_reads(command.type) else turn.config.reply_packed_bytes_max,
+        kept_bytes_max=None if is_read else turn.config.reply_packed_bytes_max,
     )
 
 

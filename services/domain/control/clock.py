@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from contracts import codes
 from contracts.instants import instant_text
 from contracts.messages.steps import TickStep
@@ -44,7 +46,7 @@ def advance(turn: Turn, to_ms: int, origin: Origin) -> int | None:
         step = _tick(turn, to_ms)  # who waits for this instant waits for what was run at it
     space = state.catalogue.space
     assert space is not None
-    later = replace(origin, at_ms=to_ms)
+    later = structs.replace(origin, at_ms=to_ms)
     state.catalogue.spaces.put(space.space_id, changed(space, later, time=instant_text(to_ms)))
     return step
 

@@ -39,7 +39,7 @@ from services.domain.catalogue.entity_table import held
 from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.item import Origin, required
 from services.domain.control.activations import adjust, destination_changed, take_away
-from services.domain.control.answer import ItemAnswer, entity_data
+from services.domain.control.answer import ItemAnswer, deleted_data
 from services.domain.control.member_items import canonicals, invalid_text, refuse_invalid
 from services.domain.control.quotas import count_identifiers
 from services.domain.control.schedule import period_ms, stand_at
@@ -53,7 +53,7 @@ def destination_created(turn: Turn, item: DestinationCreate, origin: Origin) -> 
     queue = queue_topic(destination.queue)
     turn.effects.put(topic_spec(queue, config.delivery_partitions, page=DELIVERIES))
     state.catalogue.destinations.put(destination)
-    return ItemAnswer(entity_data(destination), remarks)
+    return ItemAnswer(warnings=remarks, entity=destination)
 
 
 def destination_updated(turn: Turn, item: DestinationUpdate, origin: Origin) -> ItemAnswer:
@@ -61,7 +61,7 @@ def destination_updated(turn: Turn, item: DestinationUpdate, origin: Origin) -> 
     destination, remarks = update_destination(item, turn.state.catalogue, origin, turn.config.connectors)
     turn.state.catalogue.destinations.put(destination)
     destination_changed(turn, destination.destination_id)
-    return ItemAnswer(entity_data(destination), remarks)
+    return ItemAnswer(warnings=remarks, entity=destination)
 
 
 def destinations_supported(turn: Turn, item: ConnectorReference) -> ItemAnswer:
@@ -82,7 +82,7 @@ def destination_deleted(turn: Turn, item: DestinationReference) -> ItemAnswer:
     turn.state.catalogue.destinations.remove(destination.destination_id)
     turn.state.bury("destination", destination.destination_id)
     turn.state.lanes.drop(destination.destination_id)
-    return ItemAnswer(entity_data(destination, deleted=True))
+    return ItemAnswer(deleted_data(destination))
 
 
 def connection_created(turn: Turn, item: ConnectionCreate, origin: Origin) -> ItemAnswer:
@@ -90,7 +90,7 @@ def connection_created(turn: Turn, item: ConnectionCreate, origin: Origin) -> It
     connection = create_connection(item, turn.state.catalogue, origin)
     remarks = check_connection(connection, turn.state.catalogue, turn.config.connectors)
     turn.state.catalogue.connections.put(connection)
-    return ItemAnswer(entity_data(connection), remarks)
+    return ItemAnswer(warnings=remarks, entity=connection)
 
 
 def connection_updated(turn: Turn, item: ConnectionUpdate, origin: Origin) -> ItemAnswer:
@@ -98,14 +98,14 @@ def connection_updated(turn: Turn, item: ConnectionUpdate, origin: Origin) -> It
     connection = update_connection(item, turn.state.catalogue, origin)
     remarks = check_connection(connection, turn.state.catalogue, turn.config.connectors)
     turn.state.catalogue.connections.put(connection)
-    return ItemAnswer(entity_data(connection), remarks)
+    return ItemAnswer(warnings=remarks, entity=connection)
 
 
 def connection_deleted(turn: Turn, item: ConnectionReference) -> ItemAnswer:
     """Only one without activations can go."""
     connection = deletable_connection(item, turn.state.catalogue)
     _remove_connection(turn, connection.connection_id)
-    return ItemAnswer(entity_data(connection, deleted=True))
+    return ItemAnswer(deleted_data(connection))
 
 
 def activation_created(turn: Turn, item: ActivationCreate, origin: Origin) -> ItemAnswer:
@@ -141,7 +141,7 @@ def activation_resynced(turn: Turn, item: ActivationReference) -> ItemAnswer:
     if stand_at(activation, turn.at_ms) != "running":
         fail(codes.ACTIVATION_NOT_RUNNING, f"activation {activation.activation_id}")
     adjust(turn, activation, turn.at_ms, changed=True, resync=True)
-    return ItemAnswer(entity_data(activation) | {"step": turn.state.counters.step})
+    return ItemAnswer({"step": turn.state.counters.step}, entity=activation)
 
 
 def activation_redriven(turn: Turn, item: ActivationRedrive) -> ItemAnswer:
@@ -173,8 +173,8 @@ def activation_redriven(turn: Turn, item: ActivationRedrive) -> ItemAnswer:
         )
         turn.effects.step(redrive, (partition,))
     warnings = ((codes.IDENTIFIER_INVALID, invalid_text(found.invalid)),) if found.invalid else ()
-    counts = {"valid": len(sent) - len(found.invalid), "invalid": len(found.invalid)}
-    return ItemAnswer(entity_data(activation) | counts | {"step": step}, warnings)
+    said: dict[str, object] = {"valid": len(sent) - len(found.invalid), "invalid": len(found.invalid), "step": step}
+    return ItemAnswer(said, warnings, entity=activation)
 
 
 def activation_deleted(turn: Turn, item: ActivationReference) -> ItemAnswer:
@@ -184,7 +184,7 @@ def activation_deleted(turn: Turn, item: ActivationReference) -> ItemAnswer:
     turn.state.catalogue.activations.remove(activation.activation_id)
     turn.state.bury("activation", activation.activation_id)
     turn.state.activation_changed(activation, None)
-    return ItemAnswer(entity_data(activation, deleted=True))
+    return ItemAnswer(deleted_data(activation))
 
 
 def _remove_connection(turn: Turn, connection_id: str) -> None:
@@ -201,4 +201,4 @@ def _kept(turn: Turn, activation: Activation, *, resync: bool | None = None) -> 
         turn.state.activation_changed(before, activation)
         adjust(turn, activation, turn.at_ms, changed=before is not None, resync=resync)
     start_ms = max(turn.at_ms, period_ms(activation)[0] or 0)
-    return ItemAnswer(entity_data(activation), effect_ms=(start_ms, start_ms))
+    return ItemAnswer(entity=activation, effect_ms=(start_ms, start_ms))

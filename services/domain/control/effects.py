@@ -4,13 +4,12 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 import msgspec
+from isal import isal_zlib
 
 from contracts import catalog, codec
 from contracts.catalog import TopicSpec
-from contracts.ids import made_id
 from contracts.instants import instant_text
 from contracts.messages.control_state import ControlState
-from contracts.messages.entities import CatalogueEntity
 from contracts.messages.intake import ReadRequest
 from contracts.messages.published import ACTIVATION_STATUS_IDS, ActivationStatus, AuditRecord, Import
 from contracts.messages.steps import Step
@@ -49,8 +48,8 @@ class Effects:
             time=instant_text(step.at_ms),
         )
         key = step.space_id.encode()
-        for partition in range(self._config.membership_partitions) if partitions is None else partitions:
-            self.put(Out(catalog.INPUT, key, value, headers, partition))
+        to = range(self._config.membership_partitions) if partitions is None else partitions
+        self._outs += [Out(catalog.INPUT, key, value, headers, partition) for partition in to]
 
     def read_request(self, request: ReadRequest, at: str) -> None:
         """A reading is asked for. The partition is the import's, so that files of one space are read side by side."""
@@ -71,7 +70,7 @@ class Effects:
             catalog.IMPORTS,
             record.space_id,
             f"{record.space_id}/{record.import_id}",
-            record,
+            codec.encode(record),
             kind=f"import.{record.state}",
             at=record.updated_at,
             subject=record.import_id,
@@ -84,27 +83,30 @@ class Effects:
             catalog.ACTIVATIONS,
             status.space_id,
             f"{status.space_id}/{status.activation_id}",
-            numbered,
+            codec.encode(numbered),
             kind="activation.status",
             at=status.updated_at,
             subject=status.activation_id,
         )
 
-    def entity(self, space_id: str, kind: str, id_: str, entity: CatalogueEntity | None, at: str) -> None:
-        """The present form of an entity, None: it is gone."""
+    def entity(self, space_id: str, kind: str, id_: str, form: bytes | None, at: str) -> None:
+        """The present form of an entity, which is of that instant, None: it is gone."""
         self._keyed(
             catalog.CATALOGUE,
             space_id,
             f"{space_id}/{kind}/{id_}",
-            entity,
+            form,
             kind=f"catalogue.{kind}",
-            at=at if entity is None else entity.updated_at,
+            at=at,
             subject=id_,
         )
 
     def state(self, space_id: str, tag: str, id_: str, entry: ControlState | None, at: str) -> None:
         """An entry of the shard's own changelog, None: it is gone."""
-        self._keyed(catalog.CONTROL_STATE, space_id, f"{space_id}/{tag}/{id_}", entry, kind=tag, at=at, subject=id_)
+        value = None if entry is None else codec.encode(entry)
+        if value is not None and len(value) > _COMPRESS_ABOVE_BYTES:
+            value = isal_zlib.compress(value, 1)
+        self._keyed(catalog.CONTROL_STATE, space_id, f"{space_id}/{tag}/{id_}", value, kind=tag, at=at, subject=id_)
 
     def reply(self, space_id: str, body: bytes, *, id_: str, command_type: str, command_id: str, at: str) -> None:
         """The answer to a command."""
@@ -118,11 +120,10 @@ class Effects:
         )
         self.put(Out(catalog.REPLIES, space_id.encode(), body, headers, self._home(space_id)))
 
-    def audit(self, record: AuditRecord) -> None:
-        """What an item changed, for whoever asks later."""
-        id_ = made_id("aud", record.space_id, record.principal, record.command_source, record.command_id, record.item)
+    def audit(self, record: AuditRecord, id_: str) -> None:
+        """What an item changed, for whoever asks later; `id_` is the event's."""
         headers = codec.event_headers(
-            id=f"{id_}.{record.kind}.{record.id}",
+            id=id_,
             source=SOURCE,
             type=record.command_type,
             space_id=record.space_id,
@@ -138,15 +139,12 @@ class Effects:
         topic: str,
         space_id: str,
         key: str,
-        message: msgspec.Struct | None,
+        value: bytes | None,
         *,
         kind: str,
         at: str,
         subject: str,
     ) -> None:
-        value = None if message is None else codec.encode(message)
-        if topic == catalog.CONTROL_STATE and value is not None and len(value) > _COMPRESS_ABOVE_BYTES:
-            value = zlib.compress(value, 1)
         headers = codec.event_headers(
             id=f"{key}@{at}", source=SOURCE, type=kind, space_id=space_id, time=at, subject=subject
         )

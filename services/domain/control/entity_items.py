@@ -29,7 +29,7 @@ from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.feeds import create_feed, deletable_feed, update_feed
 from services.domain.catalogue.item import Origin, check_version, required
 from services.domain.catalogue.spaces import check_own_space, create_space, update_space
-from services.domain.control.answer import ItemAnswer, entity_data
+from services.domain.control.answer import ItemAnswer, deleted_data
 from services.domain.control.clock import advance
 from services.domain.control.quotas import check_audiences, check_feeds
 from services.domain.control.schedule import takes_effect_ms
@@ -42,19 +42,19 @@ def space_created(turn: Turn, item: SpaceCreate, origin: Origin) -> ItemAnswer:
     if state.catalogue.space is not None:
         fail(codes.SPACE_EXISTS, f"space {state.space_id} exists")
     left_ms = state.counters.time_ms if state.counters.step else None
-    space = create_space(item, origin, left_ms)
+    space = create_space(item, origin, left_ms, state.catalogue.forms)
     start_ms = parse_instant(space.created_at)
     assert start_ms is not None
     state.set_time(start_ms)
     state.catalogue.spaces.put(space.space_id, space)
-    return ItemAnswer(entity_data(space))
+    return ItemAnswer(entity=space)
 
 
 def space_updated(turn: Turn, item: SpaceUpdate, origin: Origin) -> ItemAnswer:
     """Only what is said about the space changes."""
     space = update_space(item, _space(turn), origin, turn.state.catalogue)
     turn.state.catalogue.spaces.put(space.space_id, space)
-    return ItemAnswer(entity_data(space))
+    return ItemAnswer(entity=space)
 
 
 def space_deleted(turn: Turn, item: SpaceReference) -> ItemAnswer:
@@ -67,7 +67,7 @@ def space_deleted(turn: Turn, item: SpaceReference) -> ItemAnswer:
         fail(codes.IN_USE, "imports or clock advances are under way in the space")
     state.move_time(turn.at_ms)
     state.catalogue.spaces.drop(space.space_id)
-    return ItemAnswer(entity_data(space, deleted=True))
+    return ItemAnswer(deleted_data(space))
 
 
 def clock_advanced(turn: Turn, item: ClockAdvance, origin: Origin) -> ItemAnswer:
@@ -79,7 +79,7 @@ def clock_advanced(turn: Turn, item: ClockAdvance, origin: Origin) -> ItemAnswer
     if to_ms is None:
         fail(codes.FIELD_INVALID, f"to {quoted(to)} is no instant")
     step = advance(turn, to_ms, origin)
-    return ItemAnswer(entity_data(_space(turn)), waits_for_step=step)
+    return ItemAnswer(entity=_space(turn), waits_for_step=step)
 
 
 def audience_created(turn: Turn, item: AudienceCreate, origin: Origin) -> ItemAnswer:
@@ -88,7 +88,7 @@ def audience_created(turn: Turn, item: AudienceCreate, origin: Origin) -> ItemAn
     audience = create_audience(item, turn.state.catalogue, origin, turn.state.counters.step + 1)
     _define(turn, audience, turn.next_step())
     _keep(turn, audience)
-    return ItemAnswer(entity_data(audience), effect_ms=takes_effect_ms(audience, turn.at_ms))
+    return ItemAnswer(entity=audience, effect_ms=takes_effect_ms(audience, turn.at_ms))
 
 
 def audience_updated(turn: Turn, item: AudienceUpdate, origin: Origin) -> ItemAnswer:
@@ -97,10 +97,10 @@ def audience_updated(turn: Turn, item: AudienceUpdate, origin: Origin) -> ItemAn
     audience = update_audience(item, turn.state.catalogue, origin, next_step)
     if audience.step != next_step:
         turn.state.catalogue.audiences.put(audience)
-        return ItemAnswer(entity_data(audience))
+        return ItemAnswer(entity=audience)
     _define(turn, audience, turn.next_step())
     _keep(turn, audience)
-    return ItemAnswer(entity_data(audience), effect_ms=takes_effect_ms(audience, turn.at_ms))
+    return ItemAnswer(entity=audience, effect_ms=takes_effect_ms(audience, turn.at_ms))
 
 
 def audience_deleted(turn: Turn, item: AudienceReference) -> ItemAnswer:
@@ -111,7 +111,7 @@ def audience_deleted(turn: Turn, item: AudienceReference) -> ItemAnswer:
     turn.state.audience_changed(audience, None)
     turn.state.delivered.drop(audience.audience_id)
     turn.state.bury("audience", audience.audience_id)
-    return ItemAnswer(entity_data(audience, deleted=True))
+    return ItemAnswer(deleted_data(audience))
 
 
 def audience_snapshot(turn: Turn, item: AudienceReference, origin: Origin) -> ItemAnswer:
@@ -137,7 +137,7 @@ def feed_created(turn: Turn, item: FeedCreate, origin: Origin) -> ItemAnswer:
     feed = _watched(turn, create_feed(item, turn.state.catalogue, origin), None)
     _check_topic(turn, feed)
     turn.state.catalogue.feeds.put(feed)
-    return ItemAnswer(entity_data(feed))
+    return ItemAnswer(entity=feed)
 
 
 def feed_updated(turn: Turn, item: FeedUpdate, origin: Origin) -> ItemAnswer:
@@ -146,7 +146,7 @@ def feed_updated(turn: Turn, item: FeedUpdate, origin: Origin) -> ItemAnswer:
     feed = _watched(turn, feed, turn.state.catalogue.feeds.get(feed.feed_id))
     _check_topic(turn, feed)
     turn.state.catalogue.feeds.put(feed)
-    return ItemAnswer(entity_data(feed))
+    return ItemAnswer(entity=feed)
 
 
 def feed_deleted(turn: Turn, item: FeedReference) -> ItemAnswer:
@@ -154,21 +154,21 @@ def feed_deleted(turn: Turn, item: FeedReference) -> ItemAnswer:
     feed = deletable_feed(item, turn.state.catalogue)
     turn.state.catalogue.feeds.remove(feed.feed_id)
     turn.state.bury("feed", feed.feed_id)
-    return ItemAnswer(entity_data(feed, deleted=True))
+    return ItemAnswer(deleted_data(feed))
 
 
 def campaign_created(turn: Turn, item: CampaignCreate, origin: Origin) -> ItemAnswer:
     """Activations may name it from now on."""
     campaign = create_campaign(item, turn.state.catalogue, origin)
     turn.state.catalogue.campaigns.put(campaign)
-    return ItemAnswer(entity_data(campaign))
+    return ItemAnswer(entity=campaign)
 
 
 def campaign_updated(turn: Turn, item: CampaignUpdate, origin: Origin) -> ItemAnswer:
     """Its activations stay as they are."""
     campaign = update_campaign(item, turn.state.catalogue, origin)
     turn.state.catalogue.campaigns.put(campaign)
-    return ItemAnswer(entity_data(campaign))
+    return ItemAnswer(entity=campaign)
 
 
 def campaign_deleted(turn: Turn, item: CampaignReference) -> ItemAnswer:
@@ -176,7 +176,7 @@ def campaign_deleted(turn: Turn, item: CampaignReference) -> ItemAnswer:
     campaign = deletable_campaign(item, turn.state.catalogue)
     turn.state.catalogue.campaigns.remove(campaign.campaign_id)
     turn.state.bury("campaign", campaign.campaign_id)
-    return ItemAnswer(entity_data(campaign, deleted=True))
+    return ItemAnswer(deleted_data(campaign))
 
 
 def _watched(turn: Turn, feed: Feed, before: Feed | None) -> Feed:

@@ -4,7 +4,7 @@ from contracts.messages.fields import Item
 from contracts.messages.principal_commands import PrincipalCreate, PrincipalReference, PrincipalUpdate
 from services.domain.catalogue.item import Origin
 from services.domain.catalogue.principals import create_principal, deletable_principal, update_principal
-from services.domain.control.answer import ItemAnswer, entity_data
+from services.domain.control.answer import ItemAnswer, deleted_data
 from services.domain.control.turn import Turn
 
 
@@ -16,11 +16,11 @@ def principal_changed(turn: Turn, item: Item, origin: Origin) -> ItemAnswer:
             principal = deletable_principal(item, catalogue)
             catalogue.principals.remove(principal.principal_id)
             turn.state.bury("principal", principal.principal_id)
-            return ItemAnswer(entity_data(principal, deleted=True))
+            return ItemAnswer(deleted_data(principal))
         case PrincipalCreate():
             principal = create_principal(item, catalogue, origin)
         case _:
             assert isinstance(item, PrincipalUpdate)
             principal = update_principal(item, catalogue, origin)
     catalogue.principals.put(principal)
-    return ItemAnswer(entity_data(principal))
+    return ItemAnswer(entity=principal)

@@ -46,14 +46,17 @@ def hour_of(process_at: str) -> int:
 
 def run_minutes(audience: Audience) -> list[int]:
     """The minutes of the day at which a scheduled audience runs."""
-    times = audience.evaluation.at if audience.evaluation.mode == "scheduled" else None
-    return [int(one[:2]) * 60 + int(one[3:]) for one in times or ()]
+    evaluation = audience.evaluation
+    if evaluation.mode != "scheduled" or evaluation.at is None:
+        return []
+    return [int(one[:2]) * 60 + int(one[3:]) for one in evaluation.at]
 
 
 def takes_effect_ms(audience: Audience, at_ms: int) -> tuple[int, int]:
     """When what is accepted now shows in the audience (its next run), and when it is expected to be live."""
-    runs_ms = [next_minute_ms(at_ms, minute) for minute in run_minutes(audience)]
-    effective_ms = min(runs_ms, default=at_ms)
+    if audience.evaluation.mode != "scheduled":
+        return at_ms, at_ms
+    effective_ms = min(next_minute_ms(at_ms, minute) for minute in run_minutes(audience))
     return effective_ms, live_ms(audience, effective_ms)
 
 

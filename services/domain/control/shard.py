@@ -205,8 +205,13 @@ class ControlShard:
 
     def _write_changes(self, state: SpaceState, effects: Effects, now_ms: int) -> None:
         at = instant_text(state.time_ms(now_ms))
+        forms = state.catalogue.forms
         for kind, id_, entity in state.catalogue.drain():
-            effects.entity(state.space_id, kind, id_, entity, at)
+            if entity is None:
+                effects.entity(state.space_id, kind, id_, None, at)
+            else:
+                effects.entity(state.space_id, kind, id_, forms.of(entity), entity.updated_at)
+        forms.forget()
         for status in outcomes.changed_statuses(state):
             effects.activation_status(status)
         for tag, id_, entry in state.drain():

@@ -43,20 +43,14 @@ class SpaceState:
         self.lanes: Table[Lanes] = Table()
         self.delivered: Table[DeliveredAudience] = Table()
         self._tombstones: Table[Tombstone] = Table()
-        self._counters: Table[SpaceCounters] = Table()
-        self._counters.load("-", counters)
+        self.counters = counters
+        self._written = counters  # as they were last drained or loaded
         self._timetable = Timetable()
 
     @classmethod
     def fresh(cls, space_id: str, at_ms: int) -> "SpaceState":
         """A space of which nothing is known."""
         return cls(SpaceCounters(space_id=space_id, id="-", time_ms=at_ms))
-
-    @property
-    def counters(self) -> SpaceCounters:
-        counters = self._counters.get("-")
-        assert counters is not None
-        return counters
 
     @property
     def is_manual(self) -> bool:
@@ -76,27 +70,27 @@ class SpaceState:
         if at_ms == before.time_ms and (not before.expiries_ms or before.expiries_ms[0] > at_ms):
             return
         left = [one for one in before.expiries_ms if one > at_ms]
-        self._count(msgspec.structs.replace(before, time_ms=at_ms, expiries_ms=left))
+        self.counters = msgspec.structs.replace(before, time_ms=at_ms, expiries_ms=left)
 
     def set_time(self, at_ms: int) -> None:
         """Where the clock of a new space begins."""
-        self._count(msgspec.structs.replace(self.counters, time_ms=at_ms))
+        self.counters = msgspec.structs.replace(self.counters, time_ms=at_ms)
 
     def take_step(self) -> int:
         """The number of the next step."""
-        self._count(msgspec.structs.replace(self.counters, step=self.counters.step + 1))
+        self.counters = msgspec.structs.replace(self.counters, step=self.counters.step + 1)
         return self.counters.step
 
     def take_sequence(self) -> int:
         """A number greater than all before, for what is forgotten oldest first."""
-        self._count(msgspec.structs.replace(self.counters, sequence=self.counters.sequence + 1))
+        self.counters = msgspec.structs.replace(self.counters, sequence=self.counters.sequence + 1)
         return self.counters.sequence
 
     def count_command(self, second: int) -> int:
         """One more command of that second; how many there are of it."""
         before = self.counters
         commands = before.commands + 1 if second == before.second else 1
-        self._count(msgspec.structs.replace(before, second=second, commands=commands))
+        self.counters = msgspec.structs.replace(before, second=second, commands=commands)
         return commands
 
     def identifiers_of(self, day: int) -> int:
@@ -106,21 +100,21 @@ class SpaceState:
     def count_identifiers(self, day: int, count: int) -> None:
         """So many more on that day."""
         identifiers = self.identifiers_of(day) + count
-        self._count(msgspec.structs.replace(self.counters, day=day, identifiers=identifiers))
+        self.counters = msgspec.structs.replace(self.counters, day=day, identifiers=identifiers)
 
     def note_base(self, day_ms: int) -> None:
         """A full refresh of that day was applied: appends on top let it expire (engine.md §1)."""
         before = self.counters
         days = sorted({*before.base_days_ms, day_ms})[-BASE_DAYS_MAX:]
         ends = [day_ms + lookback * 86_400_000 for lookback in before.lookbacks_days]
-        self._count(msgspec.structs.replace(before, base_days_ms=days, expiries_ms=self._expiries(ends)))
+        self.counters = msgspec.structs.replace(before, base_days_ms=days, expiries_ms=self._expiries(ends))
 
     def note_append(self, day_ms: int, lookback_days: int) -> None:
         """An append of that day was applied: its layer leaves, and so does the base that it stands on."""
         before = self.counters
         lookbacks = sorted({*before.lookbacks_days, lookback_days})
         ends = [one + lookback_days * 86_400_000 for one in (day_ms, *before.base_days_ms)]
-        self._count(msgspec.structs.replace(before, lookbacks_days=lookbacks, expiries_ms=self._expiries(ends)))
+        self.counters = msgspec.structs.replace(before, lookbacks_days=lookbacks, expiries_ms=self._expiries(ends))
 
     def bury(self, kind: str, id_: str) -> None:
         """The id is not accepted again."""
@@ -147,7 +141,7 @@ class SpaceState:
 
     def note_run(self, minute: int) -> None:
         """The latest step was the run of that minute of the day."""
-        self._count(msgspec.structs.replace(self.counters, run_step=self.counters.step, run_minute=minute))
+        self.counters = msgspec.structs.replace(self.counters, run_step=self.counters.step, run_minute=minute)
 
     def next_instant_ms(self) -> int | None:
         """When something is due next by the space's own time."""
@@ -168,7 +162,7 @@ class SpaceState:
         """An entry as it was restored; those with a `sequence` come in its order."""
         match entry:
             case SpaceCounters():
-                self._counters.load("-", entry)
+                self.counters = self._written = entry
             case Tombstone():
                 self._tombstones.load(entry.id, entry)
                 kind, _, id_ = entry.id.partition(".")
@@ -195,7 +189,9 @@ class SpaceState:
 
     def drain(self) -> Iterator[tuple[str, str, ControlState | None]]:
         """(tag, id, entry) of what has changed since the last call, None for what is gone."""
-        yield from _tagged(SpaceCounters, self._counters)
+        if self.counters is not self._written:
+            self._written = self.counters
+            yield _tag(SpaceCounters), self.counters.id, self.counters
         yield from _tagged(Tombstone, self._tombstones)
         yield from _tagged(InFlight, self.imports)
         yield from _tagged(SeenObject, self.objects)
@@ -217,8 +213,8 @@ class SpaceState:
             self.lanes,
             self.delivered,
             self._tombstones,
-            self._counters,
         )
+        counters = self.counters
         self.catalogue.try_out()
         for table in tables:
             table.try_out()
@@ -229,9 +225,7 @@ class SpaceState:
                 self._timetable.entity(tried, entity)
             for table in tables:
                 table.undo()
-
-    def _count(self, counters: SpaceCounters) -> None:
-        self._counters.put("-", counters)
+            self.counters = counters
 
     def _expiries(self, more: list[int]) -> list[int]:
         left = self.counters.time_ms
@@ -254,4 +248,8 @@ def _deadlines(flight: InFlight) -> Iterator[int]:
 
 def _tagged(kind: type[S], table: Table[S]) -> Iterator[tuple[str, str, S | None]]:
     for id_, entry in table.drain():
-        yield str(kind.__struct_config__.tag), id_, entry
+        yield _tag(kind), id_, entry
+
+
+def _tag(kind: type[StateEntry]) -> str:
+    return str(kind.__struct_config__.tag)
