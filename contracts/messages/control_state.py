@@ -11,8 +11,8 @@ from contracts.messages.published import ActivationStatus, Import, Removal, Repl
 from contracts.messages.steps import ImportOpenStep
 
 
-class StateEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """`id` is unique within the space and the type."""
+class StateEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", gc=False):
+    """`id` is unique within the space and the type. In no cycles, as entities."""
 
     space_id: str
     id: str

@@ -30,7 +30,8 @@ class Evaluation(msgspec.Struct, frozen=True):
     timezone: str = "UTC"
 
 
-class Entity(msgspec.Struct, frozen=True, kw_only=True):
+# In no cycles, and so many that a collector that looks at each of them is felt: without it (`gc`).
+class Entity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What all entities of a space share. `version` counts its forms from 1; times are RFC 3339.
 
     `created_by` and `updated_by` are the principals who made it and its present form, as `usher.audit.v1` names them

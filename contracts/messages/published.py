@@ -47,7 +47,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str
 
 
-class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One thing that one item of an accepted command changed, and by whom. It holds no identifiers of people.
 
     `principal` is the sender's id (`operator`: who may everything). `kind` and `id` are an entity's, `before` and
@@ -256,7 +256,7 @@ ACTIVATION_STATUS_IDS: Final = {
 """The number of each state (contracts/README.md). A new state gets a new number; no number is used again."""
 
 
-class ActivationStatus(msgspec.Struct, frozen=True, kw_only=True):
+class ActivationStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Status and counters of one activation, key `space/activation`.
 
     `state`: `scheduled`, `running`, `paused`, `disabled`, `ended` or `deleted`; of one that should run also

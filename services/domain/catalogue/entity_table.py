@@ -130,7 +130,11 @@ class EntityTable(Generic[E]):
         for name, value in entity.external_ids.items():
             self._externals.setdefault(value, {})[name, id_] = None
         for one in self.holds(entity):
-            self._holders.setdefault(one, {})[id_] = None
+            holders = self._holders.get(one)
+            if holders is None:
+                self._holders[one] = {id_: None}
+            else:
+                holders[id_] = None
 
     def _forget(self, entity: E | None) -> None:
         if entity is None:

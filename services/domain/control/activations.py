@@ -1,8 +1,9 @@
 """Activations in time: their markers in the log of membership, and their status (architecture.md §7)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
+from msgspec import Raw
 
 from contracts.instants import DAY_MS, instant_text
 from contracts.messages.control_state import Delivering
@@ -169,13 +170,14 @@ def _mark(turn: Turn, activation: Activation, marker: _Marker, at_ms: int, *, re
     assert destination is not None, "a destination that a connection holds on to is not deleted"
     turn.state.move_time(at_ms)
     step = turn.state.take_step()
+    form: Any = Raw(turn.state.catalogue.forms.of(activation))  # encoded as it is
     turn.effects.step(
         ActivationStep(
             space_id=turn.space_id,
             step=step,
             at_ms=at_ms,
             marker=marker,
-            activation=activation,
+            activation=form,
             queue=destination.queue,
             resync=resync,
         )

@@ -1,7 +1,7 @@
 """What a shard writes, in order, with the headers and partitions that the topics want."""
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 from isal import isal_zlib
@@ -28,10 +28,10 @@ class Effects:
         self._config = config
         self._outs: list[Out | TopicSpec] = []
 
-    def drain(self) -> Iterator[Out | TopicSpec]:
+    def drain(self) -> list[Out | TopicSpec]:
         """What was collected since the last call."""
         outs, self._outs = self._outs, []
-        yield from outs
+        return outs
 
     def put(self, out: Out | TopicSpec) -> None:
         """Anything that has its form already: a topic, a dead letter, a forwarded command."""
@@ -148,7 +148,7 @@ class Effects:
         headers = codec.event_headers(
             id=f"{key}@{at}", source=SOURCE, type=kind, space_id=space_id, time=at, subject=subject
         )
-        self.put(Out(topic, key.encode(), value, headers, self._home(space_id)))
+        self._outs.append(Out(topic, key.encode(), value, headers, self._home(space_id)))
 
     def _home(self, space_id: str) -> int:
         return space_partition(space_id, self._config.control_partitions)

@@ -68,5 +68,5 @@ class Timetable:
         yield from (next_minute_ms(after_ms, minute) for minute in self.runs)
 
 
-def _instants(activation: Activation) -> Iterator[tuple[int, str]]:
-    yield from ((at_ms, activation.activation_id) for at_ms in period_ms(activation) if at_ms is not None)
+def _instants(activation: Activation) -> list[tuple[int, str]]:
+    return [(at_ms, activation.activation_id) for at_ms in period_ms(activation) if at_ms is not None]
