@@ -4,7 +4,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 
 from contracts.messages.entities import Activation, Audience, CatalogueEntity
-from services.domain.control.schedule import next_minute_ms, next_upload_ms, period_ms, run_minutes
+from services.domain.control.schedule import next_minute_ms, period_ms, run_minutes
+from services.domain.control.uploads import Uploads
 
 
 class Timetable:
@@ -13,7 +14,7 @@ class Timetable:
     def __init__(self) -> None:
         self.runs: dict[int, list[str]] = {}
         self._instants: list[tuple[int, str]] = []  # every start and end, and of which activation, in order
-        self._recurring: dict[str, Activation] = {}
+        self._uploads = Uploads()
 
     def entity(self, before: CatalogueEntity | None, now: CatalogueEntity | None) -> None:
         """An entity of any kind is new, another one, or (None) gone."""
@@ -32,12 +33,12 @@ class Timetable:
         if before is not None:
             for instant in _instants(before):
                 del self._instants[bisect_left(self._instants, instant)]
-            self._recurring.pop(before.activation_id, None)
+            self._uploads.remove(before)
         if now is not None:
             for instant in _instants(now):
                 insort(self._instants, instant)
             if now.recurring:
-                self._recurring[now.activation_id] = now
+                self._uploads.put(now)
 
     def audience(self, before: Audience | None, now: Audience | None) -> None:
         """An audience is new, another one, or (None) gone."""
@@ -53,7 +54,7 @@ class Timetable:
     def activations_at(self, at_ms: int) -> Iterator[tuple[str, bool]]:
         """The activations that start, end or send all members again at that instant, and whether they do the last."""
         within = slice(bisect_left(self._instants, (at_ms, "")), bisect_left(self._instants, (at_ms + 1, "")))
-        uploads = {id_ for id_, one in self._recurring.items() if next_upload_ms(one, at_ms - 1) == at_ms}
+        uploads = self._uploads.at(at_ms)
         for id_ in sorted({id_ for _, id_ in self._instants[within]} | uploads):
             yield id_, id_ in uploads
 
@@ -61,10 +62,9 @@ class Timetable:
         """What is due next of each, after that instant."""
         at = bisect_left(self._instants, (after_ms + 1, ""))
         yield from (instant for instant, _ in self._instants[at : at + 1])
-        for one in self._recurring.values():
-            upload_ms = next_upload_ms(one, after_ms)
-            if upload_ms is not None:
-                yield upload_ms
+        upload_ms = self._uploads.next_ms(after_ms)
+        if upload_ms is not None:
+            yield upload_ms
         yield from (next_minute_ms(after_ms, minute) for minute in self.runs)
 
 
