@@ -90,13 +90,17 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True, tag="delivered", tag_
 
 
 class LaneState(msgspec.Struct, frozen=True, kw_only=True, tag="lane-state", tag_field="type"):
-    """lane → control: the lane of a destination changed between `delivering`, `retrying`, `parked`, `disabled`."""
+    """lane → control: the lane of a destination is `delivering`, `retrying`, `parked` or `disabled`.
+
+    Said when it changes, and after each failed attempt. `waited_ms`: how long what is waiting had been in the queue.
+    """
 
     space_id: str
     destination_id: str
     queue: str
     partition: int
     state: str
+    waited_ms: int = 0
     code: str | None = None
     detail: str | None = None
     at: str

@@ -262,7 +262,8 @@ class ActivationStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `state`: `scheduled`, `running`, `paused`, `disabled`, `ended` or `deleted`; of one that should run also
     `waiting-for-minimum` (its audience is too small for its destination) and, as its lanes are, `retrying`, `parked` or
     `disabled`, the worst of them. `status_id` is its number in `ACTIVATION_STATUS_IDS`, 0 where it has none.
-    `lag_records` members wait; what was finished last had waited `lag_seconds`, 0 where nothing waits, null before.
+    `lag_records` members wait. `lag_seconds`: how long what was finished last, or what a lane tries in vain, had been
+    in the queue; 0 where nothing waits, null before.
     """
 
     space_id: str

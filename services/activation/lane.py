@@ -13,7 +13,7 @@ from contracts.messages.delivery import Delivery, LaneState
 from contracts.messages.entities import Destination
 from contracts.records import Out, Record, TopicPartition
 from services.activation.lane_events import DELIVERY_MEMBERS, DELIVERY_WAIT_SECONDS, DeliveriesDeadLettered, LaneTurned
-from services.activation.lane_health import LaneHealth
+from services.activation.lane_health import DELIVERING, LaneHealth
 from services.activation.lane_ports import LanePorts
 from services.activation.lane_reports import letter, outcome, write
 from services.activation.sending import UNKNOWN, Attempt, Ready, ready, send_once
@@ -79,7 +79,7 @@ class Lane:
             if trouble is UNKNOWN:
                 self._give_up(work, ledger, UNKNOWN, late_only=False)
             elif trouble is not None:
-                await self._wait(trouble, retry_after_seconds, key)
+                await self._wait(trouble, retry_after_seconds, key, ledger)
                 self._give_up(work, ledger, trouble, late_only=True)
 
     def _destination(self, key: DestinationKey) -> Destination | None:
@@ -101,7 +101,7 @@ class Lane:
         work.settle_head([item for item, _ in left])
         if not left:
             self._health.succeeded()
-            await self._report(to.destination)
+            await self._report(to.destination, ledger)
             return None, None
         trouble = gravest(verdict for _, verdict in left)
         self._gone = (to.destination, trouble) if trouble.fate is Fate.GONE else None
@@ -128,14 +128,16 @@ class Lane:
         if wait_seconds > 0:
             await clock.sleep(wait_seconds)
 
-    async def _wait(self, trouble: Verdict, retry_after_seconds: float | None, key: DestinationKey) -> None:
+    async def _wait(
+        self, trouble: Verdict, retry_after_seconds: float | None, key: DestinationKey, ledger: Ledger
+    ) -> None:
         """Waits as the lane's health says, but not longer than until the destination is changed."""
         clock = self._ports.clock
         now = clock.monotonic_seconds()
         until = now + self._health.failed(trouble, now, retry_after_seconds)
         destination = self._destination(key)
         if destination is not None:
-            await self._report(destination)
+            await self._report(destination, ledger)
         while now < until:
             await clock.sleep(min(until - now, CATALOGUE_POLL_SECONDS))
             if self._destination(key) != destination:
@@ -150,13 +152,15 @@ class Lane:
         for item in work.give_up(lambda item: not late_only or ledger.timestamp_ms(item) < oldest_ms):
             ledger.settle(item, final)
 
-    async def _report(self, destination: Destination) -> None:
-        """Tells control and the operator when the lane's state has changed."""
+    async def _report(self, destination: Destination, ledger: Ledger) -> None:
+        """Tells control and the operator when the lane's state has changed; control also how long all has waited."""
         health = self._health
         code = health.trouble.code.code if health.trouble and health.trouble.code else None
-        if health.state is None or (health.state, code) == self._reported:
+        is_new = (health.state, code) != self._reported
+        if health.state is None or (health.state == DELIVERING and not is_new):
             return
         self._reported = (health.state, code)
+        now_ms = self._ports.clock.now_ms()
         detail = health.trouble.detail if health.trouble else None
         said = LaneState(
             space_id=destination.space_id,
@@ -164,19 +168,21 @@ class Lane:
             queue=self._queue,
             partition=self._partition,
             state=health.state,
+            waited_ms=ledger.waited_ms(now_ms),
             code=code,
             detail=detail,
-            at=instant_text(self._ports.clock.now_ms()),
+            at=instant_text(now_ms),
         )
-        LaneTurned(
-            space_id=said.space_id,
-            destination_id=said.destination_id,
-            queue=said.queue,
-            partition=said.partition,
-            state=said.state,
-            code=code or "",
-            detail=detail or "",
-        ).emit()
+        if is_new:
+            LaneTurned(
+                space_id=said.space_id,
+                destination_id=said.destination_id,
+                queue=said.queue,
+                partition=said.partition,
+                state=said.state,
+                code=code or "",
+                detail=detail or "",
+            ).emit()
         await write(self._ports, [outcome(said, self._ports.outcome_partitions)])
 
     def _account(self, ledger: Ledger) -> list[Out]:

@@ -8,6 +8,7 @@ that the two never diverge. Neither ever carries an identifier of a member, a ke
 import contextlib
 import dataclasses
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
@@ -70,6 +71,10 @@ class Gauge:
 
     def set(self, amount: float, /, **labels: str) -> None:
         (self._metric.labels(**labels) if labels else self._metric).set(amount)
+
+    def follow(self, amount: Callable[[], float], /, **labels: str) -> None:
+        """From here on it is what `amount` says whenever somebody looks; `set` has no say any more."""
+        self._metric.labels(**labels).set_function(amount)
 
     def forget(self, *values: str) -> None:
         """Removes one child, by its label values in order: what it spoke of is no longer ours. Harmless without one."""

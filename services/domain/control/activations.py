@@ -94,14 +94,17 @@ def take_away(turn: Turn, activation: Activation) -> None:
         forget(turn, after)
 
 
-def lanes_changed(turn: Turn, destination_id: str, error: Reason | None) -> None:
-    """The activations of a destination show how its lanes are, and why."""
+def lanes_changed(turn: Turn, destination_id: str, error: Reason | None, waited_ms: int | None) -> None:
+    """The activations of a destination show how its lanes are, why, and how long what they try in vain has waited."""
     for activation_id in turn.state.catalogue.activations.holders(held_by("destination", destination_id)):
         activation = turn.state.catalogue.activations.get(activation_id)
         assert activation is not None
         delivering = _delivering(turn, activation)
         if error is not None:
             status = msgspec.structs.replace(delivering.status, last_error=error, updated_at=turn.at)
+            delivering = msgspec.structs.replace(delivering, status=status)
+        if waited_ms is not None and delivering.status.counters.pending:
+            status = msgspec.structs.replace(delivering.status, lag_seconds=waited_ms / 1000, updated_at=turn.at)
             delivering = msgspec.structs.replace(delivering, status=status)
         show(turn, delivering, _state(turn.state, activation, delivering, turn.at_ms), turn.at_ms)
 

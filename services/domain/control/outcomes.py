@@ -77,7 +77,8 @@ def lane_changed(turn: Turn, outcome: LaneState) -> None:
     else:
         turn.state.lanes.drop(outcome.destination_id)
     error = None if outcome.code is None else Reason(code=outcome.code, detail=(outcome.detail or "")[:500])
-    lanes_changed(turn, outcome.destination_id, error)
+    waited_ms = None if outcome.state == "delivering" else outcome.waited_ms
+    lanes_changed(turn, outcome.destination_id, error, waited_ms)
 
 
 def changed_statuses(state: SpaceState) -> Iterator[ActivationStatus]:

@@ -33,6 +33,10 @@ class Ledger:
     def __init__(self, records: Sequence[Record], kept: Sequence[Kept]) -> None:
         self._entries = [_Entry(record, one) for record, one in zip(records, kept, strict=True)]
 
+    def waited_ms(self, now_ms: int) -> int:
+        """How long the oldest of the records had been in the queue."""
+        return max(0, now_ms - min(entry.record.timestamp_ms for entry in self._entries))
+
     def timestamp_ms(self, item: Item) -> int:
         """When the item's record was written to the queue."""
         return self._entries[item.index].record.timestamp_ms

@@ -27,7 +27,7 @@ FOLD_SHARDS: Final = Gauge("usher_fold_shards_partitions", "Shards restored and 
 DELIVER_SECONDS: Final = Histogram("usher_deliver_seconds", "One handled batch, retries included, by group", "group")
 DELIVER_LAG_SECONDS: Final = Gauge(
     "usher_deliver_lag_seconds",
-    "Age of the newest record committed, 0 with nothing left to read, by partition",
+    "Age of the oldest record being handled, else of the newest committed; 0 with nothing left to read, by partition",
     "group",
     "topic",
     "partition",

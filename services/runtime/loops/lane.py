@@ -63,6 +63,8 @@ class Lane:
         self._ours.set()
         self._stirred = asyncio.Event()  # ends a poll: its position is undefined, or nobody wants its records
         self._tenure = 0  # counts the rebalances that we were told of
+        self._done_lag_seconds = 0.0  # of what was committed last
+        self._handling_since_ms: int | None = None  # when the oldest record was written that is being handled
         self._seated = 0  # the tenure in which our position was defined; another one now means: ask anew
 
     def suspend(self) -> None:
@@ -85,6 +87,8 @@ class Lane:
     async def run(self, member: GroupMember) -> None:
         """Works until `end` or cancelled. Raises `Fatal`, and whatever a bug raises."""
         begun = False
+        topic, partition = self.partition
+        DELIVER_LAG_SECONDS.follow(self._lag_seconds, group=self._group, topic=topic, partition=str(partition))
         try:
             with self._pulse:
                 while not self._finish.is_set():
@@ -96,7 +100,6 @@ class Lane:
                     except Unavailable as error:
                         await self._wait(error)
         finally:
-            topic, partition = self.partition
             for gauge in (DELIVER_LAG_SECONDS, DELIVER_LAG_RECORDS):
                 gauge.forget(self._group, topic, str(partition))
             if begun:
@@ -155,6 +158,7 @@ class Lane:
                 self._show_lag(member, 0)
             return offset
         began = self._clock.monotonic_seconds()
+        self._handling_since_ms = records[0].timestamp_ms
         if not await self._handled(records):
             return None
         after = records[-1].offset + 1
@@ -168,10 +172,16 @@ class Lane:
 
     def _show_lag(self, member: GroupMember, lag_ms: int) -> None:
         topic, partition = self.partition
-        DELIVER_LAG_SECONDS.set(max(lag_ms, 0) / 1000, group=self._group, topic=topic, partition=str(partition))
+        self._done_lag_seconds, self._handling_since_ms = max(lag_ms, 0) / 1000, None
         behind = member.behind(self.partition)
         if behind is not None:
             DELIVER_LAG_RECORDS.set(behind, group=self._group, topic=topic, partition=str(partition))
+
+    def _lag_seconds(self) -> float:
+        """Grows for as long as a `handle` gets nothing done."""
+        if self._handling_since_ms is None:
+            return self._done_lag_seconds
+        return max(0, self._clock.now_ms() - self._handling_since_ms) / 1000
 
     async def _handled(self, records: Sequence[Record]) -> bool:
         """Hands the records over until they are done; False where they are no longer ours to try again."""

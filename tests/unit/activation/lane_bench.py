@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -203,7 +204,11 @@ class Bench:
         return [one for one in self._outcomes() if isinstance(one, Delivered)]
 
     def states(self) -> list[tuple[str, str | None]]:
-        return [(one.state, one.code) for one in self._outcomes() if isinstance(one, LaneState)]
+        """As they followed one another."""
+        return [state for state, _ in groupby((one.state, one.code) for one in self.lane_states())]
+
+    def lane_states(self) -> list[LaneState]:
+        return [one for one in self._outcomes() if isinstance(one, LaneState)]
 
     def counts(self) -> Counter[str]:
         found: Counter[str] = Counter()

@@ -171,6 +171,18 @@ async def test_a_destination_down_longer_than_the_budget_is_parked_and_probed_an
     assert receiver.members() == {"b"}
 
 
+async def test_each_failed_attempt_says_how_long_what_waits_has_waited() -> None:
+    bench = Bench([answer(503)] * 3)
+    bench.clock.seconds = 7.0
+
+    await bench.lane.deliver([structs.replace(one, timestamp_ms=START_MS) for one in bench.records(ADD)])
+
+    *failed, good = bench.lane_states()
+    tried = [at for at, _ in bench.web.sent][:-1]
+    assert [one.waited_ms for one in failed] == [round(at * 1000) for at in tried]
+    assert (len(failed), good.state) == (3, "delivering")
+
+
 async def test_the_budget_counts_from_the_first_failure_after_a_success() -> None:
     """Not from a success of yesterday, after which there was nothing to send."""
     bench = Bench(policy=RetryPolicy(budget_seconds=60.0))

@@ -13,6 +13,7 @@ from services.adapters.memory import MemoryBroker
 from services.runtime.deliver import run_deliveries
 from services.runtime.failures import Fatal, Rejected, Unavailable
 from services.runtime.health import Health
+from services.runtime.telemetry import REGISTRY
 from tests.conformance.harness import eventually
 from tests.unit.runtime.machine import INPUT, SHARDS, FastClock, Flaky, committed, feed, topics
 
@@ -125,10 +126,18 @@ async def test_a_partition_that_hangs_delays_no_other(broker: MemoryBroker) -> N
         if partition == place(0):
             await go_on.wait()
 
+    def lag_seconds() -> float:
+        labels = {"group": "delivering", "topic": place(0).topic, "partition": "0"}
+        found = REGISTRY.get_sample_value("usher_deliver_lag_seconds", labels)
+        assert found is not None
+        return found
+
     process.receiver.handling = hang
     process.start()
     await feed(process.log, 20)
     await commits(process, {1: 10})
+    before = lag_seconds()
+    await eventually(lambda: lag_seconds() > before, "the lag grows while nothing is done")
     go_on.set()
     await commits(process, {0: 10, 1: 10})
     assert await process.stopped() is None

@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 import pytest
 
 from contracts import catalog, codec, codes
@@ -279,6 +280,20 @@ def test_a_lane_that_does_not_deliver_shows(bench: Bench) -> None:
     assert after(lane("delivering")) == "parked"
     assert after(lane("delivering", partition=1)) == "running"
     assert not [key for key in bench.state if "/lanes/" in key]
+
+
+def test_the_lag_grows_while_a_lane_tries_in_vain(bench: Bench) -> None:
+    activate(bench)
+
+    def after(waited_ms: int) -> float | None:
+        say(bench, msgspec.structs.replace(lane("retrying"), waited_ms=waited_ms))
+        return status(bench).lag_seconds
+
+    assert after(1_000) is None, "nothing of this activation waits"
+    say(bench, routed(5))
+    assert [after(2_000), after(63_500)] == [2.0, 63.5]
+    say(bench, delivered(4, count=10), lane("delivering"))
+    assert status(bench).lag_seconds == 0
 
 
 def test_a_lane_that_does_not_deliver_says_why(bench: Bench) -> None:
