@@ -175,6 +175,9 @@ ROW_QUOTES = _declare("row-quotes", "malformed", "A quote is not closed, or text
 ROW_TOO_LONG = _declare("row-too-long", "limit", "The row is longer than the limit", SENDER)
 
 # Delivery.
+DESTINATION_NOT_VERIFIED = _declare(
+    "destination-not-verified", "transient", "Nobody answered in time", OPERATOR, retryable=True
+)
 DELIVERY_AUTHENTICATION = _declare(
     "delivery-authentication", "authorization", "The destination refuses our credentials", DESTINATION_OWNER
 )

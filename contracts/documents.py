@@ -19,7 +19,7 @@ from contracts.catalog import topic_pages
 from contracts.command_pages import page as command_page
 from contracts.messages.commands import ITEM_TYPES
 from contracts.messages.control_state import ControlState
-from contracts.messages.delivery import Delivery, Outcome, RouterState
+from contracts.messages.delivery import Delivery, Outcome, RouterState, Verification
 from contracts.messages.entities import CatalogueEntity
 from contracts.messages.envelope import Command, DeadLetterHeaders, RowsHeaders, StreamRowsHeaders
 from contracts.messages.intake import IntakeEvent, ReadRequest
@@ -78,6 +78,7 @@ MESSAGES: Final[dict[str, object]] = {
     "step": Step,
     "stream_event": StreamEvent,
     "stream_rows": StreamRowsHeaders,
+    "verification": Verification,
 }
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

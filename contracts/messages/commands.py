@@ -57,6 +57,7 @@ from contracts.messages.queries import (
 
 ITEMS_MAX: Final = 10_000
 IDENTIFIERS_MAX: Final = 50_000
+VERIFICATIONS_MAX: Final = 100
 
 
 class PolicyFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,7 +195,7 @@ class DestinationUpdate(DestinationFields, frozen=True, kw_only=True):
 
 
 class DestinationReference(Versioned, frozen=True, kw_only=True):
-    """For `destinations.delete` and `destinations.get`."""
+    """For `destinations.delete`, `.get` and `.verify`."""
 
     id: Reference | UnsetType = UNSET
     destination_id: Reference | UnsetType = UNSET
@@ -342,6 +343,7 @@ ITEM_TYPES: Final[dict[str, type[Item]]] = {
     "destinations.create": DestinationCreate,
     "destinations.update": DestinationUpdate,
     "destinations.delete": DestinationReference,
+    "destinations.verify": DestinationReference,
     "destinations.get": DestinationReference,
     "destinations.search": DestinationQuery,
     "destinations.supported": ConnectorReference,
@@ -375,9 +377,4 @@ ITEM_TYPES: Final[dict[str, type[Item]]] = {
     "members.clear": MembersClear,
 }
 
-NOT_SUPPORTED_YET: Final = frozenset(
-    {
-        "destinations.verify",
-        "identities.erase",
-    }
-)
+NOT_SUPPORTED_YET: Final = frozenset({"identities.erase"})

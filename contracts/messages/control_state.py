@@ -147,9 +147,10 @@ class SeenObject(StateEntry, frozen=True, kw_only=True, tag="object"):
 
 
 class Remembered(StateEntry, frozen=True, kw_only=True, tag="reply"):
-    """The reply to one (source, id), empty while it waits for the clock. `digest` is of the command's bytes.
+    """The reply to one (source, id), empty while it waits for the clock or for answers.
 
-    `reply` is its JSON, compressed by zlib: a reply to 10,000 items is several MiB, a record of this topic at most one.
+    `digest` is of the command's bytes. `reply` is its JSON, compressed by zlib: a reply to 10,000 items is several MiB,
+    a record of this topic at most one.
     """
 
     digest: str
@@ -180,6 +181,20 @@ class Growing(msgspec.Struct, frozen=True, kw_only=True):
     step: int
     resync: bool = False
     sizes: dict[int, int] = {}
+
+
+class Verifying(StateEntry, frozen=True, kw_only=True, tag="verifying"):
+    """A `destinations.verify` that waits for answers, at most until `deadline_ms`. `id` is of its `Remembered`.
+
+    `waiting` has the item of each `verification_id`; its data stands in `reply` as if all were well.
+    """
+
+    waiting: dict[str, int]
+    command_id: str
+    command_type: str
+    reply: Reply
+    at_ms: int
+    deadline_ms: int
 
 
 class Delivering(StateEntry, frozen=True, kw_only=True, tag="delivering"):
@@ -216,5 +231,14 @@ class DeliveredAudience(StateEntry, frozen=True, kw_only=True, tag="delivered"):
 
 
 ControlState = (
-    SpaceCounters | Tombstone | InFlight | SeenObject | Remembered | Advancing | Delivering | Lanes | DeliveredAudience
+    SpaceCounters
+    | Tombstone
+    | InFlight
+    | SeenObject
+    | Remembered
+    | Advancing
+    | Verifying
+    | Delivering
+    | Lanes
+    | DeliveredAudience
 )

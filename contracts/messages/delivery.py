@@ -1,4 +1,4 @@
-"""Between the router, the lanes and control: delivery queues, delivery outcomes, and the router's own state."""
+"""Between the router, the lanes and control: queues, outcomes, verifications, and the router's own state."""
 
 from typing import Literal
 
@@ -106,4 +106,28 @@ class LaneState(msgspec.Struct, frozen=True, kw_only=True, tag="lane-state", tag
     at: str
 
 
-Outcome = Routed | Delivered | LaneState
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """control → activation: can this destination be reached, and does it let us in, with its present form?
+
+    The answer is a `Verified` of the same `verification_id`. After `until_ms` nobody waits for it any more.
+    """
+
+    space_id: str
+    verification_id: str
+    destination_id: str
+    until_ms: int
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True, tag="verified", tag_field="type"):
+    """activation → control: what came of a `Verification`; maybe more than once. `code` None: all is well."""
+
+    space_id: str
+    verification_id: str
+    destination_id: str
+    code: str | None = None
+    detail: str | None = None
+    latency_ms: int
+    at: str
+
+
+Outcome = Routed | Delivered | LaneState | Verified

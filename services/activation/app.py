@@ -1,14 +1,14 @@
-"""Puts activation together: the router as a fold, the lanes as deliveries, and the view of the catalogue they need."""
+"""Puts activation together: router, lanes, verifier, and the view of the catalogue that the latter two need."""
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 
 from contracts import catalog
+from services.activation import lanes, verifier
 from services.activation.lane_health import RetryPolicy
 from services.activation.lane_ports import LanePorts
-from services.activation.lanes import GROUP, HANDLE_SECONDS_MAX, PARTITION_BYTES_MAX, RECORDS_MAX, Lanes
 from services.activation.rates import Rates
 from services.activation.restore import RouterService
 from services.activation.secret_store import SecretStore
@@ -26,6 +26,9 @@ from services.runtime.outlets import Outlets
 from services.runtime.settings import Settings
 from services.runtime.startup import once_available
 from services.runtime.web import Web
+
+Loop = Callable[..., Coroutine[None, None, None]]
+"""`run_deliveries` with what all loops of the process share."""
 
 _MARGIN_HOURS = 24  # what a blocked lane gives up while its queue still holds it can be seen to before it is gone
 
@@ -54,7 +57,7 @@ async def activate(
     stopping: asyncio.Event,
     environment: Mapping[str, str],
 ) -> None:
-    """Router and lanes over any log, web and outlets, for this process and for simulations."""
+    """Router, lanes and verifier over any log, web and outlets, for this process and for simulations."""
     queue_partitions = settings.partitions("deliveries")
     catalogue = CatalogueView(log, clock=clock, health=health)
     made = await once_available(partial(_beginning, log), clock=clock, stopping=stopping)
@@ -63,54 +66,64 @@ async def activate(
     producer, outcome_partitions = made
     router = RouterService(log, queue_partitions=queue_partitions, outcome_partitions=outcome_partitions)
     secrets = SecretStore(environment, settings.secret_references(), clock=clock)
-    lanes = Lanes(
-        LanePorts(
-            web=web,
-            outlets=outlets,
-            producer=producer,
-            catalogue=catalogue,
-            secrets=secrets,
-            tokens=Tokens(web, clock=clock),
-            rates=Rates(queue_partitions, secrets.credential),
-            clock=clock,
-            outcome_partitions=outcome_partitions,
-            record_age_seconds_max=_record_age_seconds_max(),
-            policy=RetryPolicy(
-                budget_seconds=settings.delivery_budget_seconds, probe_seconds=settings.delivery_probe_seconds
-            ),
-        )
-    )
-    deliveries = run_deliveries(
-        log,
-        GROUP,
-        lanes,
+    ports = LanePorts(
+        web=web,
+        outlets=outlets,
+        producer=producer,
+        catalogue=catalogue,
+        secrets=secrets,
+        tokens=Tokens(web, clock=clock),
+        rates=Rates(queue_partitions, secrets.credential),
         clock=clock,
-        health=health,
-        stopping=stopping,
-        pattern=catalog.QUEUE_PATTERN,
-        records_max=RECORDS_MAX,
-        partition_bytes_max=PARTITION_BYTES_MAX,
-        handle_seconds_max=HANDLE_SECONDS_MAX,
+        outcome_partitions=outcome_partitions,
+        record_age_seconds_max=_record_age_seconds_max(),
+        policy=RetryPolicy(
+            budget_seconds=settings.delivery_budget_seconds, probe_seconds=settings.delivery_probe_seconds
+        ),
     )
+    deliver = partial(run_deliveries, log, clock=clock, health=health, stopping=stopping)
     folds = run_folds(log, router, clock=clock, health=health, stopping=stopping, instance_id=settings.instance_id)
     drained = asyncio.Event()
     try:
         async with asyncio.TaskGroup() as following:
             following.create_task(catalogue.run(drained))  # lanes still ask it while they drain
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(deliveries)
+                tasks.create_task(_deliveries(deliver, ports))
+                tasks.create_task(_verifications(deliver, ports))
                 tasks.create_task(folds)
             drained.set()
     finally:
         await producer.close()
 
 
+def _deliveries(deliver: Loop, ports: LanePorts) -> Coroutine[None, None, None]:
+    return deliver(
+        lanes.GROUP,
+        lanes.Lanes(ports),
+        pattern=catalog.QUEUE_PATTERN,
+        records_max=lanes.RECORDS_MAX,
+        partition_bytes_max=lanes.PARTITION_BYTES_MAX,
+        handle_seconds_max=lanes.HANDLE_SECONDS_MAX,
+    )
+
+
+def _verifications(deliver: Loop, ports: LanePorts) -> Coroutine[None, None, None]:
+    return deliver(
+        verifier.GROUP,
+        verifier.Verifier(ports),
+        topics=verifier.TOPICS,
+        records_max=verifier.RECORDS_MAX,
+        handle_seconds_max=verifier.HANDLE_SECONDS_MAX,
+        skips_lost=True,
+    )
+
+
 async def _beginning(log: Log) -> tuple[Producer, int]:
     """A producer, and how many partitions the outcomes have."""
-    outcome_partitions = await log.partitions(catalog.OUTCOMES)
-    if outcome_partitions == 0:
-        raise Fatal(f"there is no topic {catalog.OUTCOMES}: run `usher topics`")
-    return await log.producer(), outcome_partitions
+    for topic in (catalog.OUTCOMES, *verifier.TOPICS):
+        if await log.partitions(topic) == 0:
+            raise Fatal(f"there is no topic {topic}: run `usher topics`")
+    return await log.producer(), await log.partitions(catalog.OUTCOMES)
 
 
 def _record_age_seconds_max() -> float:

@@ -1,4 +1,4 @@
-"""What the lanes tell: metrics and events. None carries an identifier, a body or a secret."""
+"""What the lanes and the verifier tell: metrics and events. None carries an identifier, a body or a secret."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -48,6 +48,17 @@ class OutcomesRetried(Event, counter="usher_delivery_outcomes_retried_total", le
 
     detail: str
     delay_seconds: float
+
+
+@dataclass(frozen=True)
+class DestinationVerified(Event, counter="usher_destinations_verified_total", labels=("code",)):
+    """Somebody asked whether a destination can be reached and lets us in; without a code it does."""
+
+    space_id: str
+    destination_id: str
+    code: str
+    detail: str
+    latency_ms: int
 
 
 @dataclass(frozen=True)

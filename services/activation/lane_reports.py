@@ -1,11 +1,11 @@
-"""What a lane writes: outcomes for control, and dead letters. Durable when a call returns, however long that takes."""
+"""What lanes and verifier write: outcomes and dead letters. Durable when a call returns, however long it takes."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from contracts import catalog, codec
 from contracts.codes import Code
-from contracts.messages.delivery import Delivered, LaneState
+from contracts.messages.delivery import Delivered, LaneState, Verified
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
 from services.activation.lane_events import OutcomesRetried
@@ -23,12 +23,15 @@ def letter(record: Record, code: Code, detail: str, attempts: int) -> Out:
     return dead_letter(record, code, detail, service=SERVICE, attempts=max(attempts, 1))
 
 
-def outcome(said: Delivered | LaneState, outcome_partitions: int) -> Out:
+def outcome(said: Delivered | LaneState | Verified, outcome_partitions: int) -> Out:
     """The record of `delivery.outcomes.v1`."""
-    if isinstance(said, Delivered):
-        kind, about = "delivered", f"{said.queue}.{said.partition}.{said.through_offset}.{said.activation_id}"
-    else:
-        kind, about = "lane-state", f"{said.queue}.{said.partition}.{said.at}"
+    match said:
+        case Delivered():
+            kind, about = "delivered", f"{said.queue}.{said.partition}.{said.through_offset}.{said.activation_id}"
+        case LaneState():
+            kind, about = "lane-state", f"{said.queue}.{said.partition}.{said.at}"
+        case Verified():
+            kind, about = "verified", said.verification_id
     return Out(
         topic=catalog.OUTCOMES,
         key=said.space_id.encode(),

@@ -32,6 +32,8 @@ from services.runtime.web import WebAnswer
 EFFECT_SECONDS_MAX: Final = 30.0
 _FATES: Final = {codes.DELIVERY_AUTHENTICATION: Fate.UNAUTHORIZED, codes.DELIVERY_SETTINGS_INVALID: Fate.BLOCKED}
 """What is rejected for such a reason waits for somebody to act; for any other the items are refused."""
+_SECRETS_OUTDATED: Final = frozenset({codes.DELIVERY_AUTHENTICATION, codes.DELIVERY_SECRET_UNAVAILABLE})
+FAILURES: Final = (ReferenceRefused, SecretUnavailable, Rejected, Unavailable)
 
 UNKNOWN = Verdict(Fate.REFUSED, codes.DELIVERY_DESTINATION_UNKNOWN, codes.DELIVERY_DESTINATION_UNKNOWN.title)
 _DISABLED = Verdict(Fate.GONE, codes.DELIVERY_DESTINATION_DISABLED, codes.DELIVERY_DESTINATION_DISABLED.title)
@@ -105,19 +107,25 @@ async def _attempt(request: Request, to: Ready, ports: LanePorts) -> Attempt:
         assert isinstance(to.connector, WebConnector)
         target = await _with_token(to.connector, target, ports)
         answer = await ports.web.send(to.connector.attempt(request, target))
-    except ReferenceRefused as error:
-        return _all(request, Verdict(Fate.BLOCKED, codes.SECRET_REFUSED, str(error)))
-    except SecretUnavailable as error:
-        ports.secrets.forget(space_id, references)
-        return _all(request, Verdict(Fate.BLOCKED, codes.DELIVERY_SECRET_UNAVAILABLE, str(error)))
-    except Rejected as error:
-        if error.code is codes.DELIVERY_AUTHENTICATION:
+    except FAILURES as error:
+        verdict = verdict_on(error)
+        if verdict.code in _SECRETS_OUTDATED:
             ports.secrets.forget(space_id, references)
-        return _all(request, Verdict(_FATES.get(error.code, Fate.REFUSED), error.code, error.detail))
-    except Unavailable as error:
-        verdict = Verdict(Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, str(error))
-        return _all(request, verdict, error.retry_after_seconds)
+        return _all(request, verdict, error.retry_after_seconds if isinstance(error, Unavailable) else None)
     return _judged(request, to, target, answer, ports)
+
+
+def verdict_on(failure: Exception) -> Verdict:
+    """What one of the `FAILURES` to reach a destination means."""
+    match failure:
+        case ReferenceRefused():
+            return Verdict(Fate.BLOCKED, codes.SECRET_REFUSED, str(failure))
+        case SecretUnavailable():
+            return Verdict(Fate.BLOCKED, codes.DELIVERY_SECRET_UNAVAILABLE, str(failure))
+        case Rejected():
+            return Verdict(_FATES.get(failure.code, Fate.REFUSED), failure.code, failure.detail)
+        case _:
+            return Verdict(Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, str(failure))
 
 
 def _connection_settings(request: Request, to: Ready, ports: LanePorts) -> Settings | Verdict:

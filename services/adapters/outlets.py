@@ -7,11 +7,13 @@ from typing import Final, Protocol
 from contracts import codes
 from services.adapters.addresses import is_public
 from services.adapters.kafka.events import EventWriter
+from services.adapters.kafka.rights import look as look_at_topic
 from services.adapters.kafka.settings import KafkaSettings
 from services.adapters.postgres import Tables
+from services.adapters.postgres import look as look_at_schema
 from services.runtime.clock import Clock
 from services.runtime.failures import Rejected, Unavailable
-from services.runtime.outlets import Cluster, Database, Effect, EventsWrite, TableWrite
+from services.runtime.outlets import Check, Cluster, Database, Effect, EventsWrite, SchemaCheck, TableWrite, TopicCheck
 
 IDLE_SECONDS: Final = 300.0
 
@@ -37,6 +39,17 @@ class OpenOutlets:
                         await (await self._events(effect, timeout_seconds)).write(effect)
                     case TableWrite():
                         await (await self._tables(effect.database)).write(effect)
+        except TimeoutError as error:
+            raise Unavailable(f"no answer in {timeout_seconds:g} seconds") from error
+
+    async def check(self, check: Check, *, timeout_seconds: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                match check:
+                    case TopicCheck():
+                        await look_at_topic(_settings(check.cluster, timeout_seconds), check.topic, self._checked)
+                    case SchemaCheck():
+                        await look_at_schema(check, await self._checked(check.database.host))
         except TimeoutError as error:
             raise Unavailable(f"no answer in {timeout_seconds:g} seconds") from error
 

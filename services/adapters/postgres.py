@@ -1,4 +1,7 @@
-"""Tables of somebody else's Postgres by asyncpg: rows and their watermark in one transaction, so each effect once."""
+"""Tables of somebody else's Postgres by asyncpg: rows and their watermark in one transaction, so each effect once.
+
+`look` tells beforehand whether there can be any.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +12,7 @@ import asyncpg
 from contracts import codes
 from contracts.codes import Code
 from services.runtime.failures import Rejected, Unavailable
-from services.runtime.outlets import Database, Rows, TableWrite
+from services.runtime.outlets import Database, Rows, SchemaCheck, TableWrite
 
 _CONNECTIONS_MAX: Final = 4
 _IDLE_SECONDS: Final = 60.0
@@ -47,6 +50,10 @@ where {table}.sequence < excluded.sequence"""
 _REMOVE: Final = """
 delete from {table} using unnest($1::text[], $2::text[]) as gone (id_type, identifier)
 where {table}.id_type = gone.id_type and {table}.identifier = gone.identifier"""
+_RIGHTS: Final = """
+select has_schema_privilege(s, 'usage') and has_schema_privilege(s, 'create') as may_create,
+  current_setting('transaction_read_only') = 'on' as read_only
+from (select $1::text) as asked (s)"""
 _MOVE: Final = """
 insert into {schema}.usher_watermarks (activation_id, partition, sequence)
 select $1, * from unnest($2::int[], $3::bigint[])
@@ -80,22 +87,44 @@ class Tables:
 
     async def _opened(self) -> asyncpg.Pool:
         if self._pool is None:
-            to = self._database
             self._pool = asyncpg.create_pool(
-                host=to.host if to.tls else self._address,
-                port=to.port,
-                database=to.name,
-                user=to.username.reveal(),
-                password=to.password.reveal(),
-                ssl="verify-full" if to.tls else False,
+                **_login(self._database, self._address),
                 min_size=0,
                 max_size=_CONNECTIONS_MAX,
                 max_inactive_connection_lifetime=_IDLE_SECONDS,
-                statement_cache_size=0,  # so that a pooler in between does no harm
-                server_settings={"application_name": "usher"},
             )
         await self._pool  # opened by the first, at once for the others
         return self._pool
+
+
+async def look(check: SchemaCheck, address: str) -> None:
+    """Logs in at `address` and asks for the rights that `Tables` needs. Raises `Rejected` or `Unavailable`."""
+    try:
+        connection = await asyncpg.connect(**_login(check.database, address))
+        try:
+            rights = await connection.fetchrow(_RIGHTS, check.schema)
+        finally:
+            connection.terminate()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise _failure(error) from error
+    if rights["read_only"]:
+        raise Unavailable("Postgres: the database takes no writes")
+    if not rights["may_create"]:
+        raise Rejected(codes.DELIVERY_AUTHENTICATION, "Postgres: the user may not make tables in the schema")
+
+
+def _login(to: Database, address: str) -> dict[str, Any]:
+    """What every connection is made with."""
+    return {
+        "host": to.host if to.tls else address,
+        "port": to.port,
+        "database": to.name,
+        "user": to.username.reveal(),
+        "password": to.password.reveal(),
+        "ssl": to.tls,  # verified by the system's authorities; "verify-full" would want a file of one's own
+        "statement_cache_size": 0,  # so that a pooler in between does no harm
+        "server_settings": {"application_name": "usher"},
+    }
 
 
 async def _take(connection: Any, effect: TableWrite, *, make: bool) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from services.connectors.declaration import Declaration
 from services.domain.delivery.answers import Verdict
 from services.domain.delivery.merge import Item
-from services.runtime.outlets import Effect
+from services.runtime.outlets import Check, Effect
 from services.runtime.secret import Secret
 from services.runtime.web import WebAnswer, WebRequest
 
@@ -81,6 +81,17 @@ class WebConnector(Connector):
         """By `Item.id`, those of a delivered item's members whom the answer names as refused, and not all of them."""
         return {}
 
+    @abstractmethod
+    def verification(self, target: Target) -> WebRequest:
+        """A request that shows whether we are let in, and changes nothing there that anybody would have to undo.
+
+        Of no connection: `target.connection` is empty. Raises `SecretUnavailable`.
+        """
+
+    @abstractmethod
+    def verified(self, answer: WebAnswer) -> Verdict:
+        """`DELIVERED`: we are let in. Anything else says why not, whatever the answer's bytes."""
+
 
 class EffectConnector(Connector):
     """Sends by another way: a request takes effect as a whole, or an exception of `Outlets.carry_out` says why not."""
@@ -88,3 +99,7 @@ class EffectConnector(Connector):
     @abstractmethod
     def effect(self, request: Request, target: Target) -> Effect:
         """What shall be so at the destination. Raises `SecretUnavailable`, and `Rejected` where it can't be."""
+
+    @abstractmethod
+    def check(self, target: Target) -> Check:
+        """What must be so before anything can be sent; of no connection. Raises `SecretUnavailable`."""

@@ -94,6 +94,8 @@ class Declaration:
     limits: Limits
     removal: str
     """When, and how, a member that exits is gone there: a sentence."""
+    verification: str
+    """What `destinations.verify` does there, and what that shows: a sentence."""
     connection_settings: tuple[SettingField, ...] = ()
     identifiers: tuple[Identifier, ...] = ()
     """Empty: any id type, as it is."""

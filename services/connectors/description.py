@@ -25,7 +25,7 @@ def described(declaration: Declaration) -> dict[str, object]:
 
 
 def tables(declaration: Declaration) -> str:
-    """The part of a README that the declaration makes: settings, limits, mapping, identifiers, removal."""
+    """The part of a README that the declaration makes."""
     sections = [
         "## Settings\n\n" + _table(("entry", "type", "default", "what it is"), _settings(declaration)),
         "## Limits\n\n" + _table(("limit", "default", "at most"), _limits(declaration)),
@@ -37,6 +37,7 @@ def tables(declaration: Declaration) -> str:
         rows = [(f"`{one.id_type}`", f"`{one.name}`", one.form) for one in declaration.identifiers]
         sections.append("## Identifiers\n\n" + _table(("id type", "called there", "sent"), rows))
     sections.append(f"## Removal\n\n{declaration.removal}")
+    sections.append(f"## Verification\n\n{declaration.verification}")
     if declaration.met:
         sections.append(f"## Not met live\n\n{declaration.met}")
     return "\n\n".join(sections)

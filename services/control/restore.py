@@ -71,6 +71,7 @@ class ControlService:
             membership_partitions=await self._partitions(catalog.INPUT),
             intake_partitions=await self._partitions(catalog.INTAKE_REQUESTS),
             delivery_partitions=self._delivery_partitions,
+            verification_partitions=await self._partitions(catalog.VERIFICATIONS),
             dead_letter=refused_record,
             connectors=self._connectors,
             topic_prefix=self._topic_prefix,

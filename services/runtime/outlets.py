@@ -1,6 +1,7 @@
 """What connectors send by other ways than the web, as values, and the port that carries it out (`adapters.outlets`).
 
-An effect says all of what shall be so at a destination, so that carrying it out twice is as good as once.
+An effect says all of what shall be so at a destination, so that carrying it out twice is as good as once. A check says
+what must be so before anything can be sent, and changes nothing.
 """
 
 from collections.abc import Sequence
@@ -77,6 +78,25 @@ class TableWrite:
 Effect = EventsWrite | TableWrite
 
 
+@dataclass(frozen=True, slots=True)
+class TopicCheck:
+    """A topic that must be there, and that we may write to as far as the brokers say."""
+
+    cluster: Cluster
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaCheck:
+    """A schema in which we must be able to make tables."""
+
+    database: Database
+    schema: str
+
+
+Check = TopicCheck | SchemaCheck
+
+
 class Outlets(Protocol):
     """Carries out effects. Keeps what it has opened, by its settings, and closes what is idle."""
 
@@ -85,6 +105,13 @@ class Outlets(Protocol):
 
         `Rejected` says why it never can: delivery-address-refused, delivery-authentication (who we are),
         delivery-settings-invalid (the place), delivery-permanent (what is sent).
+        """
+        ...
+
+    async def check(self, check: Check, *, timeout_seconds: float) -> None:
+        """Returns where all is as the check says, by a connection of its own: nothing that was opened before is proof.
+
+        Writes nothing. Raises as `carry_out` does.
         """
         ...
 

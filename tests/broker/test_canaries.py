@@ -116,6 +116,8 @@ async def test_what_is_planted_is_seen_nowhere_but_where_it_belongs(space: Space
         )
         await space.send("members.remove", {"audience": "a", "identifiers": IDENTIFIERS[5:7]})
         await space.until("each has failed", lambda: all(_error(space, name) for name in names))
+        tried = await space.ask("destinations.verify", *({"destination": name} for name in names))
+        assert len(tried["errors"]) == len(names)
         for name in names:
             await space.send("activations.delete", {"id": space.observed.id_of("activation", name)})
             await space.send("destinations.delete", {"name": name})

@@ -18,7 +18,7 @@ from services.connectors.kafka.definition import DECLARATION, Kafka
 from services.domain.delivery.merge import collapse, cut
 from services.runtime.clock import SystemClock
 from services.runtime.failures import Rejected, Unavailable
-from services.runtime.outlets import EventsWrite
+from services.runtime.outlets import EventsWrite, TopicCheck
 from tests.unit.domain.delivery.making import delivery
 
 PARTITIONS = 3
@@ -32,6 +32,11 @@ def effect(servers: str, topic: str) -> EventsWrite:
     return Kafka().effect(request, Target(settings, {}, 0))
 
 
+def check(servers: str, topic: str) -> TopicCheck:
+    settings = filled(DECLARATION.settings, {"bootstrap_servers": servers, "topic": topic, "tls": False})
+    return Kafka().check(Target(settings, {}, 0))
+
+
 async def test_events_are_where_their_keys_belong_each_once_and_in_order(stack: StackState) -> None:
     servers, topic = stack.kafka_bootstrap_servers, f"theirs-{uuid.uuid4().hex[:8]}"
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
@@ -40,6 +45,7 @@ async def test_events_are_where_their_keys_belong_each_once_and_in_order(stack: 
     await admin.close()
     outlets = OpenOutlets(clock=SystemClock(), allow_private=True)
     try:
+        await outlets.check(check(servers, topic), timeout_seconds=20)
         await outlets.carry_out(effect(servers, topic), timeout_seconds=20)
     finally:
         await outlets.close()
@@ -72,6 +78,15 @@ async def test_what_is_wrong_with_a_cluster_is_told_apart(stack: StackState) -> 
         with pytest.raises(Rejected) as caught:
             await guarded.carry_out(effect(stack.kafka_bootstrap_servers, "any"), timeout_seconds=3)
         assert caught.value.code is codes.DELIVERY_ADDRESS_REFUSED
+        with pytest.raises(Unavailable):
+            await outlets.check(check("127.0.0.1:1", "any"), timeout_seconds=3)
+        for looked, topic in ((outlets, "no-such-topic"), (guarded, "any")):
+            with pytest.raises(Rejected) as caught:
+                await looked.check(check(stack.kafka_bootstrap_servers, topic), timeout_seconds=3)
+            assert caught.value.code in {codes.DELIVERY_SETTINGS_INVALID, codes.DELIVERY_ADDRESS_REFUSED}
+        with pytest.raises(Rejected) as caught:  # and was not made by the question
+            await outlets.check(check(stack.kafka_bootstrap_servers, "no-such-topic"), timeout_seconds=3)
+        assert caught.value.code is codes.DELIVERY_SETTINGS_INVALID
     finally:
         await outlets.close()
         await guarded.close()

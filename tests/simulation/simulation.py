@@ -51,6 +51,7 @@ GROUPS: Final = {
     "intake-read": (catalog.INTAKE_REQUESTS,),
     "membership": (catalog.INPUT,),
     "activation-router": (catalog.CHANGES,),
+    "activation-verifier": (catalog.VERIFICATIONS,),
 }
 LANES: Final = "activation-lanes"
 

@@ -113,6 +113,7 @@ class User:
             (3, self._flicker),
             (3, self._snapshot),
             (2, self._tune_destination),
+            (3, self._verify_destination),
             (6, self._repeat),
             (3, self._send_nonsense),
             (3, self._notify_nonsense),
@@ -308,6 +309,11 @@ class User:
     async def _tune_destination(self, space: Space) -> None:
         limits = {"items_per_request": self._random.choice((1, 3, 1_000))}
         await self.send(space, "destinations.update", [{"destination": "receiver", "limits": limits}])
+
+    async def _verify_destination(self, space: Space) -> None:
+        """One that may be verified while it is tuned, beside one that is not there."""
+        items = [{"destination": "receiver"}, {"destination": self._random.choice(("receiver", "nobody"))}]
+        await self.send(space, "destinations.verify", items)
 
     # Files.
 

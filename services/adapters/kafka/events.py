@@ -17,6 +17,7 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
+    UnsupportedSaslMechanismError,
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
 
@@ -34,6 +35,7 @@ _CREDENTIALS: Final = (
     ClusterAuthorizationFailedError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
 )
 
 
@@ -59,7 +61,7 @@ class EventWriter:
         except BaseException as error:
             await self.close()  # what it still holds must not be written after the next attempt
             if isinstance(error, KafkaError | OSError | TimeoutError):
-                raise _failure(error, effect.topic) from error
+                raise failure(error, effect.topic) from error
             raise
 
     async def close(self) -> None:
@@ -107,7 +109,8 @@ def batches(
         yield builder
 
 
-def _failure(error: BaseException, topic: str) -> Rejected | Unavailable:
+def failure(error: BaseException, topic: str) -> Rejected | Unavailable:
+    """What went wrong with somebody's topic, and who must act."""
     known = error.__cause__ if type(error) is KafkaError and error.__cause__ is not None else error
     words = f"Kafka, {topic}: {type(known).__name__}"
     if isinstance(known, _CREDENTIALS):

@@ -32,6 +32,10 @@ DECLARATION: Final = Declaration(
         "A member that exits is a row with the change `exited`. The presets have no such column: what exited is in "
         "objects of the folder `exited/`, for a suppression or the next full refresh, as these platforms want it."
     ),
+    verification=(
+        "A small object `_usher-verify.txt` is put behind the prefix, always the same: that takes no right but "
+        "PutObject. It stays; let a reader of the bucket skip what begins with `_`."
+    ),
 )
 
 
@@ -56,3 +60,11 @@ class Files(WebConnector):
     def outcomes(self, request: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
         """One verdict for all."""
         return send.outcomes(request, answer)
+
+    def verification(self, target: Target) -> WebRequest:
+        """The PUT of an object that is no data."""
+        return send.put(requests.VERIFICATION, target)
+
+    def verified(self, answer: WebAnswer) -> Verdict:
+        """As on any other object."""
+        return send.judged(answer)

@@ -15,6 +15,11 @@ from services.domain.delivery.merge import Item
 
 _FOLDER_CHARS_MAX: Final = 400  # of the 1,024 bytes that S3 takes
 _ENDING: Final = {"csv": "csv", "jsonl": "jsonl", "parquet": "parquet", "liveramp": "csv", "trade-desk-crm": "txt"}
+VERIFICATION: Final = Request(
+    id="_usher-verify.txt",  # a reader of the bucket takes what begins with `_` for no data
+    items=(),
+    body=b"usher has shown by this object that it may write here.\n",
+)
 _PACKED: Final = {"gzip": ".gz", "zstd": ".zst", "none": ""}
 
 

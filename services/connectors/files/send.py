@@ -49,7 +49,13 @@ def put(request: Request, target: Target) -> WebRequest:
 
 
 def outcomes(request: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
-    """An object is there or it is not: one verdict for all items, by the status and S3's error code."""
+    """An object is there or it is not: one verdict for all items."""
+    verdict = judged(answer)
+    return dict.fromkeys((item.id for item in request.items), verdict)
+
+
+def judged(answer: WebAnswer) -> Verdict:
+    """The verdict on a PUT, by the status and S3's error code."""
     found = _ERROR_CODE.search(answer.body) if answer.status >= 300 else None
     code = found[1].decode() if found else ""
     verdict = judge(answer.status)
@@ -61,7 +67,7 @@ def outcomes(request: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
         verdict = Verdict(Fate.BLOCKED, codes.DELIVERY_SETTINGS_INVALID, detail)
     elif code in {"RequestTimeout", "RequestTimeTooSkewed"}:
         verdict = Verdict(Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, detail)
-    return dict.fromkeys((item.id for item in request.items), verdict)
+    return verdict
 
 
 def _authorization(target: Target, headers: Mapping[str, str], path: str, region: str) -> str:

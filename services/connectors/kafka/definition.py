@@ -9,7 +9,7 @@ from services.connectors.declaration import Declaration, Limits, SecretField, Se
 from services.connectors.events import PAYLOAD, payloads
 from services.connectors.kafka.hashes import hashes
 from services.domain.delivery.merge import Item
-from services.runtime.outlets import Cluster, EventsWrite
+from services.runtime.outlets import Cluster, EventsWrite, TopicCheck
 from services.runtime.secret import SecretUnavailable
 
 DECLARATION: Final = Declaration(
@@ -34,6 +34,10 @@ DECLARATION: Final = Declaration(
     limits=Limits(items_per_request=5_000, items_per_request_max=50_000),
     mapping=(PAYLOAD,),
     removal="A member that exits is an event that says false, at once.",
+    verification=(
+        "The brokers that lead the topic are connected to and asked whether it exists and whether the user may write "
+        "to it; brokers before 2.3 don't say the latter. Nothing is written."
+    ),
 )  # fmt: skip
 
 
@@ -59,6 +63,10 @@ class Kafka(EffectConnector):
             hashes=hashes(keys),
             headers=(("content-type", b"application/json"),),
         )
+
+    def check(self, target: Target) -> TopicCheck:
+        """The topic, and that we may write to it."""
+        return TopicCheck(_cluster(target), str(target.settings["topic"]))
 
 
 def _cluster(target: Target) -> Cluster:

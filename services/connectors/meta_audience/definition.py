@@ -31,6 +31,10 @@ DECLARATION: Final = Declaration(
     ),
     limits=Limits(items_per_request=10_000, items_per_request_max=10_000),
     removal="A member that exits is removed by a DELETE, at once; Meta takes up to 24 hours to follow.",
+    verification=(
+        "`GET /me/permissions`: the token is good, and `ads_management` is granted to it. Audiences are named by "
+        "connections, and not looked at."
+    ),
     met=(
         "Built by Meta's published reference and tried on a local server that holds to it, and on the payloads of "
         "`facebook-business`. It has not met the live service."
@@ -54,3 +58,11 @@ class MetaAudience(WebConnector):
     def outcomes(self, request: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
         """One verdict for all."""
         return users.outcomes(request, answer)
+
+    def verification(self, target: Target) -> WebRequest:
+        """A look at the token's permissions."""
+        return users.verification(target)
+
+    def verified(self, answer: WebAnswer) -> Verdict:
+        """The one that we need is among them."""
+        return users.verified(answer)

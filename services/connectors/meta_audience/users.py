@@ -12,7 +12,7 @@ import msgspec
 
 from contracts import codes
 from services.connectors.base import Request, Target
-from services.domain.delivery.answers import DELIVERED, Fate, Verdict, judge
+from services.domain.delivery.answers import DELIVERED, NOT_UNDERSTOOD, Fate, Verdict, judge
 from services.domain.delivery.merge import Item, members_of
 from services.runtime.secret import SecretUnavailable
 from services.runtime.web import WebAnswer, WebRequest
@@ -27,6 +27,7 @@ SCHEMAS: Final = {
     "user_id": "EXTERN_ID",
 }
 _SECONDS_MAX: Final = 30.0
+_PERMISSION: Final = "ads_management"
 _CREDENTIALS: Final = frozenset({10, 102, 190, 200, 294})
 _THROTTLED: Final = frozenset({1, 2, 4, 17, 32, 341, 613, 80003})
 _PLACE: Final = frozenset({368, 2635})  # the account is blocked for now; the API's version is gone
@@ -44,7 +45,18 @@ class _Answer(msgspec.Struct):
     error: _Error | None = None
 
 
+class _Permission(msgspec.Struct, frozen=True):
+    permission: str
+    status: str
+
+
+class _Permissions(msgspec.Struct):
+    data: list[_Permission] | None = None
+    error: _Error | None = None
+
+
 _read = msgspec.json.Decoder(_Answer).decode
+_read_permissions = msgspec.json.Decoder(_Permissions).decode
 
 
 def request(items: Sequence[Item]) -> Request:
@@ -64,16 +76,14 @@ def request(items: Sequence[Item]) -> Request:
 
 
 def attempt(sent: Request, target: Target) -> WebRequest:
-    """The token goes in a header: an address ends up in logs."""
-    token = _text(target, "access_token")
-    headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
-    base, version = target.settings["url"], target.settings["api_version"]
-    url = f"{str(base).rstrip('/')}/{version}/{target.connection['audience_id']}/users"
-    if "app_secret" in target.secrets:
-        proof = hmac.new(_text(target, "app_secret").encode(), token.encode(), "sha256").hexdigest()
-        url += f"?appsecret_proof={proof}"
+    """To the audience of the connection, with the credentials of the moment."""
     method = "POST" if sent.items[0].delivery.operation == "add" else "DELETE"
-    return WebRequest(method=method, url=url, headers=headers, body=sent.body, timeout_seconds=_SECONDS_MAX)
+    return _request(method, f"{target.connection['audience_id']}/users", target, sent.body)
+
+
+def verification(target: Target) -> WebRequest:
+    """The permissions that the token's user has granted to its app (Graph API, User Permissions)."""
+    return _request("GET", "me/permissions", target)
 
 
 def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
@@ -86,11 +96,30 @@ def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
     return {} if verdict is None else dict.fromkeys((item.id for item in sent.items), verdict)
 
 
+def verified(answer: WebAnswer) -> Verdict:
+    """Whether the token is good, and for what we need it."""
+    try:
+        said = _read_permissions(answer.body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        said = _Permissions()
+    refused = _refused(answer.status, said.error) if said.error is not None else judge(answer.status)
+    if refused is not None and refused is not DELIVERED:
+        return refused
+    if said.data is None:
+        return NOT_UNDERSTOOD
+    if _Permission(_PERMISSION, "granted") not in said.data:
+        return Verdict(Fate.UNAUTHORIZED, codes.DELIVERY_AUTHENTICATION, f"the token is not granted {_PERMISSION}")
+    return DELIVERED
+
+
 def _verdict(status: int, said: _Answer, members: int) -> Verdict | None:
-    error = said.error
-    if error is None:
-        verdict = judge(status)
-        return verdict if verdict is not DELIVERED or said.num_received == members else None
+    if said.error is not None:
+        return _refused(status, said.error)
+    verdict = judge(status)
+    return verdict if verdict is not DELIVERED or said.num_received == members else None
+
+
+def _refused(status: int, error: _Error) -> Verdict | None:
     detail = f"Meta answered {status}, error {error.code}/{error.error_subcode or 0}"
     if error.is_transient or error.code in _THROTTLED:
         return Verdict(Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, detail)
@@ -101,6 +130,18 @@ def _verdict(status: int, said: _Answer, members: int) -> Verdict | None:
     if 400 <= status <= 499 and judge(status).fate is Fate.REFUSED:
         return Verdict(Fate.REFUSED, codes.DELIVERY_PERMANENT, detail)
     return None if judge(status) is DELIVERED else judge(status)
+
+
+def _request(method: str, path: str, target: Target, body: bytes = b"") -> WebRequest:
+    """The token goes in a header: an address ends up in logs."""
+    token = _text(target, "access_token")
+    headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+    base, version = target.settings["url"], target.settings["api_version"]
+    url = f"{str(base).rstrip('/')}/{version}/{path}"
+    if "app_secret" in target.secrets:
+        proof = hmac.new(_text(target, "app_secret").encode(), token.encode(), "sha256").hexdigest()
+        url += f"?appsecret_proof={proof}"
+    return WebRequest(method=method, url=url, headers=headers, body=body, timeout_seconds=_SECONDS_MAX)
 
 
 def _text(target: Target, name: str) -> str:

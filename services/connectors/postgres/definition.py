@@ -10,7 +10,7 @@ from services.connectors.declaration import Declaration, Limits, SecretField, Se
 from services.connectors.grouping import grouped
 from services.domain.delivery.merge import Item
 from services.runtime.failures import Rejected
-from services.runtime.outlets import Database, Rows, TableWrite
+from services.runtime.outlets import Database, Rows, SchemaCheck, TableWrite
 
 _NAME_BYTES_MAX: Final = 63  # Postgres cuts longer names without a word
 
@@ -31,6 +31,10 @@ DECLARATION: Final = Declaration(
     ),
     limits=Limits(items_per_request=10_000, items_per_request_max=100_000),
     removal="A member that exits is deleted from the table, at once.",
+    verification=(
+        "The user logs in and asks whether the database takes writes, the schema exists, and the user may make tables "
+        "in it. Nothing is written."
+    ),
 )  # fmt: skip
 
 
@@ -45,27 +49,36 @@ class Postgres(EffectConnector):
 
     def effect(self, request: Request, target: Target) -> TableWrite:
         """The rows; raises `Rejected` where the activation's name can be no table's."""
-        settings, said = target.settings, request.items[0].delivery
+        said = request.items[0].delivery
         name = said.activation_name
         if not name or "\x00" in name or len(name.encode()) > _NAME_BYTES_MAX:
             detail = f"an activation's name is its table's: 1 to {_NAME_BYTES_MAX} bytes"
             raise Rejected(codes.DELIVERY_SETTINGS_INVALID, detail)
-        port = settings["port"]
-        assert isinstance(port, int)
         return TableWrite(
-            database=Database(
-                host=str(settings["host"]),
-                port=port,
-                name=str(settings["database"]),
-                tls=bool(settings["tls"]),
-                username=target.secrets["username"],
-                password=target.secrets["password"],
-            ),
-            schema=str(settings["schema"]),
+            database=_database(target),
+            schema=str(target.settings["schema"]),
             table=name,
             activation_id=said.activation_id,
             rows=[_rows(item) for item in request.items],
         )
+
+    def check(self, target: Target) -> SchemaCheck:
+        """The schema, and that we may make tables in it."""
+        return SchemaCheck(_database(target), str(target.settings["schema"]))
+
+
+def _database(target: Target) -> Database:
+    settings = target.settings
+    port = settings["port"]
+    assert isinstance(port, int)
+    return Database(
+        host=str(settings["host"]),
+        port=port,
+        name=str(settings["database"]),
+        tls=bool(settings["tls"]),
+        username=target.secrets["username"],
+        password=target.secrets["password"],
+    )
 
 
 def _request(items: Sequence[Item]) -> Request:

@@ -11,7 +11,7 @@ import msgspec
 
 from contracts import codes
 from services.connectors.base import Request, Target
-from services.domain.delivery.answers import DELIVERED, Fate, Verdict, judge
+from services.domain.delivery.answers import DELIVERED, NOT_UNDERSTOOD, Fate, Verdict, judge
 from services.domain.delivery.merge import Item
 from services.runtime.web import WebAnswer, WebRequest
 
@@ -45,7 +45,12 @@ class _Answer(msgspec.Struct):
     errors: list[_Problem] | None = None
 
 
+class _Accounts(msgspec.Struct):
+    data: list[object]
+
+
 _read = msgspec.json.Decoder(_Answer).decode
+_read_accounts = msgspec.json.Decoder(_Accounts).decode
 
 
 def request(items: Sequence[Item]) -> Request:
@@ -62,21 +67,28 @@ def request(items: Sequence[Item]) -> Request:
 
 
 def attempt(sent: Request, target: Target) -> WebRequest:
-    """To the segment of the connection, with the token of the moment."""
-    assert target.token is not None, "a connector with a grant gets a token"
-    base, version = str(target.settings["url"]).rstrip("/"), target.settings["api_version"]
-    segment = f"retail-media/audience-segments/{target.connection['segment_id']}"
-    return WebRequest(
-        method="POST",
-        url=f"{base}/{version}/{segment}/contact-list/add-remove",
-        headers={
-            "content-type": "application/json",
-            "accept": "application/json",
-            "authorization": f"Bearer {target.token.reveal()}",
-        },
-        body=sent.body,
-        timeout_seconds=_SECONDS_MAX,
-    )
+    """To the segment of the connection."""
+    segment = f"audience-segments/{target.connection['segment_id']}"
+    return _request("POST", f"{segment}/contact-list/add-remove", target, sent.body)
+
+
+def verification(target: Target) -> WebRequest:
+    """The accounts that the app has consent for, one at most (Criteo Retail Media, Accounts)."""
+    return _request("GET", "accounts?pageSize=1", target)
+
+
+def verified(answer: WebAnswer) -> Verdict:
+    """Whether there is any; a token without consent is of no use."""
+    verdict = _placed(answer.status)
+    if verdict is not DELIVERED:
+        return verdict
+    try:
+        said = _read_accounts(answer.body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return NOT_UNDERSTOOD
+    if not said.data:
+        return Verdict(Fate.UNAUTHORIZED, codes.DELIVERY_AUTHENTICATION, "the app has consent for no account")
+    return DELIVERED
 
 
 def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
@@ -90,10 +102,8 @@ def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
 
 
 def _verdict(status: int, said: _Answer, operation: str) -> Verdict | None:
-    by_status = judge(status)
+    by_status = _placed(status)
     if by_status is not DELIVERED:
-        if status in _PLACE:
-            return Verdict(Fate.BLOCKED, codes.DELIVERY_SETTINGS_INVALID, by_status.detail)
         return by_status
     if said.errors:
         problems = {(one.type, one.code) for one in said.errors}
@@ -102,3 +112,25 @@ def _verdict(status: int, said: _Answer, operation: str) -> Verdict | None:
             return Verdict(Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, detail)
         return Verdict(Fate.REFUSED, codes.DELIVERY_PERMANENT, detail)
     return DELIVERED if said.data is not None and said.data.operation.lower() == operation else None
+
+
+def _placed(status: int) -> Verdict:
+    verdict = judge(status)
+    return Verdict(Fate.BLOCKED, codes.DELIVERY_SETTINGS_INVALID, verdict.detail) if status in _PLACE else verdict
+
+
+def _request(method: str, path: str, target: Target, body: bytes = b"") -> WebRequest:
+    """With the token of the moment."""
+    assert target.token is not None, "a connector with a grant gets a token"
+    base, version = str(target.settings["url"]).rstrip("/"), target.settings["api_version"]
+    return WebRequest(
+        method=method,
+        url=f"{base}/{version}/retail-media/{path}",
+        headers={
+            "content-type": "application/json",
+            "accept": "application/json",
+            "authorization": f"Bearer {target.token.reveal()}",
+        },
+        body=body,
+        timeout_seconds=_SECONDS_MAX,
+    )

@@ -43,6 +43,10 @@ DECLARATION: Final = Declaration(
         "A member that exits is removed from the list at once. Criteo computes segments at 00:00 and 12:00 UTC; "
         "campaigns see it some 5 hours later."
     ),
+    verification=(
+        "A token is fetched, and `GET /retail-media/accounts` must name an account that the app has consent for. "
+        "Segments are named by connections, and not looked at."
+    ),
     met=(
         "Built by Criteo's published reference and tried on a local server that holds to it, and on the models of "
         "`criteo-api-retailmedia-sdk`. It has not met the live service."
@@ -71,3 +75,11 @@ class RetailMedia(WebConnector):
     def outcomes(self, request: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
         """One verdict for all."""
         return contact_list.outcomes(request, answer)
+
+    def verification(self, target: Target) -> WebRequest:
+        """A look at the app's accounts."""
+        return contact_list.verification(target)
+
+    def verified(self, answer: WebAnswer) -> Verdict:
+        """There is one."""
+        return contact_list.verified(answer)

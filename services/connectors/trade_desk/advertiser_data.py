@@ -13,7 +13,7 @@ import msgspec
 from contracts import codes
 from services.connectors.base import Request, Settings, Target
 from services.connectors.oauth import bearer
-from services.domain.delivery.answers import DELIVERED, REFUSED_MEMBER, Fate, Verdict, judge
+from services.domain.delivery.answers import DELIVERED, NOT_UNDERSTOOD, REFUSED_MEMBER, Fate, Verdict, judge
 from services.domain.delivery.merge import Item
 from services.runtime.web import WebAnswer, WebRequest
 
@@ -52,9 +52,20 @@ def request(items: Sequence[Item], settings: Settings) -> Request:
 
 def attempt(sent: Request, target: Target) -> WebRequest:
     """The token goes in a header."""
-    headers = {"content-type": "application/json", "ttd-auth": bearer(target.secrets["token"]).reveal()}
-    url = f"{str(target.settings['url']).rstrip('/')}/data/advertiser"
-    return WebRequest(method="POST", url=url, headers=headers, body=sent.body, timeout_seconds=_SECONDS_MAX)
+    return _post(sent.body, target)
+
+
+def verification(target: Target) -> WebRequest:
+    """No lines for the advertiser: the Data API has nothing that could be looked at."""
+    return _post(msgspec.json.encode({"AdvertiserId": target.settings["advertiser_id"], "Items": []}), target)
+
+
+def verified(answer: WebAnswer) -> Verdict:
+    """That lines are missing is said to whom has been let in: tokens and advertisers are refused with 401 and 403."""
+    said = _said(answer)
+    if answer.status == 400 and said is not None and said.error_code == "MissingData":
+        return DELIVERED
+    return _verdict(answer) or NOT_UNDERSTOOD
 
 
 def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
@@ -82,6 +93,12 @@ def failed(sent: Request, answer: WebAnswer) -> Mapping[str, Sequence[str]] | No
         item_id, member = places[number - 1]
         lost.setdefault(item_id, []).append(member)
     return lost
+
+
+def _post(body: bytes, target: Target) -> WebRequest:
+    headers = {"content-type": "application/json", "ttd-auth": bearer(target.secrets["token"]).reveal()}
+    url = f"{str(target.settings['url']).rstrip('/')}/data/advertiser"
+    return WebRequest(method="POST", url=url, headers=headers, body=body, timeout_seconds=_SECONDS_MAX)
 
 
 def _data(item: Item, settings: Settings) -> dict[str, object]:

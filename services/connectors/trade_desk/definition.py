@@ -30,6 +30,10 @@ DECLARATION: Final = Declaration(
         "A member that exits is sent with a time to live of 0, at once. One that stays is gone when its own has "
         "passed, unless it is sent again."
     ),
+    verification=(
+        "A request of no lines is posted: the token and its right to the advertiser's data are judged, nothing is "
+        "written. An answer that lines are missing is a good one."
+    ),
     met=(
         "Built by the published OpenAPI of the Data API and tried on a local server that holds to it. It has not met "
         "the live service."
@@ -57,3 +61,11 @@ class TradeDesk(WebConnector):
     def refused_members(self, request: Request, answer: WebAnswer) -> Mapping[str, Sequence[str]]:
         """Those of the failed lines."""
         return advertiser_data.failed(request, answer) or {}
+
+    def verification(self, target: Target) -> WebRequest:
+        """A request of no lines."""
+        return advertiser_data.verification(target)
+
+    def verified(self, answer: WebAnswer) -> Verdict:
+        """Lines are missing, and nothing else."""
+        return advertiser_data.verified(answer)

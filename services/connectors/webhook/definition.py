@@ -8,7 +8,7 @@ from services.connectors.declaration import ANY_NAME, Declaration, Limits, Secre
 from services.connectors.events import PAYLOAD
 from services.connectors.grouping import grouped
 from services.connectors.webhook import requests, send
-from services.domain.delivery.answers import Verdict
+from services.domain.delivery.answers import Verdict, judge
 from services.domain.delivery.merge import Item
 from services.runtime.web import WebAnswer, WebRequest
 
@@ -37,6 +37,10 @@ DECLARATION: Final = Declaration(
     limits=Limits(items_per_request=1_000, items_per_request_max=10_000),
     mapping=(PAYLOAD,),
     removal='A member that exits is in an entry with `"change":"exited"`, or is an event that says false, at once.',
+    verification=(
+        'A message `{"type":"usher.verify","deliveries":[],"at":…}` is posted, signed like every other: answer it with '
+        "a 2xx and do nothing."
+    ),
 )
 
 
@@ -64,3 +68,11 @@ class Webhook(WebConnector):
     def outcomes(self, request: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
         """One verdict for all, by the status alone."""
         return send.outcomes(request, answer)
+
+    def verification(self, target: Target) -> WebRequest:
+        """A message of no deliveries."""
+        return send.signed(requests.verification(target.now_ms), target)
+
+    def verified(self, answer: WebAnswer) -> Verdict:
+        """By the status alone."""
+        return judge(answer.status)

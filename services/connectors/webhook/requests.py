@@ -9,12 +9,14 @@ from typing import Final, Literal
 
 import msgspec
 
+from contracts.instants import instant_text
 from contracts.messages.published import Cause
 from services.connectors.base import Request
 from services.connectors.events import payloads
 from services.domain.delivery.merge import Item, part
 
 MESSAGE_TYPE: Final = "audience.membership"
+VERIFICATION_TYPE: Final = "usher.verify"
 _CHANGE: Final[dict[str, Literal["entered", "exited"]]] = {"add": "entered", "remove": "exited"}
 
 
@@ -53,8 +55,13 @@ _encode = msgspec.json.Encoder().encode
 def request(items: Sequence[Item]) -> Request:
     """One request with all of the items. Its id is a digest of its body, and so the webhook-id of those bytes only."""
     body = _encode(WebhookMessage(deliveries=[_delivery(item) for item in items]))
-    # No dots: they separate the parts of what is signed.
-    return Request(id=f"msg_{hashlib.sha256(body).hexdigest()[:32]}", items=tuple(items), body=body)
+    return Request(id=_id(body), items=tuple(items), body=body)
+
+
+def verification(now_ms: int) -> Request:
+    """A message of no deliveries, of a type that receivers skip; each moment's has an id of its own: no repeat."""
+    body = _encode({"type": VERIFICATION_TYPE, "deliveries": [], "at": instant_text(now_ms)})
+    return Request(id=_id(body), items=(), body=body)
 
 
 def events(items: Sequence[Item]) -> list[Request]:
@@ -69,7 +76,12 @@ def events(items: Sequence[Item]) -> list[Request]:
 
 def _event_id(alone: Item, body: bytes) -> str:
     said = f"{alone.delivery.delivery_id} {alone.members[0]} ".encode()
-    return f"msg_{hashlib.sha256(said + body).hexdigest()[:32]}"
+    return _id(said + body)
+
+
+def _id(content: bytes) -> str:
+    """No dots: they separate the parts of what is signed."""
+    return f"msg_{hashlib.sha256(content).hexdigest()[:32]}"
 
 
 def _delivery(item: Item) -> WebhookDelivery:

@@ -48,13 +48,14 @@ _short: Final = msgspec.json.Decoder(list[_Short])
 class ItemAnswer(msgspec.Struct, frozen=True):
     """An item that took effect: `entity`, as it now stands, and `data` for the reply, and `warnings`.
 
-    `waits_for_step`: what the reply has to wait for. `effect_ms`: when it shows and when it is expected to be live,
-    None: both now.
+    `waits_for_step`, `waits_for_verification`: what the reply has to wait for. `effect_ms`: when it shows and when it
+    is expected to be live, None: both now.
     """
 
     data: dict[str, object] = {}
     warnings: tuple[tuple[Code, str], ...] = ()
     waits_for_step: int | None = None
+    waits_for_verification: str | None = None
     effect_ms: tuple[int, int] | None = None
     entity: CatalogueEntity | None = None
 
@@ -70,6 +71,7 @@ class Answer:
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     waits_for_step: int | None = None
+    waits_for_verifications: dict[str, int] = field(default_factory=dict)  # and of which item each is
     effect_ms: tuple[int, int] = (0, 0)  # the latest of all items
 
     def applied(self, item: int, answer: ItemAnswer) -> None:
@@ -79,6 +81,8 @@ class Answer:
             self.warn(code, detail, item)
         if answer.waits_for_step is not None:
             self.waits_for_step = max(answer.waits_for_step, self.waits_for_step or 0)
+        if answer.waits_for_verification is not None:
+            self.waits_for_verifications[answer.waits_for_verification] = item
         if answer.effect_ms is not None:
             effective_ms, live_ms = answer.effect_ms
             self.effect_ms = max(effective_ms, self.effect_ms[0]), max(live_ms, self.effect_ms[1])

@@ -4,21 +4,24 @@ from dataclasses import replace
 
 import msgspec
 
-from contracts import codec, codes
+from contracts import codes
 from contracts.ids import made_id
 from contracts.instants import instant_text
 from contracts.messages.commands import ITEM_TYPES
 from contracts.messages.control_state import Advancing, Remembered
+from contracts.messages.published import Reply
 from services.domain.catalogue.failed import ItemFailed
 from services.domain.catalogue.item import Origin, decode_item, ignored_fields
 from services.domain.control.access import CLOCK_SKEW_MS, Sender, Window
-from services.domain.control.answer import Answer, Said, packed, said, unpacked
+from services.domain.control.answer import Answer, Said, said, unpacked
 from services.domain.control.audit import Trail
 from services.domain.control.command import Command, Refused
+from services.domain.control.deferred import answer_at_last, send_reply
 from services.domain.control.effects import Effects
 from services.domain.control.items import only_reads, take_effect
 from services.domain.control.quotas import count_command
 from services.domain.control.turn import Turn
+from services.domain.control.verifications import wait_for_answers
 
 
 def approve(turn: Turn, command: Command, sender: Sender) -> None:
@@ -41,10 +44,10 @@ def approve(turn: Turn, command: Command, sender: Sender) -> None:
     if command.validate_only:
         with turn.state.tried_out():
             _, reply = _answer(replace(turn, effects=Effects(turn.config)), command, sender)
-        waits_for_step = None
+        _conclude(turn, command, reply, None)
     else:
-        waits_for_step, reply = _answer(turn, command, sender)
-    _conclude(turn, command, reply, waits_for_step)
+        answer, reply = _answer(turn, command, sender)
+        _conclude(turn, command, reply, answer)
 
 
 def _read(turn: Turn, command: Command, sender: Sender) -> None:
@@ -72,10 +75,7 @@ def reached(turn: Turn, partition: int, step: int) -> None:
             turn.state.advances.put(advancing.id, msgspec.structs.replace(advancing, waiting=waiting))
             continue
         turn.state.advances.drop(advancing.id)
-        remembered = turn.state.replies.get(advancing.id)
-        if remembered is not None:
-            turn.state.replies.put(remembered.id, msgspec.structs.replace(remembered, reply=packed(advancing.reply)))
-        _send(turn, advancing, codec.encode(advancing.reply))
+        answer_at_last(turn, advancing, advancing.reply)
 
 
 def remembered(turn: Turn) -> Window:
@@ -87,8 +87,8 @@ def remembered(turn: Turn) -> Window:
     return Window(begin_ms, turn.now_ms + CLOCK_SKEW_MS)
 
 
-def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[int | None, Said]:
-    """The step that the reply has to wait for, and the reply."""
+def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[Answer, Said]:
+    """The reply, gathered and said."""
     catalogue, is_read = turn.state.catalogue, only_reads(command.type)
     answer = Answer(items=len(command.items), trace_id=command.trace_id, forms=catalogue.forms)
     trail = Trail(turn, command, sender)
@@ -114,59 +114,56 @@ def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[int | None, S
             trail.item(number, done)
         for code, detail in ignored_fields(raw, item):
             answer.warn(code, detail, number)
-    return answer.waits_for_step, said(
+    return answer, said(
         answer.reply(turn.at_ms),
         bytes_max=turn.config.reply_bytes_max,
         kept_bytes_max=None if is_read else turn.config.reply_packed_bytes_max,
     )
 
 
-def _conclude(turn: Turn, command: Command, reply: Said, waits_for_step: int | None) -> None:
-    state = turn.state
+def _conclude(turn: Turn, command: Command, reply: Said, answer: Answer | None) -> None:
+    """Remembers and replies, now or when what `answer` has to wait for is there; None: it was only tried out."""
+    step = None if answer is None else answer.waits_for_step
+    questions = {} if answer is None else answer.waits_for_verifications
     remembered = Remembered(
         space_id=turn.space_id,
         id=command.remembered_id,
         digest=command.digest,
         command_id=command.id,
         command_type=command.type,
-        reply=reply.kept if waits_for_step is None else b"",
+        reply=reply.kept if step is None and not questions else b"",
         at_ms=turn.now_ms,
-        sequence=state.take_sequence(),
+        sequence=turn.state.take_sequence(),
     )
-    state.replies.put(remembered.id, remembered)
-    if waits_for_step is None:
-        _send(turn, remembered, reply.body)
-        return
-    same_step = [one.waiting for one in state.advances if one.step == waits_for_step]
+    turn.state.replies.put(remembered.id, remembered)
+    if step is not None:
+        _wait_for_step(turn, remembered, reply.reply, step)
+    elif questions:
+        wait_for_answers(turn, remembered, reply.reply, questions)
+    else:
+        send_reply(turn, remembered, reply.body)
+
+
+def _wait_for_step(turn: Turn, command: Remembered, reply: Reply, step: int) -> None:
+    same_step = [one.waiting for one in turn.state.advances if one.step == step]
     advancing = Advancing(
         space_id=turn.space_id,
-        id=remembered.id,
-        step=waits_for_step,
+        id=command.id,
+        step=step,
         waiting=same_step[0] if same_step else list(range(turn.config.membership_partitions)),
-        command_id=command.id,
-        command_type=command.type,
-        reply=reply.reply,
+        command_id=command.command_id,
+        command_type=command.command_type,
+        reply=reply,
         at_ms=turn.now_ms,
     )
-    state.advances.put(advancing.id, advancing)
+    turn.state.advances.put(advancing.id, advancing)
 
 
 def _repeat(turn: Turn, command: Command, before: Remembered) -> None:
     if before.digest != command.digest:
         raise Refused(codes.IDEMPOTENCY_KEY_REUSED, "this source and id came before with other bytes")
-    if before.reply:  # else the first one still waits for the clock, and one reply answers both
-        _send(turn, before, unpacked(before.reply))
-
-
-def _send(turn: Turn, about: Remembered | Advancing, body: bytes) -> None:
-    turn.effects.reply(
-        turn.space_id,
-        body,
-        id_=made_id("rep", turn.space_id, about.id, about.at_ms),
-        command_type=about.command_type,
-        command_id=about.command_id,
-        at=instant_text(about.at_ms),
-    )
+    if before.reply:  # else the first one still waits, and one reply answers both
+        send_reply(turn, before, unpacked(before.reply))
 
 
 def _forget_old_replies(turn: Turn) -> None:

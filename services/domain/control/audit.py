@@ -11,7 +11,9 @@ from services.domain.control.answer import ItemAnswer, entity_data
 from services.domain.control.command import Command
 from services.domain.control.turn import Turn
 
-_SAID: Final = frozenset({"audience_id", "import_id", "snapshot_id", "counts", "time"})  # never identifiers
+_SAID: Final = frozenset(  # never identifiers
+    {"audience_id", "destination_id", "import_id", "snapshot_id", "counts", "time"}
+)
 
 
 class Trail:
@@ -36,7 +38,7 @@ class Trail:
         if not has_changed:
             data = done.data if done.entity is None else entity_data(done.entity) | done.data
             said = {name: value for name, value in data.items() if name in _SAID}
-            about = said.get("audience_id") or said.get("import_id")
+            about = said.get("audience_id") or said.get("import_id") or said.get("destination_id")
             self._write(number, self._kind, about, None, said)
 
     def _write(self, number: int, kind: str, id_: Any, before: Any, after: Any) -> None:

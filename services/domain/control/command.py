@@ -11,7 +11,7 @@ from contracts import codec, codes
 from contracts.codec import CloudEvent
 from contracts.codes import Code
 from contracts.ids import made_id
-from contracts.messages.commands import IDENTIFIERS_MAX, ITEM_TYPES, ITEMS_MAX, NOT_SUPPORTED_YET
+from contracts.messages.commands import IDENTIFIERS_MAX, ITEM_TYPES, ITEMS_MAX, NOT_SUPPORTED_YET, VERIFICATIONS_MAX
 from contracts.records import Record
 
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -171,6 +171,8 @@ def _check_size(command_type: str, data: _Data) -> None:
         _refuse_data("spaces.create takes exactly one item: the space is the command's spaceid")
     if command_type.endswith(".search") and len(data.items) > SEARCHES_MAX:
         raise Refused(codes.COMMAND_TOO_LARGE, f"{len(data.items)} searches, at most {SEARCHES_MAX}")
+    if command_type == "destinations.verify" and len(data.items) > VERIFICATIONS_MAX:
+        raise Refused(codes.COMMAND_TOO_LARGE, f"{len(data.items)} destinations, at most {VERIFICATIONS_MAX}")
     if command_type.startswith("members."):
         lists = [item.get("identifiers") for item in data.items if isinstance(item, dict)]
         identifiers = sum(len(one) for one in lists if isinstance(one, list))

@@ -27,6 +27,7 @@ class ShardConfig:
     membership_partitions: int
     intake_partitions: int
     delivery_partitions: int
+    verification_partitions: int
     dead_letter: DeadLetter
     connectors: Connectors = field(default_factory=dict)
     topic_prefix: str = "usher"  # of usher's own topics, before the dot
@@ -34,6 +35,7 @@ class ShardConfig:
     attempts_max: int = 3
     reading_deadline_ms: int = 300_000  # from request, or its last progress, to staged on all partitions
     retry_delays_ms: tuple[int, ...] = (1_000, 10_000)  # after the first failed attempt, after each later one
+    verification_ms: int = 60_000  # how long a destination may take to be verified, until nobody waits any more
     replies_keep_ms: int = 86_400_000  # contracts.md §3
     replies_max: int = 10_000
     reply_bytes_max: int = 15 << 20  # a record of the replies takes 16 MiB

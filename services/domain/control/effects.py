@@ -10,6 +10,7 @@ from contracts import catalog, codec
 from contracts.catalog import TopicSpec
 from contracts.instants import instant_text
 from contracts.messages.control_state import ControlState
+from contracts.messages.delivery import Verification
 from contracts.messages.intake import ReadRequest
 from contracts.messages.published import ACTIVATION_STATUS_IDS, ActivationStatus, AuditRecord, Import
 from contracts.messages.steps import Step
@@ -63,6 +64,20 @@ class Effects:
             subject=request.import_id,
         )
         self.put(Out(catalog.INTAKE_REQUESTS, request.space_id.encode(), codec.encode(request), headers, partition))
+
+    def verification(self, verification: Verification, at: str) -> None:
+        """Activation is asked to verify a destination. Each question may go to another worker."""
+        partition = space_partition(verification.verification_id, self._config.verification_partitions)
+        headers = codec.event_headers(
+            id=verification.verification_id,
+            source=SOURCE,
+            type="verification",
+            space_id=verification.space_id,
+            time=at,
+            subject=verification.destination_id,
+        )
+        key = verification.space_id.encode()
+        self.put(Out(catalog.VERIFICATIONS, key, codec.encode(verification), headers, partition))
 
     def import_record(self, record: Import) -> None:
         """An import in its present form."""

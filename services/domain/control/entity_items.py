@@ -63,8 +63,8 @@ def space_deleted(turn: Turn, item: SpaceReference) -> ItemAnswer:
     check_own_space(item, space)
     if not state.catalogue.is_empty():
         fail(codes.IN_USE, "something stands in the space")
-    if len(state.imports) or len(state.advances):
-        fail(codes.IN_USE, "imports or clock advances are under way in the space")
+    if len(state.imports) or len(state.advances) or len(state.verifying):
+        fail(codes.IN_USE, "imports, clock advances or verifications are under way in the space")
     state.move_time(turn.at_ms)
     state.catalogue.spaces.drop(space.space_id)
     return ItemAnswer(deleted_data(space))

@@ -17,6 +17,7 @@ from services.domain.control.member_items import Operation, members_changed
 from services.domain.control.principal_items import principal_changed
 from services.domain.control.runs import audience_run
 from services.domain.control.turn import Turn
+from services.domain.control.verifications import destination_verified
 
 _OPERATIONS: Final[dict[str, Operation]] = {
     "members.add": "add",
@@ -95,6 +96,8 @@ def _deliver(turn: Turn, command_type: str, item: Item, origin: Origin) -> ItemA
             return deliveries.destination_updated(turn, item, origin)
         case "destinations.delete", said.DestinationReference():
             return deliveries.destination_deleted(turn, item)
+        case "destinations.verify", said.DestinationReference():
+            return destination_verified(turn, item, origin)
         case "connections.create", said.ConnectionCreate():
             return deliveries.connection_created(turn, item, origin)
         case "connections.update", said.ConnectionUpdate():

@@ -12,13 +12,13 @@ from contracts.codec import Unreadable
 from contracts.ids import made_id
 from contracts.instants import instant_text
 from contracts.messages.control_state import ControlState
-from contracts.messages.delivery import Delivered, LaneState, Outcome, Routed
+from contracts.messages.delivery import Delivered, LaneState, Outcome, Routed, Verified
 from contracts.messages.entities import CatalogueEntity
 from contracts.messages.intake import IntakeEvent, ObjectAnnounced, ReadingFailed, ReadingFinished, ReadingProgress
 from contracts.messages.results import Applied, Held, ReadingBroken, Result, Staged, Ticked, Weighed
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
-from services.domain.control import activations, announcements, guard, imports, outcomes, readings, sets
+from services.domain.control import activations, announcements, guard, imports, outcomes, readings, sets, verifications
 from services.domain.control.access import check_allowed, sender_of
 from services.domain.control.answer import rejected
 from services.domain.control.approval import approve, reached, remembered
@@ -179,6 +179,8 @@ class ControlShard:
                 outcomes.delivered(turn, outcome)
             case LaneState():
                 outcomes.lane_changed(turn, outcome)
+            case Verified():
+                verifications.answered(turn, outcome)
 
     def _turn(self, state: SpaceState, effects: Effects, now_ms: int) -> Turn:
         self._touched[state.space_id] = None
@@ -202,6 +204,7 @@ class ControlShard:
             settle(turn, turn.now_ms)
         imports.overdue(turn)
         sets.settle(turn)
+        verifications.overdue(turn)
 
     def _write_changes(self, state: SpaceState, effects: Effects, now_ms: int) -> None:
         at = instant_text(state.time_ms(now_ms))

@@ -18,6 +18,7 @@ from contracts.messages.control_state import (
     SpaceCounters,
     StateEntry,
     Tombstone,
+    Verifying,
 )
 from contracts.messages.entities import Activation, Audience, CatalogueEntity
 from services.domain.catalogue.catalogue import Catalogue
@@ -39,6 +40,7 @@ class SpaceState:
         self.objects: Table[SeenObject] = Table()
         self.replies: Table[Remembered] = Table()
         self.advances: Table[Advancing] = Table()
+        self.verifying: Table[Verifying] = Table()
         self.deliveries: Table[Delivering] = Table()
         self.lanes: Table[Lanes] = Table()
         self.delivered: Table[DeliveredAudience] = Table()
@@ -153,6 +155,7 @@ class SpaceState:
     def due_ms(self) -> int | None:
         """When something is due next by the machine's clock."""
         due = [at for one in self.imports.unordered() for at in _deadlines(one)]
+        due += [one.deadline_ms for one in self.verifying.unordered()]
         instant = None if self.is_manual or self.catalogue.space is None else self.next_instant_ms()
         if instant is not None:
             due.append(instant)
@@ -175,6 +178,8 @@ class SpaceState:
                 self.replies.load(entry.id, entry)
             case Advancing():
                 self.advances.load(entry.id, entry)
+            case Verifying():
+                self.verifying.load(entry.id, entry)
             case Delivering():
                 self.deliveries.load(entry.id, entry)
             case Lanes():
@@ -197,6 +202,7 @@ class SpaceState:
         yield from _tagged(SeenObject, self.objects)
         yield from _tagged(Remembered, self.replies)
         yield from _tagged(Advancing, self.advances)
+        yield from _tagged(Verifying, self.verifying)
         yield from _tagged(Delivering, self.deliveries)
         yield from _tagged(Lanes, self.lanes)
         yield from _tagged(DeliveredAudience, self.delivered)
@@ -209,6 +215,7 @@ class SpaceState:
             self.objects,
             self.replies,
             self.advances,
+            self.verifying,
             self.deliveries,
             self.lanes,
             self.delivered,

@@ -42,6 +42,9 @@ DELIVERED: Final = Verdict(Fate.DELIVERED, None, "")
 UNANSWERED: Final = Verdict(
     Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, "the answer does not say what became of this item"
 )
+NOT_UNDERSTOOD: Final = Verdict(
+    Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, "the answer is none that is known of this destination"
+)
 REFUSED_MEMBER: Final = Verdict(
     Fate.REFUSED, codes.DELIVERY_PERMANENT, "the answer names this member as refused, and not the others"
 )

@@ -23,7 +23,7 @@ from services.activation.secret_store import SecretStore
 from services.activation.tokens import Tokens
 from services.connectors.webhook.requests import WebhookDelivery, WebhookMessage
 from services.runtime.failures import Unavailable
-from services.runtime.outlets import Effect
+from services.runtime.outlets import Check, Effect
 from services.runtime.secret_references import SECRETS_FOLDER, SecretReferences
 from services.runtime.web import WebAnswer, WebRequest
 from tests.unit.domain.delivery.making import QUEUE, destination, queued
@@ -87,11 +87,17 @@ class ScriptedOutlets:
 
     script: list[BaseException] = field(default_factory=list)
     done: list[Effect] = field(default_factory=list)
+    checked: list[Check] = field(default_factory=list)
 
     async def carry_out(self, effect: Effect, *, timeout_seconds: float) -> None:
         if self.script:
             raise self.script.pop(0)
         self.done.append(effect)
+
+    async def check(self, check: Check, *, timeout_seconds: float) -> None:
+        if self.script:
+            raise self.script.pop(0)
+        self.checked.append(check)
 
     async def close(self) -> None: ...
 

@@ -64,7 +64,10 @@ class World:
         self.web = Web(self.receiver)
 
     async def prepare(self) -> None:
-        for name in (catalog.CHANGES, catalog.ROUTER_STATE, catalog.OUTCOMES, catalog.CATALOGUE, catalog.DEAD_LETTERS):
+        for name in (
+            catalog.CHANGES, catalog.ROUTER_STATE, catalog.OUTCOMES, catalog.CATALOGUE, catalog.DEAD_LETTERS,
+            catalog.VERIFICATIONS,
+        ):  # fmt: skip
             partitions = SETTINGS.partitions(catalog.topic_pages()[name].partitions)
             await self.log.ensure_topic(catalog.topic_spec(name, partitions))
         await self.create(destination())

@@ -12,13 +12,13 @@ import pytest
 
 from contracts import codes
 from contracts.messages.delivery import Delivery
-from services.adapters.postgres import Tables
+from services.adapters.postgres import Tables, look
 from services.connectors.base import Target
 from services.connectors.declaration import filled
 from services.connectors.postgres.definition import DECLARATION, Postgres
 from services.domain.delivery.merge import collapse, cut
 from services.runtime.failures import Rejected, Unavailable
-from services.runtime.outlets import Database, TableWrite
+from services.runtime.outlets import Database, SchemaCheck, TableWrite
 from services.runtime.secret import Secret
 from tests.unit.domain.delivery.making import delivery
 
@@ -175,3 +175,47 @@ def test_a_name_that_no_table_can_have_waits_for_its_owner(name: str) -> None:
     with pytest.raises(Rejected) as caught:
         write(*said, name=name)
     assert caught.value.code is codes.DELIVERY_SETTINGS_INVALID
+
+
+async def looked(address: str, schema: str = "public", user: str = "postgres", database: str = "postgres") -> None:
+    await look(SchemaCheck(Database("db", 5432, database, False, Secret(user), SECRETS["password"]), schema), address)
+
+
+async def test_a_look_tells_who_must_act_and_leaves_nothing(address: str, theirs: Any) -> None:
+    await theirs.execute("drop role if exists guest; create role guest login")
+    await theirs.execute("create schema if not exists theirs; grant usage on schema theirs to guest")
+    await looked(address)
+    for wrong, code in (
+        ({"schema": "nowhere"}, codes.DELIVERY_SETTINGS_INVALID),
+        ({"database": "nowhere"}, codes.DELIVERY_SETTINGS_INVALID),
+        ({"user": "nobody"}, codes.DELIVERY_AUTHENTICATION),
+        ({"user": "guest", "schema": "theirs"}, codes.DELIVERY_AUTHENTICATION),
+    ):
+        with pytest.raises(Rejected) as caught:
+            await looked(address, **wrong)
+        assert caught.value.code is code, wrong
+    await theirs.execute("grant create on schema theirs to guest")
+    await looked(address, schema="theirs", user="guest")
+    await theirs.execute("alter role guest set default_transaction_read_only = on")
+    with pytest.raises(Unavailable, match="takes no writes"):
+        await looked(address, schema="theirs", user="guest")
+    assert await theirs.fetch("select 1 from pg_tables where schemaname in ('public', 'theirs')") == []
+    await theirs.execute("drop schema theirs; drop role guest")
+
+
+async def test_tls_is_spoken_where_it_is_asked_for() -> None:
+    """With the system's authorities: nobody has a file of them for this alone."""
+    heard: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)  # SSLRequest
+        writer.write(b"S")
+        heard.append(await reader.read(1))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        database = Database("127.0.0.1", port, "d", True, Secret("u"), Secret("p"))
+        with pytest.raises(Unavailable):
+            await look(SchemaCheck(database, "public"), "127.0.0.1")
+    assert heard == [b"\x16"]  # a handshake begins

@@ -24,7 +24,10 @@ CANARY: Final = "c4n4ry"
 
 @dataclass(frozen=True)
 class Case:
-    """`members` makes a canonical member of `id_type` from a number; `accepted` is the answer to a good request."""
+    """`members` makes a canonical member of `id_type` from a number; `accepted` is the answer to a good request.
+
+    `let_in` is that to a verification.
+    """
 
     slug: str
     settings: Mapping[str, object]
@@ -33,6 +36,7 @@ class Case:
     id_type: str = "customer_id"
     member: Callable[[int], str] = "u{:06}".format
     accepted: Callable[[Request], WebAnswer] = lambda _: WebAnswer(status=200, headers={}, body=b"{}")
+    let_in: WebAnswer = field(default_factory=lambda: WebAnswer(status=200, headers={}, body=b"{}"))
     name: str = ""
 
     @property
@@ -91,6 +95,7 @@ CASES: Final = (
         id_type="email_sha256",
         member=hashed,
         accepted=lambda request: answered({"num_received": members_of(request.items), "num_invalid_entries": 0}),
+        let_in=answered({"data": [{"permission": "ads_management", "status": "granted"}]}),
     ),
     Case(
         "retail-media",
@@ -100,6 +105,7 @@ CASES: Final = (
         id_type="email_sha256",
         member=hashed,
         accepted=lambda request: answered({"data": {"operation": request.items[0].delivery.operation}}),
+        let_in=answered({"data": [{"id": "1"}]}),
     ),
     Case(
         "trade-desk",

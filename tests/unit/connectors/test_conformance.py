@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from contracts.messages.delivery import Delivery
-from services.connectors.base import Connector, EffectConnector, Request, WebConnector
+from services.connectors.base import Connector, EffectConnector, Request, Target, WebConnector
 from services.connectors.declaration import connection_mistakes, mistakes
 from services.connectors.grouping import fitting
 from services.connectors.registry import CONNECTORS
-from services.domain.delivery.answers import Fate
+from services.domain.delivery.answers import DELIVERED, Fate
 from services.domain.delivery.merge import Item, collapse, cut
 from services.runtime.outlets import Effect
 from services.runtime.web import WebAnswer, WebRequest
@@ -236,6 +236,68 @@ def test_an_effect_says_each_member_once_and_shows_no_secret(case: Case) -> None
         first, again = attempted(case, request), attempted(case, request)
         assert CANARY not in repr(first)
         assert repr(first) == repr(again)
+
+
+NO_SUCCESS = (100, 199, 300, 302, 400, 401, 403, 404, 408, 410, 413, 422, 425, 429, 500, 501, 503, 599, 999)
+
+
+def without_connection(case: Case) -> Target:
+    return dataclasses.replace(case.target, connection={})
+
+
+@by_web
+def test_a_verification_is_of_no_connection_and_shows_no_secret_but_in_headers_and_body(case: Case) -> None:
+    target = without_connection(case)
+    sent = web(case).verification(target)
+    assert sent == web(case).verification(target)
+    assert CANARY not in sent.url
+    assert all(text.isascii() and text.isprintable() for text in (sent.url, *sent.headers, *sent.headers.values()))
+
+
+@by_web
+def test_a_good_answer_verifies(case: Case) -> None:
+    assert web(case).verified(case.let_in) is DELIVERED
+
+
+@by_web
+@pytest.mark.parametrize("status", NO_SUCCESS)
+def test_what_is_no_success_verifies_nothing_whatever_the_body_says(case: Case, status: int) -> None:
+    for body in (*HOSTILE, case.let_in.body, CANARY.encode()):
+        verdict = web(case).verified(WebAnswer(status=status, headers={}, body=body))
+        assert verdict.fate is not Fate.DELIVERED
+        assert verdict.code is not None
+        assert verdict.detail
+        assert CANARY not in verdict.detail
+
+
+@by_web
+def test_no_hostile_body_breaks_a_verification(case: Case) -> None:
+    for body in HOSTILE:
+        verdict = web(case).verified(WebAnswer(status=200, headers={}, body=body))
+        assert (verdict.code is None) == (verdict.fate is Fate.DELIVERED)
+
+
+@by_web
+@pytest.mark.parametrize(
+    ("status", "fate"),
+    [(401, Fate.UNAUTHORIZED), (403, Fate.UNAUTHORIZED), (429, Fate.UNAVAILABLE), (503, Fate.UNAVAILABLE)],
+)
+def test_who_must_act_is_told_apart_by_a_verification_too(case: Case, status: int, fate: Fate) -> None:
+    assert web(case).verified(WebAnswer(status=status, headers={}, body=b"")).fate is fate
+
+
+@by_effect
+def test_a_check_is_of_no_connection_and_shows_no_secret(case: Case) -> None:
+    found = connector(case)
+    assert isinstance(found, EffectConnector)
+    check = found.check(without_connection(case))
+    assert check == found.check(without_connection(case))
+    assert CANARY not in repr(check)
+
+
+@every
+def test_it_says_how_it_is_verified(case: Case) -> None:
+    assert connector(case).declaration.verification.endswith(".")
 
 
 @every

@@ -8,8 +8,11 @@ import msgspec
 import pytest
 from facebook_business.adobjects.customaudience import CustomAudience
 
+from contracts import codes
+from contracts.codes import Code
 from contracts.messages.delivery import Delivery
 from contracts.messages.entities import Connection, Destination
+from services.activation.verifier import verified
 from services.connectors.meta_audience.definition import MetaAudience
 from services.domain.delivery.merge import collapse, cut
 from services.runtime.web import WebAnswer, WebRequest
@@ -30,6 +33,7 @@ class Platform:
     """The endpoint as its reference has it: one token, one audience, 10,000 rows, hashes in their form, throttling."""
 
     token: str = TOKEN
+    permissions: tuple[str, ...] = ("ads_management", "business_management")
     members: set[str] = field(default_factory=set)
     asked: int = 0
     throttled: int = 0
@@ -39,6 +43,9 @@ class Platform:
         self.asked += 1
         if request.headers.get("authorization") != f"Bearer {self.token}":
             return error(401, 190)
+        if (request.method, urlsplit(request.url).path) == ("GET", "/v24.0/me/permissions"):
+            granted = [{"permission": one, "status": "granted"} for one in self.permissions]
+            return WebAnswer(200, {}, msgspec.json.encode({"data": granted, "paging": {}}))
         if urlsplit(request.url).path != "/v24.0/238/users":
             return error(400, 100, 33)
         if self.throttled:
@@ -81,6 +88,23 @@ async def test_the_list_is_the_audience_through_throttling_lost_answers_and_limi
         hashed(n) for n in range(100, 200)
     }
     assert lane.counts()["dead"] == 0
+
+
+@pytest.mark.parametrize(
+    ("platform", "code"),
+    [
+        (Platform(), None),
+        (Platform(token="another"), codes.DELIVERY_AUTHENTICATION),
+        (Platform(permissions=("email",)), codes.DELIVERY_AUTHENTICATION),
+        (Platform(throttled=1), None),
+    ],
+)
+async def test_it_is_verified_by_what_the_token_may(platform: Platform, code: Code | None) -> None:
+    made = bench(platform)
+    verdict = await verified(made.catalogue.present, made.ports)
+    assert verdict.code is code
+    assert platform.asked == 1
+    assert platform.members == set()
 
 
 @pytest.mark.parametrize(

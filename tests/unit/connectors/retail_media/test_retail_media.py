@@ -11,8 +11,11 @@ from criteo_api_retailmedia_v2027_01.model.retail_media_contactlist_amendment_re
 )
 from criteo_api_retailmedia_v2027_01.model_utils import validate_and_convert_types
 
+from contracts import codes
+from contracts.codes import Code
 from contracts.messages.delivery import Delivery
 from contracts.messages.entities import Connection
+from services.activation.verifier import verified
 from services.connectors.retail_media.contact_list import IDENTIFIER_TYPES
 from services.connectors.retail_media.definition import DECLARATION, RetailMedia
 from services.domain.delivery.answers import Fate
@@ -37,6 +40,7 @@ class Platform:
     bench: Bench
     secret: str = "s3cret"
     segment_id: str = "4711"
+    accounts: tuple[str, ...] = ("18446744073709551616",)
     members: set[str] = field(default_factory=set)
     tokens: dict[str, float] = field(default_factory=dict)  # until when
     granted: int = 0
@@ -53,6 +57,8 @@ class Platform:
             return problem(401, "access-control", "authorization-token-invalid")
         if self.script:
             return problem(self.script.pop(0), "availability", "internal-error")
+        if (request.method, path) == ("GET", "/2027-01/retail-media/accounts"):
+            return answered({"data": [{"type": "RetailMediaAccount", "id": one} for one in self.accounts]})
         if path != f"/2027-01/retail-media/audience-segments/{self.segment_id}/contact-list/add-remove":
             return problem(404, "validation", "segment-not-found")
         return self._change(request)
@@ -113,6 +119,26 @@ async def test_the_list_is_the_audience_through_throttling_lost_answers_and_limi
     assert holds(criteo, range(3), range(5, 100), range(200, 60_000))
     assert criteo.bench.counts()["dead"] == 0
     assert criteo.granted == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, None),
+        ({"secret": "another"}, codes.DELIVERY_AUTHENTICATION),
+        ({"accounts": ()}, codes.DELIVERY_AUTHENTICATION),
+        ({"script": [503]}, codes.DELIVERY_UNAVAILABLE),
+        ({"script": [404]}, codes.DELIVERY_SETTINGS_INVALID),
+    ],
+)
+async def test_it_is_verified_by_a_new_token_and_an_account(changes: dict[str, object], code: Code | None) -> None:
+    criteo = platform()
+    await criteo.bench.deliver(emails(1, "add", range(1)))  # lanes have a token, and it lives
+    for name, value in changes.items():
+        setattr(criteo, name, value)
+    verdict = await verified(criteo.bench.catalogue.present, criteo.bench.ports)
+    assert verdict.code is code
+    assert holds(criteo, range(1))
 
 
 async def test_a_token_is_kept_until_shortly_before_its_end() -> None:

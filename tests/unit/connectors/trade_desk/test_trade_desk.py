@@ -7,7 +7,10 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
+from contracts import codes
+from contracts.codes import Code
 from contracts.messages.delivery import Delivery
+from services.activation.verifier import verified
 from services.connectors.trade_desk.definition import DECLARATION, TradeDesk
 from services.domain.delivery.answers import Fate
 from services.domain.delivery.merge import collapse, cut
@@ -54,6 +57,8 @@ class Platform:
             return WebAnswer(413, {}, b"")
         body = msgspec.json.decode(request.body)
         assert (set(body), body["AdvertiserId"]) == ({"AdvertiserId", "Items"}, "adv1")
+        if not body["Items"]:
+            return WebAnswer(400, {}, b'{"ErrorCode":"MissingData"}')
         lines = [(n, self._line(item)) for n, item in enumerate(body["Items"], start=1)]
         failed = [{"ErrorCode": code, "ItemNumber": str(n), "Message": f"Invalid DAID, item #{n}"}
                   for n, code in lines if code]  # fmt: skip
@@ -103,6 +108,25 @@ async def test_a_failed_line_is_refused_alone() -> None:
     assert desk.bench.counts() == {"delivered": 4, "merged": 0, "dead": 3, "uploads": 1}
     assert desk.bench.letter_codes() == ["delivery-permanent"] * 2
     assert desk.bench.states() == [("delivering", None)]
+
+
+@pytest.mark.parametrize(
+    ("token", "script", "code"),
+    [
+        (TOKEN, [], None),
+        (TOKEN, [WebAnswer(200, {}, b"{}")], None),
+        ("another", [], codes.DELIVERY_AUTHENTICATION),
+        (TOKEN, [WebAnswer(400, {}, b'{"ErrorCode":"IncorrectContent"}')], codes.DELIVERY_PERMANENT),
+        (TOKEN, [WebAnswer(403, {}, b'{"ErrorCode":"AdvertiserMisconfigured"}')], codes.DELIVERY_SETTINGS_INVALID),
+        (TOKEN, [WebAnswer(403, {}, b'{"ErrorCode":"IncorrectPermissions"}')], codes.DELIVERY_AUTHENTICATION),
+    ],
+)
+async def test_it_is_verified_by_a_request_of_no_lines(token: str, script: list[WebAnswer], code: Code | None) -> None:
+    desk = platform()
+    desk.token, desk.script = token, script
+    verdict = await verified(desk.bench.catalogue.present, desk.bench.ports)
+    assert verdict.code is code
+    assert desk.members == {}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The webhook connector: its bytes, its signatures (checked by the standard's own code), its verdicts."""
 
 import base64
+import dataclasses
 import time
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 import pytest
 import standardwebhooks
 
+from contracts.instants import instant_text
 from services.connectors.base import Target
 from services.connectors.declaration import filled, mistakes
 from services.connectors.webhook.definition import DECLARATION, Webhook
@@ -15,6 +17,7 @@ from services.domain.delivery.answers import Fate
 from services.domain.delivery.merge import Item, collapse, cut
 from services.runtime.secret import Secret, SecretUnavailable
 from services.runtime.web import WebAnswer, WebRequest
+from services.tools.received import Received
 from tests.unit.domain.delivery.making import delivery
 
 SETTINGS = filled(DECLARATION.settings, {"url": "https://example.com/hook"})
@@ -41,6 +44,26 @@ def attempt(now_ms: int, **secrets: str) -> WebRequest:
 
 def verified(sent: WebRequest, secret: str) -> Any:
     return standardwebhooks.Webhook(secret).verify(sent.body, dict(sent.headers))
+
+
+def test_a_verification_is_signed_has_no_deliveries_and_is_no_repeat() -> None:
+    now_ms = int(time.time() * 1000)
+    target = Target(SETTINGS, {"a": Secret(OLD), "b": Secret(NEW)}, now_ms)
+    sent = Webhook().verification(target)
+    for secret in (OLD, NEW):
+        assert verified(sent, secret) == {"type": "usher.verify", "deliveries": [], "at": instant_text(now_ms)}
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        verified(sent, OTHER)
+    later = Webhook().verification(dataclasses.replace(target, now_ms=now_ms + 1))
+    assert later.headers["webhook-id"] != sent.headers["webhook-id"]
+
+
+def test_our_own_receiver_takes_a_verification_and_does_nothing() -> None:
+    received = Received([OLD])
+    sent = Webhook().verification(Target(SETTINGS, {"a": Secret(OLD)}, 1_767_312_000_000))
+    received.take(sent.headers, sent.body, 1_767_312_000)
+    assert received.sizes() == {}
+    assert received.counters["refused"] == 0
 
 
 def test_the_body_says_what_happened() -> None:

@@ -75,6 +75,7 @@ def config(**changes: Any) -> ShardConfig:
         "membership_partitions": PARTITIONS,
         "intake_partitions": 2,
         "delivery_partitions": 2,
+        "verification_partitions": 2,
         "dead_letter": letter,
         "connectors": {"webhook": WEBHOOK},
     }

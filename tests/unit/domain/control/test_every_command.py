@@ -47,6 +47,7 @@ GOOD: Mapping[str, Mapping[str, object]] = {
     "destinations.create": {"name": "n", **WEBHOOK},
     "destinations.update": {"destination": "hook", "enabled": False},
     "destinations.delete": {"destination": "unused"},
+    "destinations.verify": {"destination": "hook"},
     "destinations.get": {"destination": "hook"},
     "destinations.search": {},
     "destinations.supported": {},

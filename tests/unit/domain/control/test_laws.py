@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts import catalog, codec
-from contracts.messages.delivery import Delivered, LaneState, Routed
+from contracts.messages.delivery import Delivered, LaneState, Routed, Verification, Verified
 from contracts.messages.intake import ObjectAnnounced
 from contracts.messages.published import Removal
 from contracts.messages.results import Applied, Staged, Ticked, Weighed
@@ -40,6 +40,7 @@ COMMANDS: tuple[Draw, ...] = (
     lambda r: ("clock.advance", {"to": f"2026-0{r.randrange(1, 4)}-1{r.randrange(10)}"}),
     lambda r: ("destinations.create", {"name": r.choice(NAMES), "connector": "webhook", "settings": {"url": "u"}}),
     lambda r: ("destinations.delete", {"name": r.choice(NAMES)}),
+    lambda r: ("destinations.verify", {"name": r.choice(NAMES)}),
     lambda r: ("connections.delete", {"id": r.choice(NAMES)}),
     lambda r: ("activations.create", {"name": r.choice(NAMES), "audience": r.choice(NAMES), "destination": r.choice(NAMES), "start_date": r.choice((None, "2026-02-01"))}),
     lambda r: ("activations.update", {"activation": r.choice(NAMES), "enabled": r.random() < 0.5}),
@@ -138,6 +139,8 @@ class World:
             if out.topic == catalog.INPUT:
                 assert out.partition is not None
                 self._answer_step(scratch, decoded(out, Step), out.partition)
+            elif out.topic == catalog.VERIFICATIONS:
+                self._answer_question(scratch, decoded(out, Verification))
         self.pending += scratch.said
 
     def _answer_step(self, scratch: Bench, step: Step, partition: int) -> None:
@@ -152,6 +155,12 @@ class World:
                 scratch.result(Applied(**where, import_id=step.import_id, step=step.step, entered=1, exited=0))  # type: ignore[arg-type]  # a test's table
             case ActivationStep():
                 self._answer_marker(scratch, step, partition)
+
+    def _answer_question(self, scratch: Bench, asked: Verification) -> None:
+        about = {"verification_id": asked.verification_id, "destination_id": asked.destination_id}
+        code = self.random.choice((None, "delivery-authentication"))
+        said = Verified(space_id=SPACE, **about, code=code, latency_ms=7, at="2026-01-01T00:00:00.000Z")
+        scratch.handle(scratch.record(catalog.OUTCOMES, codec.encode(said), key=SPACE.encode()))
 
     def _answer_marker(self, scratch: Bench, step: ActivationStep, partition: int) -> None:
         about = {"space_id": SPACE, "activation_id": step.activation.activation_id, "partition": partition}
@@ -272,10 +281,10 @@ def test_counts_add_up_and_what_is_kept_stays_bounded(seed: int) -> None:
 def test_every_command_is_answered_once(seed: int) -> None:
     world = lived(seed)
     asked = sum(1 for _, records in world.log for record in records if record.topic == catalog.COMMANDS)
-    waiting = [key for key in world.bench.state if "/advance/" in key]
+    waiting = [key for key in world.bench.state if "/advance/" in key or "/verifying/" in key]
     answered = [out for out in world.bench.outs if out.topic == catalog.REPLIES]
 
-    # A repeated clock.advance that still waits is answered together with the first.
+    # A repeated command that still waits is answered together with the first.
     assert len(answered) <= asked
     assert waiting or len(answered) > asked // 2
 
@@ -288,4 +297,4 @@ def test_the_histories_are_worth_it() -> None:
 
     assert written >= {"DefinitionStep", "PatchStep", "ImportOpenStep", "ImportWeighStep", "ImportApplyStep", "ImportAbortStep", "TickStep", "RunStep", "ActivationStep", "SnapshotStep"}  # fmt: skip
     assert states >= {"applied", "duplicate", "staged", "reading", "failed", "held", "aborted", "waiting"}
-    assert kinds >= {"counters", "gone", "import", "object", "reply", "advance", "delivering", "lanes"}
+    assert kinds >= {"counters", "gone", "import", "object", "reply", "advance", "verifying", "delivering", "lanes"}
