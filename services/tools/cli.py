@@ -38,7 +38,7 @@ stack = App(name="stack", help="The local stack: a real Kafka and an S3 with not
 app.command(stack)
 inspect = App(name="inspect", help="What is kept of one identity, audience or partition, whether services run or not.")
 app.command(inspect)
-destinations = App(name="destinations", help="What can be delivered to.")
+destinations = App(name="destinations", help="What can be delivered to, and what lets us in.")
 app.command(destinations)
 dead_letters = App(name="dead-letters", help="What could not be processed, and sending it again as it stands.")
 app.command(dead_letters)
@@ -185,6 +185,12 @@ def tail(
 def list_destinations(connector: str | None = None, *, json: Json = False) -> int:
     """Lists the connectors with their settings, or one of them."""
     return destinations_command.list_all(connector, as_json=json)
+
+
+@destinations.command(name="verify")
+def verify_destination(space: str, destination: str, *, sender: Sending = None, json: Json = False) -> int:
+    """Says whether usher can reach a destination and is let in, with its settings and secrets as they stand."""
+    return _run(destinations_command.verify(space, destination, sender or Sender(), as_json=json))
 
 
 Wanted = Annotated[dead_letters_command.Wanted | None, Parameter(name="*")]

@@ -1,12 +1,19 @@
-"""`usher destinations`: what can be delivered to, from the declarations of the connectors."""
+"""`usher destinations`: what can be delivered to, by the connectors' declarations, and what lets us in, by command."""
+
+from typing import Final
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from services.client import NoReply, opened
 from services.connectors.description import described
 from services.connectors.registry import CONNECTORS
 from services.tools.failed import CallFailed
+from services.tools.sender import Sender
+from services.tools.session import session
+
+_VERIFY_SECONDS: Final = 75.0  # control answers within 60
 
 
 def list_all(connector: str | None, *, as_json: bool) -> int:
@@ -31,3 +38,22 @@ def list_all(connector: str | None, *, as_json: bool) -> int:
             table.add_row("", f"mapping.{entry.name}", msgspec.json.encode(entry.default).decode(), entry.title)
     Console().print(table)
     return 0
+
+
+async def verify(space: str, destination: str, sender: Sender, *, as_json: bool) -> int:
+    """One line that says whether it can be reached and lets us in; exit 1 where it isn't so."""
+    signer = sender.signer()
+    async with session() as (_, log), opened(log, source="/usher/cli", topic=sender.topic, signer=signer) as client:
+        item = {"destination": destination}
+        try:
+            reply = await client.call(space, "destinations.verify", [item], timeout_seconds=_VERIFY_SECONDS)
+        except NoReply as error:
+            raise CallFailed(str(error)) from None
+    if as_json:
+        print(msgspec.json.encode(reply).decode())
+    else:
+        for one in reply.data:
+            print(f"{destination}: verified in {one['latency_ms']} ms")
+        for problem in reply.errors:
+            print(f"{destination}: {problem.code}: {problem.detail or problem.title}")
+    return 1 if reply.errors else 0
