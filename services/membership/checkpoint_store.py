@@ -82,14 +82,18 @@ class CheckpointStore:
             await asyncio.gather(*(body for _, body in coming), return_exceptions=True)
 
     async def write(self, partition: int, offset: int, bodies: Sequence[tuple[Blob, bytes]]) -> None:
-        """Puts these blobs, all at once."""
+        """Puts these blobs, all at once; where one can't be put, no other is under way any more."""
         keys = [self._key(partition, offset, blob.name) for blob, _ in bodies]
-        await asyncio.gather(
-            *(
-                self._objects.write(self._bucket, key, body, content_type=_type_of(key))
-                for key, (_, body) in zip(keys, bodies, strict=True)
-            )
-        )
+        writing = [
+            asyncio.ensure_future(self._objects.write(self._bucket, key, body, content_type=_type_of(key)))
+            for key, (_, body) in zip(keys, bodies, strict=True)
+        ]
+        try:
+            await asyncio.gather(*writing)
+        finally:
+            for one in writing:
+                one.cancel()
+            await asyncio.gather(*writing, return_exceptions=True)
 
     async def complete(self, manifest: Manifest) -> None:
         """Puts the manifest: from now on the checkpoint counts."""

@@ -22,6 +22,7 @@ class Nemesis:
         self._system = system
         self._services = services  # with the settings of their own
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._failed: list[BaseException] = []
 
     async def rage(self, rounds: int) -> None:
         """Returns after so many blows, when all are back."""
@@ -42,13 +43,17 @@ class Nemesis:
             await asyncio.wait(self._under_way.values(), return_when=asyncio.FIRST_COMPLETED)
         return self._random.choice(free)
 
-    def _over(self, name: str, _: "asyncio.Task[None]") -> None:
+    def _over(self, name: str, blow: "asyncio.Task[None]") -> None:
         del self._under_way[name]
+        if not blow.cancelled() and (error := blow.exception()) is not None:
+            self._failed.append(error)
 
     def _check_alive(self) -> None:
-        """A kill is a blow; whoever ends by itself has a defect."""
+        """A kill is a blow; whoever ends by itself, or does not come back, has a defect."""
         ended = self._system.ended()
         assert not ended, "\n".join(ended)
+        for error in self._failed:
+            raise error
 
     async def _strike(self, name: str, number: int) -> None:
         blows: Sequence[tuple[int, str, float]] = (
@@ -60,6 +65,7 @@ class Nemesis:
         _, blow, seconds = self._random.choices(blows, [weight for weight, *_ in blows])[0]
         self._tell(f"{number}: {blow} {name} for {seconds:.1f} s")
         if blow == "kill":
+            self._check_alive()  # its end would be taken for ours
             await self._system.kill(name)
             await _pass(seconds)
             await self._system.start(name, self._services[name])

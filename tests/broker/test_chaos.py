@@ -82,6 +82,6 @@ async def test_kills_and_freezes_change_nothing(
             await space.until("all is delivered", lambda: set(received.members("act")) == space.members("delivered"))
             assert received.counters["conflicts"] == 0
     except BaseException as error:
-        error.add_note("\n".join(told))
+        error.add_note("\n".join([*told, *system.ended()]))
         error.add_note(f"to see something like it again: make chaos SEED={SEED} ROUNDS={ROUNDS}")
         raise

@@ -85,8 +85,15 @@ def applied(turn: Turn, result: Applied) -> None:
 
 
 def _reading_flight(turn: Turn, import_id: str) -> InFlight | None:
+    """The import, where a reading of it has been asked for and none is taken yet.
+
+    Something is said of one that was not asked for only to an owner that others have succeeded, and that finds in one
+    batch what they have done since. It will be fenced; it must come so far.
+    """
     flight = turn.state.imports.get(import_id)
-    return flight if flight is not None and flight.ready is None and flight.applying is None else None
+    if flight is None or flight.queued or flight.waiting is not None:
+        return None
+    return flight if flight.ready is None and flight.applying is None else None
 
 
 def _judge(turn: Turn, flight: InFlight, reading_id: str, reading: Reading) -> None:

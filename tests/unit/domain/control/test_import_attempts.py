@@ -6,7 +6,7 @@ from contracts import codes
 from contracts.messages.intake import ReadingProgress
 from contracts.messages.published import Progress
 from contracts.messages.steps import ImportAbortStep
-from contracts.records import Out
+from contracts.records import Out, Record
 from tests.unit.domain.control.bench import PARTITIONS, SPACE, START_MS, Bench, imports, requests, steps
 from tests.unit.domain.control.importing import announce, applied, broken, carry_through, fail, finish, opened, staged
 
@@ -175,3 +175,18 @@ def test_an_attempt_that_gets_on_is_not_late(bench: Bench) -> None:
     assert asked.attempt == 2
     assert bench.imports()[import_id].progress is None
     assert progress(bench, import_id, 2, attempt=1) == [], "of an attempt that was given up"
+
+
+def test_an_owner_that_wakes_when_others_have_gone_on_comes_as_far_as_being_fenced(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It finds the object announced, and what became of a reading that another has asked for, in one batch."""
+    asleep, handle, said = bench.restart(), bench.handle, list[Record]()
+
+    def heard(*records: Record) -> list[Out]:
+        said.extend(records)
+        return handle(*records)
+
+    monkeypatch.setattr(bench, "handle", heard)
+    assert states(carry_through(bench, opened(bench)))[-1] == "applied"
+    assert states(asleep.handle(*said)) == ["announced", "reading"]
