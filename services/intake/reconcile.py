@@ -102,7 +102,11 @@ class Reconciler:
             except Unavailable as error:
                 delay = self._backoff.next_seconds(error.retry_after_seconds)
                 ReconciliationDelayed(str(error), delay).emit()
-            await unless(stopping, unless(self._share.changed, self._clock.sleep(delay)))
+            await unless(stopping, self._wait(delay))
+
+    async def _wait(self, seconds: float) -> None:
+        """Or until our share is another."""
+        await unless(self._share.changed, self._clock.sleep(seconds))
 
     async def _reconcile(self, due: set[int]) -> None:
         began_seconds, listed, announced = self._clock.monotonic_seconds(), 0, 0
