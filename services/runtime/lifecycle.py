@@ -17,6 +17,7 @@ from typing import Final
 import structlog
 import uvloop
 
+from services.runtime.allocator import keep_freed_buffers
 from services.runtime.clock import SystemClock
 from services.runtime.environment import load_settings, unknown_variables
 from services.runtime.failures import Fatal
@@ -88,6 +89,7 @@ def run_service(name: str, main: Main, *, requires: Sequence[str] = ()) -> int:
         return 2
     configure_logs(name, settings.log_level)
     calm_collector()
+    keep_freed_buffers()
     ServiceStarted(settings=settings.model_dump(mode="json", exclude_defaults=True)).emit()
     for variable in unknown_variables(settings):
         VariableUnknown(name=variable).emit()
