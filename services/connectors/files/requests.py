@@ -36,7 +36,9 @@ def requests(items: Sequence[Item], settings: Settings) -> list[Request]:
 
 def _request(items: Sequence[Item], format_: str, compression: str) -> Request:
     if format_ == "parquet":
-        body, packed = rows.parquet(items, compression), ""
+        from services.connectors.files.parquet import parquet  # noqa: PLC0415 - 40 MB that few destinations need
+
+        body, packed = parquet(items, compression), ""
     else:
         body, packed = rows.compressed(rows.TEXT_FORMATS[format_](items), compression), _PACKED[compression]
     said = items[0].delivery

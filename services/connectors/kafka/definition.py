@@ -7,7 +7,6 @@ from typing import Final
 from services.connectors.base import EffectConnector, Request, Settings, Target
 from services.connectors.declaration import Declaration, Limits, SecretField, SettingField
 from services.connectors.events import PAYLOAD, payloads
-from services.connectors.kafka.hashes import hashes
 from services.domain.delivery.merge import Item
 from services.runtime.outlets import Cluster, EventsWrite, TopicCheck
 from services.runtime.secret import SecretUnavailable
@@ -53,6 +52,8 @@ class Kafka(EffectConnector):
 
     def effect(self, request: Request, target: Target) -> EventsWrite:
         """The events, keyed by identity."""
+        from services.connectors.kafka.hashes import hashes  # noqa: PLC0415 - 100 MB that few destinations need
+
         keys = [member.encode() for item in request.items for member in item.members]
         values = [one for item in request.items for one in payloads(item)]
         return EventsWrite(
