@@ -7,6 +7,7 @@ Quotes mean nothing here. Called by the parsers.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ _WIDTHS_LOOKED_AT: Final = 3
 _OTHERS_MAX: Final = 64  # lines of another width in a block: each costs a look at all that follow
 _NEWLINE: Final = 10
 _WORDS: Final = (8, 4, 2, 1)
+_DIGITS_AND_LETTERS: Final = bytes(ord("0") if byte < 0x80 and chr(byte).isalnum() else byte for byte in range(256))
 
 _Mask = npt.NDArray[np.bool_]
 _Bytes = npt.NDArray[np.uint8]
@@ -34,6 +36,13 @@ class _Run(NamedTuple):
     start: int
     lines: int
     first: int
+
+
+class _Fields(NamedTuple):
+    """Where the identifier and the audience of a line begin and end."""
+
+    identifier: tuple[int, int]
+    audience: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,8 +77,8 @@ def alike_lines(block: bytes, shape: Shape, first_number: int) -> Alike | None:
     if found is None:
         return None
     runs, others = found
-    texts = [block[run.start : run.start + run.lines * width] for run in runs]
-    lines = np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(-1, width)
+    texts = [memoryview(block)[run.start : run.start + run.lines * width] for run in runs]
+    lines = np.frombuffer(texts[0] if len(texts) == 1 else b"".join(texts), dtype=np.uint8).reshape(-1, width)
     if len(lines) < _ALIKE_SHARE_MIN * (len(lines) + len(others)):
         return None
     places = np.concatenate([np.arange(run.first, run.first + run.lines) for run in runs])
@@ -140,14 +149,15 @@ def _columns(lines: _Bytes, shape: Shape, places: Numbers) -> tuple[Columns, _Ma
     the same form in its place, has its fields where the first has them.
     The rows are numbered by their places.
     """
-    first = lines_of(lines[0].tobytes(), shape, 0)
-    if first.count != 1 or len(first.numbers) != 1:
+    first = lines[0].tobytes()
+    fields = _fields_of(first.translate(_DIGITS_AND_LETTERS), shape)
+    if fields is None:
         return None
-    start, length = int(first.identifiers.starts[0]), int(first.identifiers.lengths[0])
-    good = _same(lines[:, :start]) & _same(lines[:, start + length :])
+    start, end = fields.identifier
+    good = _same(lines[:, :start]) & _same(lines[:, end:])
     if not _are_most(good):
         return None
-    spelled = canonical_column(shape.id_type, lines[:, start : start + length])
+    spelled = canonical_column(shape.id_type, lines[:, start:end])
     if spelled is None:
         return None
     identities, is_value = spelled
@@ -157,10 +167,28 @@ def _columns(lines: _Bytes, shape: Shape, places: Numbers) -> tuple[Columns, _Ma
     if not good.all():
         identities, places = identities.take(np.flatnonzero(good)), places[good]
     audiences = None
-    if first.audiences is not None:
-        text = first.audiences.gathered().to_pylist()
-        audiences = Texts(text, np.zeros(len(places), dtype=np.int64))
+    if fields.audience is not None:
+        name = first[slice(*fields.audience)]
+        audiences = Texts([name], np.zeros(len(places), dtype=np.int64))
     return Columns(Canonical([(identities, np.arange(len(places)))], []), audiences, places), good
+
+
+@lru_cache(maxsize=64)
+def _fields_of(line: bytes, shape: Shape) -> _Fields | None:
+    """Where the fields of a line stand, None where it is no row.
+
+    That is the same whatever digits and ASCII letters it has, so it is asked with zeros for all of them: the lines of
+    an object then have one answer or a few, and looking for it costs as much as a thousand lines.
+    """
+    found = lines_of(line, shape, 0)
+    if found.count != 1 or len(found.numbers) != 1:
+        return None
+    bounds = [
+        (int(spans.starts[0]), int(spans.starts[0] + spans.lengths[0]))
+        for spans in (found.identifiers, found.audiences)
+        if spans is not None
+    ]
+    return _Fields(bounds[0], bounds[1] if len(bounds) > 1 else None)
 
 
 def _are_most(good: _Mask) -> bool:

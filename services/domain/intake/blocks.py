@@ -9,7 +9,7 @@ from typing import Final
 
 # Large enough that the calls for a block cost its rows nothing, small enough that most of what is made of it stays in
 # the processor's cache.
-BLOCK_BYTES: Final = 1 << 20
+BLOCK_BYTES: Final = 2 << 20
 ROW_BYTES_MAX: Final = 64 << 10
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 

@@ -18,7 +18,7 @@ from contracts.codes import Code
 from contracts.ids import DEVICE_ID_TYPES, HASH_HEX_DIGITS, IDENTIFIER_BYTES_MAX, canonical
 from contracts.raw_ids import RAW_ID_TYPES, hashed, kept_id_type
 from services.domain.rows.few import FEW, group_few
-from services.domain.rows.hexadecimal import UUID_CHARACTERS, unhex, uuid_digits
+from services.domain.rows.hexadecimal import UUID_CHARACTERS, unhex, unhex_uuids
 from services.domain.rows.identities import Bytes, Form, Identities, Indices, Spans
 
 _PRINTABLE_FIRST: Final = np.uint8(0x20)
@@ -125,9 +125,8 @@ def _spelled(id_type: str, characters: Bytes) -> tuple[Identities, npt.NDArray[n
     if width == UUID_CHARACTERS:
         if hash_digits is not None:
             return None
-        digits, hyphenated = uuid_digits(characters)
-        values, good = unhex(digits, any_case=True)
-        return Identities.of_bytes(Form.UUID, values), good & hyphenated
+        values, good = unhex_uuids(characters)
+        return Identities.of_bytes(Form.UUID, values), good
     if hash_digits is not None and width != hash_digits:
         return None
     device = id_type in DEVICE_ID_TYPES and width == 32

@@ -4,6 +4,7 @@ Works on tiles that stay in the processor's nearest cache: fresh memory costs mo
 for each 4 KiB). Called by `canonical`; what a value of that shape means is said there.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -13,69 +14,67 @@ Bytes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 UUID_CHARACTERS: Final = 36
-_TILE_BYTES: Final = 128 << 10
-_CASE: Final = 0x20  # the bit that a lower-case letter has and its upper-case one has not; all digits have it
+_UUID_DIGITS: Final = 32
+_UUID_RUNS: Final = ((0, 0, 8), (8, 9, 4), (12, 14, 4), (16, 19, 4), (20, 24, 12))  # digit, stands at, characters
+_TILE_BYTES: Final = 256 << 10
+_CASE: Final = np.uint8(0x20)  # the bit that a lower-case letter has and its upper-case one has not; all digits have it
 _ZERO: Final = np.uint8(ord("0"))
 _A: Final = np.uint8(ord("a"))
+_TEN: Final = np.uint8(10)
 _NIBBLE: Final = np.uint16(4)
 _BYTE: Final = np.uint16(8)
 # Of the eight characters from the 8th (or 18th) on, the first and the sixth are hyphens.
 _HYPHENS_AT: Final = (8, 18)
 _HYPHENS_MASK: Final = np.uint64(0x0000_FF00_0000_00FF)
 _HYPHENS: Final = np.uint64(0x0000_2D00_0000_002D)
-_UUID_WORDS: Final = (
-    (0, 0, 8),
-    (8, 9, 4),
-    (12, 14, 4),
-    (16, 19, 4),
-    (20, 24, 4),
-    (24, 28, 8),
-)  # digit, stands at, bytes
 
 
 def unhex(digits: Bytes, *, any_case: bool) -> tuple[Bytes, Mask]:
     """The (n, w) bytes that (n, 2w) characters spell, w divisible by 4, and which rows are hex digits throughout.
 
-    Without `any_case` upper-case letters are none. The bytes of a row that is not hex mean nothing.
+    Without `any_case` upper-case letters are none. The bytes of a row that is not hex mean nothing. The rows may stand
+    apart.
     """
-    count, width = digits.shape
+    width = digits.shape[1]
+    return _by_tiles(digits, ((0, 0, width),), width, any_case=any_case)
+
+
+def unhex_uuids(texts: Bytes) -> tuple[Bytes, Mask]:
+    """As `unhex` of (n, 36) characters in either case, of which four must be the hyphens of a UUID."""
+    values, good = _by_tiles(texts, _UUID_RUNS, _UUID_DIGITS, any_case=True)
+    for at in _HYPHENS_AT:
+        good &= (words_at(texts, at, 8) & _HYPHENS_MASK) == _HYPHENS
+    return values, good
+
+
+def _by_tiles(texts: Bytes, runs: Sequence[tuple[int, int, int]], width: int, *, any_case: bool) -> tuple[Bytes, Mask]:
+    """What the `width` digits spell that stand in `runs` of each row."""
     assert width % 8 == 0, width
+    count, step = len(texts), _TILE_BYTES // width
     values = np.empty((count, width // 2), dtype=np.uint8)
     good = np.ones(count, dtype=bool)
-    step = _TILE_BYTES // width
-    case = np.uint8(_CASE if any_case else 0)
+    room = np.empty((3, min(count, step), width), dtype=np.uint8)  # for all tiles: it stays in the cache
     for first in range(0, count, step):
-        tile = digits[first : first + step]
-        letter = tile | case
-        letter -= _A
-        digit = tile - _ZERO
+        part = texts[first : first + step]
+        digit, letter, is_letter = room[:, : len(part)]
+        for to, at, size in runs:
+            kind = f"V{size}"  # a run at a time, not byte by byte
+            digit[:, to : to + size].view(kind)[:] = part[:, at : at + size].view(kind)
+        if any_case:
+            np.bitwise_or(digit, _CASE, out=letter)
+            letter -= _A
+        else:
+            np.subtract(digit, _A, out=letter)
+        digit -= _ZERO
         is_hex = digit <= 9
-        is_hex |= letter <= 5
+        is_hex |= np.less_equal(letter, 5, out=is_letter.view(bool))
         if not is_hex.all():
             good[first : first + step] = _rows_all(is_hex)
-        letter += np.uint8(10)
+        letter += _TEN
         np.minimum(digit, letter, out=digit)  # the wrong one of both has wrapped around
         pairs = digit.view(np.uint16)
         values[first : first + step] = (pairs << _NIBBLE) | (pairs >> _BYTE)
     return values, good
-
-
-def uuid_digits(texts: Bytes) -> tuple[Bytes, Mask]:
-    """The (n, 32) characters beside the hyphens of (n, 36), and which rows have hyphens where a UUID has them."""
-    count = len(texts)
-    digits = np.empty((count, 32), dtype=np.uint8)
-    for digit, at, size in _UUID_WORDS:
-        words_at(digits, digit, size)[:] = words_at(texts, at, size)
-    good = np.ones(count, dtype=bool)
-    for at in _HYPHENS_AT:
-        good &= (words_at(texts, at, 8) & _HYPHENS_MASK) == _HYPHENS
-    return digits, good
-
-
-def end_to_end(rows: Bytes) -> Bytes:
-    """The rows end to end; copied, where they aren't yet, a row at a time and not byte by byte."""
-    width = rows.shape[1]
-    return np.ascontiguousarray(rows.view(f"V{width}")).view(np.uint8).reshape(-1, width)
 
 
 def words_at(rows: Bytes, at: int, size: int) -> npt.NDArray[np.uint64]:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from services.domain.rows.hexadecimal import unhex, uuid_digits
+from services.domain.rows.hexadecimal import unhex, unhex_uuids
 
 ROWS = 9_000  # several tiles of every width
 ODD = [byte for byte in range(256) if chr(byte) not in "0123456789abcdefABCDEF"]
@@ -43,9 +43,12 @@ def test_every_byte_in_every_place() -> None:
         assert good.reshape(256, 32).any(axis=1).tolist() == [byte in allowed for byte in range(256)]
 
 
-def test_uuid_digits() -> None:
+def test_uuids() -> None:
     text = b"01234567-89ab-cdef-0123-456789abcdef"
-    rows = [text, *(text[:at] + bytes([byte]) + text[at + 1 :] for byte in range(256) for at in (8, 13, 18, 23))]
-    digits, hyphenated = uuid_digits(matrix(rows))
-    assert {row.tobytes() for row in digits} == {text.replace(b"-", b"")}
-    assert hyphenated.tolist() == [row == text for row in rows]
+    rows = [text[:at] + bytes([byte]) + text[at + 1 :] for byte in range(256) for at in range(len(text))]
+    values, good = unhex_uuids(matrix(rows))
+    pattern = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+    for row, value, is_uuid in zip(rows, values, good.tolist(), strict=True):
+        assert is_uuid == (pattern.fullmatch(row) is not None)
+        if is_uuid:
+            assert value.tobytes() == bytes.fromhex(row.decode().replace("-", ""))
