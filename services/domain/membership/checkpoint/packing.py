@@ -1,10 +1,12 @@
 """The sets and arrays of a checkpoint as sections of one run of bytes, and back.
 
 What may change after the copy was taken is written out at once, through the sink that `Packing` is given; arrays that
-only ever grow are remembered as views. The run holds the former first. Knows nothing of the classes of state.
+only ever grow, or fill up, are remembered as views. The run holds the former first. Knows nothing of the classes of
+state.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
 import msgspec
@@ -17,8 +19,11 @@ Kind = Literal["roaring", "|u1", "<i8", "<u8"]
 Sink = Callable[[bytes | memoryview], object]
 """Takes bytes that it need not copy: they are not kept by the caller."""
 
+Filling = npt.NDArray[np.uint64]
+AsOf = Callable[[Filling], Filling]
+
 _ROARING: Final[Kind] = "roaring"
-_SUNK_BYTES: Final = 1 << 20  # a sink that first gathers what comes and then spills it never gathers much
+_PART_BYTES: Final = 1 << 20
 
 
 class Damaged(Exception):  # noqa: N818 - it says what the checkpoint is
@@ -33,13 +38,26 @@ class Section(msgspec.Struct, frozen=True, array_like=True):
     lasting: bool
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _AsItWas:
+    """The bytes of an array at the time of the copy, made when they are asked for."""
+
+    array: Filling
+    as_of: AsOf
+
+    def __iter__(self) -> Iterator[memoryview]:
+        step = _PART_BYTES // self.array.itemsize
+        for start in range(0, len(self.array), step):
+            yield _bytes_of(self.as_of(self.array[start : start + step]))
+
+
 class Packing:
     """Gives each set and array the number of its section. Nothing may be folded until all have theirs."""
 
     def __init__(self, sink: Sink) -> None:
         self.sections: list[Section] = []
         self._sink = sink
-        self._views: list[memoryview] = []
+        self._lasting: list[Iterable[memoryview]] = []
         self._known: dict[int, tuple[BitMap, int]] = {}  # by hash: the bitmap of a section
         self._seen: dict[int, tuple[BitMap, int]] = {}  # by identity; held, so that no other set gets it
 
@@ -52,21 +70,20 @@ class Packing:
             self._seen[id(bitmap)] = bitmap, self._number(bitmap)
         return self._seen[id(bitmap)][1]
 
-    def changing(self, array: npt.NDArray[Any]) -> int:
-        """An array that may be written to later."""
-        view = _bytes_of(array)
-        for start in range(0, len(view), _SUNK_BYTES):
-            self._sink(view[start : start + _SUNK_BYTES])
-        return self._section(_kind(array), len(view), lasting=False)
-
     def lasting(self, array: npt.NDArray[Any]) -> int:
         """A part of an array whose values never change."""
-        self._views.append(_bytes_of(array))
-        return self._section(_kind(array), len(self._views[-1]), lasting=True)
+        view = _bytes_of(array)
+        self._lasting.append((view,))
+        return self._section(_kind(array), len(view), lasting=True)
 
-    def views(self) -> list[memoryview]:
-        """What comes after everything that the sink was given."""
-        return self._views
+    def filling(self, array: Filling, as_of: AsOf) -> int:
+        """An array in which only what is vacant may be taken later: `as_of` says of a part of it how it is now."""
+        self._lasting.append(_AsItWas(array, as_of))
+        return self._section(_kind(array), array.nbytes, lasting=True)
+
+    def views(self) -> list[Iterable[memoryview]]:
+        """What comes after everything that the sink was given, each in some pieces, as often as it is asked for."""
+        return self._lasting
 
     def sets_bytes(self) -> int:
         """The size of all sets that were given."""

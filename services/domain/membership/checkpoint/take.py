@@ -30,13 +30,13 @@ class Copy:
     """
 
     index: bytes
-    views: list[memoryview]
+    views: list[Iterable[memoryview]]
     sets_bytes: int
 
     def blobs(self, sunk: Iterable[bytes]) -> Iterator[tuple[Blob, bytes]]:
         """All blobs, the index first; `sunk` is what the sink was given, in any pieces."""
         yield _blob("index.json", self.index)
-        for number, body in enumerate(_cut(sunk, self.views)):
+        for number, body in enumerate(_cut(chain(map(memoryview, sunk), *self.views))):
             yield _blob(f"data-{number:05d}", body)
 
 
@@ -52,11 +52,11 @@ def _blob(name: str, body: bytes) -> tuple[Blob, bytes]:
     return Blob(name, len(body), checksum_of(body)), body
 
 
-def _cut(sunk: Iterable[bytes], views: list[memoryview]) -> Iterator[bytes]:
+def _cut(run: Iterable[memoryview]) -> Iterator[bytes]:
     """The run in pieces of `BLOB_BYTES`; only one piece is held at a time."""
     held: list[memoryview] = []
     size = 0
-    for piece in chain(map(memoryview, sunk), views):
+    for piece in run:
         rest = piece
         while rest:
             part = rest[: BLOB_BYTES - size]

@@ -1,11 +1,12 @@
 """Finds identities of one form, or gives them the next positions: open addressing over an arena, a batch at a time.
 
-A slot holds 32 bits of the hash (the tag) and the position + 1. Its place comes from the top bits of the tag, with
-linear probing, so that widening needs the slots alone. Two identities are one only if every byte agrees, whatever their
-hashes. New identities are numbered in the order in which a batch first names them, so positions depend on the log
-alone, never on the table's size or past.
+A slot holds 32 bits of the hash (the tag) and the position + 1. Its place is the tag's share of all slots, with linear
+probing, so that widening needs the slots alone and there may be any number of them. Two identities are one only if
+every byte agrees, whatever their hashes. New identities are numbered in the order in which a batch first names them, so
+positions depend on the log alone, never on the table's size or past.
 """
 
+from functools import partial
 from typing import Final, Self
 
 import numpy as np
@@ -23,8 +24,8 @@ Known = npt.NDArray[np.bool_]
 POSITIONS_MAX: Final = 1 << 29
 _FIRST_SLOTS: Final = 256
 _LOAD_MAX: Final = 0.75
+_MANY_SLOTS: Final = 1 << 20  # from here on widening by half takes less memory, and not much more time
 _POSITION: Final = np.uint64(0x0000_0000_FFFF_FFFF)
-_HASH_BITS: Final = 64
 _TAG_BITS: Final = 32
 _SAMPLED: Final = 4096
 _AT_ONCE: Final = 1 << 16
@@ -38,7 +39,9 @@ class FormTable:
         self._slots: Slots = np.zeros(_FIRST_SLOTS, dtype=np.uint64)
 
     def saved(self, packing: Packing) -> FormTableSaved:
-        return FormTableSaved(self.arena.saved(packing), packing.changing(self._slots))
+        return FormTableSaved(
+            self.arena.saved(packing), packing.filling(self._slots, partial(_before, len(self.arena)))
+        )
 
     @classmethod
     def restored(cls, form: Form, saved: FormTableSaved, unpacking: Unpacking) -> Self:
@@ -68,13 +71,13 @@ class FormTable:
     def find(self, identity: Identities) -> int | None:
         """The position of one identity; None where it is unknown, and stays so."""
         (hashed,) = hash_identities(identity).tolist()
-        mask = len(self._slots) - 1
-        at = hashed >> (_HASH_BITS - mask.bit_length())
+        size = len(self._slots)
+        at = (hashed >> _TAG_BITS) * size >> _TAG_BITS
         while entry := int(self._slots[at]):
             position = (entry & int(_POSITION)) - 1
             if entry >> _TAG_BITS == hashed >> _TAG_BITS and self._is_at(position, identity):
                 return position
-            at = (at + 1) & mask
+            at = (at + 1) % size
         return None
 
     def known(self, identities: Identities) -> Known:
@@ -88,7 +91,7 @@ class FormTable:
     def _make_room(self, count: int) -> None:
         size = len(self._slots)
         while count > _LOAD_MAX * size:
-            size *= 2
+            size = size * 2 if size < _MANY_SLOTS else size * 3 // 2
         if size > len(self._slots):
             wider: Slots = np.zeros(size, dtype=np.uint64)
             loops.widen(self._slots, wider)
@@ -100,10 +103,15 @@ class FormTable:
         What is wrong afterwards if they do not is the caller's to throw away.
         """
         size, count = len(self._slots), len(self.arena)
-        if size & (size - 1) or count > _LOAD_MAX * size or np.count_nonzero(self._slots) != count:
+        if count > _LOAD_MAX * size or np.count_nonzero(self._slots) != count:
             return False
         if count and int((self._slots & _POSITION).max()) > count:
             return False
         # Backwards: what follows the one before would be found without the slots.
         sample = np.linspace(count - 1, 0, min(count, _SAMPLED), dtype=np.uint32)
         return bool((self.intern(self.arena.take(sample)) == sample).all())
+
+
+def _before(count: int, slots: Slots) -> Slots:
+    """Slots as they were when `count` identities were known: each that came later took one that was vacant."""
+    return np.where((slots & _POSITION) > np.uint64(count), np.uint64(0), slots)

@@ -34,7 +34,6 @@ _TAG: Final = np.uint64(0xFFFF_FFFF_0000_0000)
 _POSITION: Final = np.uint64(0x0000_0000_FFFF_FFFF)
 _VACANT: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
-_HASH_BITS: Final = np.uint64(64)
 _HALF: Final = np.uint64(32)
 _END_SHIFT: Final = np.uint64(29)
 _BYTE_BITS: Final = np.uint64(8)
@@ -46,14 +45,16 @@ _CONTROLS: Final = 0x20
 _AHEAD: Final = 24  # rows whose slots are on their way: some 100 ns of work
 
 
-@compiled((read(WORD),))
-def _shift(slots: Slots) -> np.uint64:
-    """How far a hash is shifted to give a slot: as many bits are left as number them, a power of two."""
-    shift, size = _HASH_BITS, len(slots)
-    while size > 1:
-        shift -= _ONE
-        size >>= 1
-    return shift
+@compiled((WORD, INDEX))
+def _place(hashed: np.uint64, slots: int) -> np.int64:
+    """The slot of a hash among so many, in the order of the tag, which is the top half of the hash."""
+    return np.int64(((hashed >> _HALF) * np.uint64(slots)) >> _HALF)
+
+
+@compiled((INDEX, INDEX))
+def _following(at: np.int64, slots: int) -> np.int64:
+    """The next slot; after the last comes the first."""
+    return at + 1 if at + 1 < slots else np.int64(0)
 
 
 @compiled(*((read(kind, 2), written(WORD)) for kind in (WORD, HALF_WORD)))
@@ -108,17 +109,17 @@ def intern_words(  # noqa: PLR0917 - as of `intern_spans`
 
     Files come again in their order: the position after the last one found is looked at before the slots are.
     """
-    mask, shift = len(slots) - 1, _shift(slots)
+    size = len(slots)
     position = np.int64(count)
     for row in range(words.shape[0]):
         if row + _AHEAD < words.shape[0]:
-            prefetch(slots, np.int64(hashes[row + _AHEAD] >> shift))
+            prefetch(slots, _place(hashes[row + _AHEAD], size))
         position += 1
         if position < count and _same_words(words, row, values, position):
             found[row] = position
             continue
         tag = hashes[row] & _TAG
-        at = np.int64(hashes[row] >> shift)
+        at = _place(hashes[row], size)
         while True:
             entry = slots[at]
             position = np.int64(entry & _POSITION) - 1
@@ -131,7 +132,7 @@ def intern_words(  # noqa: PLR0917 - as of `intern_spans`
                 break
             if entry & _TAG == tag and _same_words(words, row, values, position):
                 break
-            at = (at + 1) & mask
+            at = _following(at, size)
         found[row] = position
     return count
 
@@ -173,18 +174,18 @@ def intern_spans(  # noqa: PLR0917 - a batch, a store and a table, each in its a
     found: Positions,
 ) -> int:
     """As `intern_words`; value i is `values[ends[i] : ends[i + 1]]`."""
-    mask, shift = len(slots) - 1, _shift(slots)
+    size = len(slots)
     position = np.int64(count)
     for row in range(len(starts)):
         start, length = starts[row], lengths[row]
         if row + _AHEAD < len(starts):
-            prefetch(slots, np.int64(hashes[row + _AHEAD] >> shift))
+            prefetch(slots, _place(hashes[row + _AHEAD], size))
         position += 1
         if position < count and _same_span(data, start, length, values, ends, position):
             found[row] = position
             continue
         tag = hashes[row] & _TAG
-        at = np.int64(hashes[row] >> shift)
+        at = _place(hashes[row], size)
         while True:
             entry = slots[at]
             position = np.int64(entry & _POSITION) - 1
@@ -198,7 +199,7 @@ def intern_spans(  # noqa: PLR0917 - a batch, a store and a table, each in its a
                 break
             if entry & _TAG == tag and _same_span(data, start, length, values, ends, position):
                 break
-            at = (at + 1) & mask
+            at = _following(at, size)
         found[row] = position
     return count
 
@@ -206,12 +207,12 @@ def intern_spans(  # noqa: PLR0917 - a batch, a store and a table, each in its a
 @compiled((read(WORD), written(WORD)))
 def widen(slots: Slots, wider: Slots) -> None:
     """Lays the slots out anew in `wider`, all vacant. The tag suffices: it holds the bits that choose the slot."""
-    mask, shift = len(wider) - 1, _shift(wider)
+    size = len(wider)
     for old in range(len(slots)):
         if slots[old] != _VACANT:
-            at = np.int64((slots[old] & _TAG) >> shift)
+            at = _place(slots[old], size)
             while wider[at] != _VACANT:
-                at = (at + 1) & mask
+                at = _following(at, size)
             wider[at] = slots[old]
 
 

@@ -7,7 +7,7 @@ from pyroaring import BitMap
 
 from services.domain.membership.checkpoint.load import Loading
 from services.domain.membership.checkpoint.manifest import Blob
-from services.domain.membership.checkpoint.packing import Packing
+from services.domain.membership.checkpoint.packing import AsOf, Filling, Packing
 from services.domain.membership.checkpoint.take import Copy, take
 from services.domain.membership.partition import MembershipPartition
 
@@ -47,8 +47,8 @@ class Contents(Packing):
     def bitmap(self, bitmap: BitMap) -> int:
         return self._numbers.setdefault(tuple(bitmap), len(self._numbers))
 
-    def changing(self, array: npt.NDArray[Any]) -> int:
+    def lasting(self, array: npt.NDArray[Any]) -> int:
         return self._numbers.setdefault((str(array.dtype), array.tobytes()), len(self._numbers))
 
-    def lasting(self, array: npt.NDArray[Any]) -> int:
-        return self.changing(array)
+    def filling(self, array: Filling, as_of: AsOf) -> int:
+        return self.lasting(as_of(array))
