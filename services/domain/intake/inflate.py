@@ -23,9 +23,7 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE_MAGIC: Final = b"\x2a\x4d\x18"  # after a byte from 0x50 to 0x5f: a frame for others, which pzstd begins with
 _HEAD_BYTES: Final = 4
-PIECE_BYTES_MAX: Final = (
-    1 << 16
-)  # less than a slice makes: a buffer that isn't full is copied, at a quarter of the cost
+PIECE_BYTES_MAX: Final = 1 << 18
 _INPUT_BYTES: Final = 1 << 16  # what follows a member is copied: small slices keep a million tiny members linear
 _WINDOW_LOG_MAX: Final = 27  # 128 MiB, what a decoder must be able to keep (RFC 8878 recommends 8 MiB): `zstd -22`
 

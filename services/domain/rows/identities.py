@@ -138,9 +138,7 @@ class Identities:
         """The values at these positions, in their order."""
         if self.form is Form.TEXT:
             return Identities(self.form, self.fixed, self.text.take(pa.array(indices)))
-        width = self.form.width_bytes  # a value at a time, not byte by byte
-        fixed = self.fixed.view(f"V{width}").ravel()[indices].view(np.uint8).reshape(-1, width)
-        return Identities(self.form, fixed, self.text)
+        return Identities(self.form, self.fixed.take(indices, axis=0), self.text)
 
     def part(self, first: int, last: int) -> "Identities":
         """The values from `first` to before `last`; nothing is copied."""
