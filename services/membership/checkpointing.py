@@ -16,7 +16,7 @@ import msgspec
 from contracts.catalog import INPUT
 from services.domain.membership.checkpoint.manifest import FOLD_RULES, FORMAT, Blob, Manifest
 from services.domain.membership.checkpoint.take import Copy, take
-from services.membership.checkpoint_store import AT_ONCE, CheckpointStore
+from services.membership.checkpoint_store import CheckpointStore
 from services.membership.events import (
     SETS_BYTES,
     TAKE_SECONDS,
@@ -38,6 +38,7 @@ STOP_SECONDS: Final = 10.0  # of the 20 that a service has to stop: the rest is 
 RETRY_SECONDS: Final = 30.0
 _SPOOL_BYTES: Final = 8 << 20  # what a copy may hold in memory; the rest of it lies in a temporary file
 _READ_BYTES: Final = 1 << 20
+_WRITTEN_AT_ONCE: Final = 2  # folding goes on meanwhile: here little memory is worth more than little time
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,7 @@ class Checkpointing:
         """Returns how many bytes it has. A few blobs are made, then sent at once, then the next few."""
         blobs = taken.blobs()
         written: list[Blob] = []
-        while some := await self._offload(lambda: list(islice(blobs, AT_ONCE))):
+        while some := await self._offload(lambda: list(islice(blobs, _WRITTEN_AT_ONCE))):
             await self._store.write(taken.manifest.partition, taken.manifest.offset, some)
             written += (blob for blob, _ in some)
             some.clear()  # before the next few are made
