@@ -27,6 +27,7 @@ from services.runtime.loops.events import (
     ShardRestored,
     ShardRetried,
 )
+from services.runtime.loops.offsets import Offsets, next_offsets
 from services.runtime.stages import Stages
 from services.runtime.waiting import unless
 
@@ -76,7 +77,7 @@ class Shard:
         self._name = f"{service.group}-{number}"
         self._pulse = health.pulse(self._name, allowed_seconds=_PROGRESS_SECONDS_MAX)
         self._partitions = [TopicPartition(topic, number) for topic in service.topics]
-        self._next: dict[TopicPartition, int] = {}
+        self._offsets = Offsets(clock)
         self._due_ms: int | None = None
 
     def stop(self) -> None:
@@ -132,8 +133,8 @@ class Shard:
                 self.number, {partition.topic: offset for partition, offset in committed.items()}
             )
             begins = await self._log.begin_offsets([place for place in self._partitions if place not in committed])
-            self._next = begins | committed
-            for partition, offset in self._next.items():
+            self._offsets.begin(begins | committed)
+            for partition, offset in self._offsets.seen.items():
                 member.seek(partition, offset)
             self._due_ms = await self._offload(fold.due_ms)
             ShardRestored(self._service.group, self.number, self._clock.monotonic_seconds() - began).emit()
@@ -142,7 +143,9 @@ class Shard:
                 await self._turn(member, producer, fold)
                 self._backoff.reset()
                 self._pulse.beat()
-            if self._stopping:
+            if self._offsets.uncommitted and not self.abandon.is_set():
+                await self._commit(producer)
+            if self._stopping and not self._offsets.uncommitted:
                 await self._show(fold, stopping=True)
         finally:
             with suppress(Fenced, Unavailable):
@@ -156,7 +159,9 @@ class Shard:
         self._show_lag(member, records)
         if self._until_due_seconds() <= 0 and not self.finish.is_set():
             await self._transact(producer, Drain(fold, (), self._clock.now_ms()), ())
-        if not self.finish.is_set():
+        if self._offsets.until_commit_seconds() == 0:
+            await self._commit(producer)
+        if not self.finish.is_set() and not self._offsets.uncommitted:
             await self._show(fold, stopping=False)
 
     def _show_lag(self, member: GroupMember, records: Sequence[Record] | None) -> None:
@@ -170,9 +175,9 @@ class Shard:
             FOLD_LAG_RECORDS.set(sum(known), group=self._service.group, shard=str(self.number))
 
     async def _show(self, fold: "Fold", *, stopping: bool) -> None:
-        """Here, between two folds, the state is exactly what the committed offsets say."""
+        """Here, between two folds and with nothing uncommitted, the state is exactly what the committed offsets say."""
         if self._watching is not None:
-            offsets = {partition.topic: offset for partition, offset in self._next.items()}
+            offsets = {partition.topic: offset for partition, offset in self._offsets.seen.items()}
             await self._watching.committed(self.number, fold, offsets, stopping=stopping)
 
     async def _poll(self, member: GroupMember) -> list[Record]:
@@ -180,15 +185,19 @@ class Shard:
         while True:
             try:
                 return await member.poll(
-                    self._partitions, records_max=self._service.records_max, timeout_seconds=self._until_due_seconds()
+                    self._partitions, records_max=self._service.records_max, timeout_seconds=self._idle_seconds()
                 )
             except Unavailable as error:
                 delay = self._backoff.next_seconds(error.retry_after_seconds)
                 PollFailed(self._service.group, self.number, str(error), delay).emit()
                 await self._clock.sleep(delay)
                 self._pulse.beat()
-                for partition, offset in self._next.items():
+                for partition, offset in self._offsets.seen.items():
                     member.seek(partition, offset)
+
+    def _idle_seconds(self) -> float:
+        until_commit = self._offsets.until_commit_seconds()
+        return self._until_due_seconds() if until_commit is None else min(until_commit, self._until_due_seconds())
 
     def _until_due_seconds(self) -> float:
         if self._due_ms is None:
@@ -202,9 +211,12 @@ class Shard:
         transaction hides later records of everybody on its partitions: so it is opened late, and aborted at once when
         the shard is abandoned or the fold fails. After `Unavailable` it is not aborted: a late abort could hit the
         transaction of the producer that is made next (streaming-practice.md §1.1, rule 2).
+
+        A batch that calls for no output needs no transaction: whoever folds it again gets the same state and writes
+        nothing. Its offsets go with the next one, or after a while.
         """
         stages = Stages(self._clock, "fold", "send", "commit")
-        offsets = _next_offsets(records)
+        offsets = next_offsets(records)
         opened = False
         outs = 0
         try:
@@ -215,15 +227,15 @@ class Shard:
                 for spec in chunk.topics:
                     await self._log.ensure_topic(spec)
                 last = chunk.last
-                if (chunk.outs or (last and records)) and not opened:
-                    await producer.begin()
-                    opened = True
                 if chunk.outs:
+                    if not opened:
+                        await producer.begin()
+                        opened = True
                     await producer.send(chunk.outs)
                     outs += len(chunk.outs)
                 stages.end("send")
             if opened:
-                await producer.commit(offsets, self._service.group)
+                await producer.commit(self._offsets.uncommitted | offsets, self._service.group)
             stages.end("commit")
         except (Fenced, Unavailable, asyncio.CancelledError):
             raise
@@ -233,11 +245,19 @@ class Shard:
                     await producer.abort()
             raise
         self._due_ms = chunk.due_ms
-        self._next |= offsets
+        self._offsets.saw(offsets)
+        if opened:
+            self._offsets.committed()
         FOLD_RECORDS.add(len(records), group=self._service.group)
         FOLD_OUTS.add(outs, group=self._service.group)
         FOLD_SECONDS.observe(stages.total_seconds(), group=self._service.group)
         stages.show(FOLD_STAGE_SECONDS, group=self._service.group)
+
+    async def _commit(self, producer: TransactionalProducer) -> None:
+        """The offsets of what called for no output, in a transaction of their own."""
+        await producer.begin()
+        await producer.commit(self._offsets.uncommitted, self._service.group)
+        self._offsets.committed()
 
     async def _next_chunk(self, drain: Drain) -> Chunk:
         """The next chunk, made in a thread; raises `_Left` where the shard was abandoned meanwhile.
@@ -250,8 +270,3 @@ class Shard:
         if self.abandon.is_set():
             raise _Left
         return chunk
-
-
-def _next_offsets(records: Sequence[Record]) -> dict[TopicPartition, int]:
-    """Batches are in order for each partition: the last record of each one wins."""
-    return {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
