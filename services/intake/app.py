@@ -13,7 +13,7 @@ from services.adapters.connect import open_http, open_kafka, open_objects, open_
 from services.intake.announcing import Announcer
 from services.intake.known_imports import KnownImports
 from services.intake.read import RECORDS_MAX as READ_RECORDS_MAX
-from services.intake.read import Readings
+from services.intake.read import Readings, runs
 from services.intake.reconcile import Reconciler, Share
 from services.intake.streams import Streams
 from services.intake.watch import RECORDS_MAX as WATCH_RECORDS_MAX
@@ -137,7 +137,7 @@ def _loops(
     """Read, and a watch for each source."""
     deliver = partial(run_deliveries, clock=clock, health=health, stopping=stopping, instance_id=settings.instance_id)
     watch = TopicWatch(announcer, producer)
-    yield deliver(outside.log, READ_GROUP, readings, topics=[INTAKE_REQUESTS], records_max=READ_RECORDS_MAX)
+    yield deliver(outside.log, READ_GROUP, readings, topics=[INTAKE_REQUESTS], records_max=READ_RECORDS_MAX, runs=runs)
     yield deliver(outside.log, WATCH_GROUP, watch, topics=[OBJECTS], records_max=WATCH_RECORDS_MAX)
     if outside.others is not None and outside.notification_topics:
         group = f"{settings.topic_prefix}.{WATCH_GROUP}-others"  # nothing else tells installations apart here

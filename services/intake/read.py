@@ -8,6 +8,7 @@ that membership will never apply.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
+from itertools import groupby
 from typing import Final
 
 from contracts import codec, codes
@@ -43,7 +44,8 @@ from services.runtime.log import Producer
 from services.runtime.objects import Objects
 from services.runtime.stages import Stages
 
-RECORDS_MAX: Final = 1  # a reading is committed by itself: a restart repeats one at most
+RECORDS_MAX: Final = 16  # small objects read at once: each waits for the store and the broker some ten times
+SMALL_BYTES_MAX: Final = 256 << 10  # larger ones are read and committed by themselves: a restart repeats one at most
 CHUNK_BYTES: Final = 1 << 20
 PLAIN_BYTES_MAX: Final = 1_000_000_000
 _JSON_LINES: Final = "application/x-ndjson"
@@ -87,19 +89,24 @@ class Readings:
         """Nothing is kept from one request to the next."""
 
     async def handle(self, partition: TopicPartition, records: Sequence[Record]) -> None:  # noqa: ARG002 - the port's
-        """Returns when each reading has ended one way or the other, and control can know."""
-        for record in records:
-            try:
-                request = codec.decode(record.value or b"", ReadRequest)
-            except codec.Unreadable as error:
-                RequestRefused(record.partition, record.offset, error.detail).emit()
-                letter = dead_letter(record, error.code, error.detail, service=events.SERVICE)
-                await self._producer.send([letter])
-            else:
-                await self._answer(request)
+        """Returns when each reading has ended one way or the other, and control can know. All are read at once."""
+        outcomes = await asyncio.gather(*map(self._handled, records), return_exceptions=True)
+        for outcome in outcomes:  # none is left running when one fails
+            if outcome is not None:
+                raise outcome
 
     async def revoked(self, partition: TopicPartition) -> None:
         """Nothing to give up."""
+
+    async def _handled(self, record: Record) -> None:
+        try:
+            request = codec.decode(record.value or b"", ReadRequest)
+        except codec.Unreadable as error:
+            RequestRefused(record.partition, record.offset, error.detail).emit()
+            letter = dead_letter(record, error.code, error.detail, service=events.SERVICE)
+            await self._producer.send([letter])
+        else:
+            await self._answer(request)
 
     async def _answer(self, request: ReadRequest) -> None:
         began_seconds = self._clock.monotonic_seconds()
@@ -226,6 +233,24 @@ class Readings:
             RejectsNotWritten(request.space_id, request.import_id, refused.detail).emit()
             return None
         return f"s3://{bucket}/{key}"
+
+
+def runs(records: Sequence[Record]) -> Iterator[list[Record]]:
+    """Requests for small objects that follow one another are one run; any other is one by itself."""
+    for small, found in groupby(records, _is_small):
+        if small:
+            yield list(found)
+        else:
+            yield from ([record] for record in found)
+
+
+def _is_small(record: Record) -> bool:
+    try:
+        request = codec.decode(record.value or b"", ReadRequest)
+    except codec.Unreadable:
+        return True
+    size_bytes = request.object.size_bytes
+    return not request.objects and size_bytes is not None and size_bytes <= SMALL_BYTES_MAX
 
 
 async def _in_thread(batches: Iterator[list[EncodedRows]]) -> AsyncIterator[list[EncodedRows]]:

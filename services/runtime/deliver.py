@@ -16,7 +16,7 @@ from services.runtime.health import Gate, Health
 from services.runtime.log import GroupMember, Log
 from services.runtime.loops.events import DELIVER_LANES
 from services.runtime.loops.group import REVOKE_SECONDS, Worker, stay_in_group
-from services.runtime.loops.lane import Lane
+from services.runtime.loops.lane import Lane, Runs, all_together
 
 SUSPENDED_SECONDS_MAX: Final = 60.0  # six sessions: a rebalance that takes longer is none that we take part in
 
@@ -52,6 +52,7 @@ async def run_deliveries(
     topics: Sequence[str] = (),
     pattern: str | None = None,
     records_max: int = 500,
+    runs: Runs = all_together,
     partition_bytes_max: int = 1 << 20,
     handle_seconds_max: float = 3600.0,
     drain_seconds: float = 10.0,
@@ -65,7 +66,8 @@ async def run_deliveries(
     Runs until `stopping` is set. A `handle` under way then has `drain_seconds` to end, and is cancelled after them;
     its records come again to the next owner. One that is silent for `handle_seconds_max` fails `/livez`. Raises
     `Fatal` where somebody must act, a `Rejected` that escapes `handle` (a bug) included. With `skips_lost` it goes on
-    where retention has passed the group's offset, telling how much is gone.
+    where retention has passed the group's offset, telling how much is gone. A batch is handled and committed as a
+    whole, or in the `runs` that it is cut into.
     """
 
     def lane(partition: TopicPartition) -> Lane:
@@ -80,6 +82,7 @@ async def run_deliveries(
             pulse=pulse,
             backoff=backoff,
             records_max=records_max,
+            runs=runs,
             skips_lost=skips_lost,
         )
 

@@ -6,7 +6,7 @@ back at the same committed offset, nothing has happened; at another one somebody
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from contracts.records import Record, TopicPartition
@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 
 IDLE_POLL_SECONDS: Final = 5.0
 
+Runs = Callable[[Sequence[Record]], Iterable[Sequence[Record]]]
+"""Cuts a batch, in its order, into what is handled and committed together."""
+
+
+def all_together(records: Sequence[Record]) -> Iterable[Sequence[Record]]:
+    """The whole batch is one run."""
+    return (records,)
+
 
 class Lane:
     """One partition's task. `suspend`, `resume` and `end` are called by the loop at any time."""
@@ -47,6 +55,7 @@ class Lane:
         pulse: Pulse,
         backoff: Backoff,
         records_max: int,
+        runs: Runs = all_together,
         skips_lost: bool = False,
     ) -> None:
         self.partition = partition
@@ -57,6 +66,7 @@ class Lane:
         self._pulse = pulse
         self._backoff = backoff
         self._records_max = records_max
+        self._runs = runs
         self._skips_lost = skips_lost
         self._finish = asyncio.Event()
         self._ours = asyncio.Event()
@@ -143,7 +153,7 @@ class Lane:
         return max(offset, begin)
 
     async def _turn(self, member: GroupMember, offset: int) -> int | None:
-        """Polls, handles and commits once; the next offset, or None where the position must be asked for anew."""
+        """Polls once, handles and commits; the next offset, or None where the position must be asked for anew."""
         if self._seated != self._tenure:
             return None
         polled = member.poll([self.partition], records_max=self._records_max, timeout_seconds=IDLE_POLL_SECONDS)
@@ -157,16 +167,29 @@ class Lane:
             if records is not None:
                 self._show_lag(member, 0)
             return offset
+        for run in self._runs(records):
+            tenure = self._tenure
+            if self._finish.is_set() or self._seated != tenure:
+                return None
+            after = await self._done(member, run, offset)
+            if after is None or self._seated != tenure:
+                return after  # after a rebalance the rest comes again
+            offset = after
+            self._pulse.beat()
+        return offset
+
+    async def _done(self, member: GroupMember, run: Sequence[Record], offset: int) -> int | None:
+        """Handles and commits what stands from `offset` on; the next offset, or None as above."""
         began = self._clock.monotonic_seconds()
-        self._handling_since_ms = records[0].timestamp_ms
-        if not await self._handled(records):
+        self._handling_since_ms = run[0].timestamp_ms
+        if not await self._handled(run):
             return None
-        after = records[-1].offset + 1
+        after = run[-1].offset + 1
         if self._seated != self._tenure and not await self._came_back(member, offset, after):
             return None
         await self._commit(member, after)
-        self._show_lag(member, self._clock.now_ms() - records[-1].timestamp_ms)
-        DELIVER_RECORDS.add(len(records), group=self._group)
+        self._show_lag(member, self._clock.now_ms() - run[-1].timestamp_ms)
+        DELIVER_RECORDS.add(len(run), group=self._group)
         DELIVER_SECONDS.observe(self._clock.monotonic_seconds() - began, group=self._group)
         return after
 

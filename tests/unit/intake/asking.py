@@ -41,12 +41,12 @@ def readings(
     )
 
 
-def asked(outside: World, body: bytes, *, attempt: int = 1, format: str = "caret") -> Record:
+def asked(outside: World, body: bytes, *, attempt: int = 1, format: str = "caret", key: str = KEY) -> Record:
     request = ReadRequest(
         space_id="acme",
         import_id="imp_1",
         attempt=attempt,
-        object=outside.objects.put(KEY, body),
+        object=outside.objects.put(key, body),
         feed_id="f",
         prefix="in/",
         mode="replace",

@@ -21,7 +21,7 @@ from contracts.partitioning import member_partition
 from contracts.records import Out, Record
 from services.domain.intake.reading import StageName
 from services.domain.rows import decode_rows, read_rows_header
-from services.intake.read import CHUNK_BYTES
+from services.intake.read import CHUNK_BYTES, SMALL_BYTES_MAX, runs
 from services.runtime.failures import Unavailable
 from services.runtime.log import Producer
 from services.runtime.telemetry import REGISTRY
@@ -341,3 +341,35 @@ async def test_a_broker_that_fails_leaves_nothing_said() -> None:
         (said,) = await outside.said()
         assert isinstance(said, ReadingFinished)
         assert said.reading_id == "reading-2"
+
+
+async def test_small_objects_that_follow_one_another_are_read_at_once() -> None:
+    async with world() as outside:
+        small = [asked(outside, b"u1^a\n"), asked(outside, b"x" * SMALL_BYTES_MAX)]
+        large = [asked(outside, b"x" * (SMALL_BYTES_MAX + 1)), asked_for_set(outside, b"u1^a\n")]
+        odd = Record(catalog.INTAKE_REQUESTS, 0, 17, 0, b"acme", b"?", ())
+        batch = [*small, odd, *large, *large, *small]
+        assert list(runs(batch)) == [[*small, odd], *([one] for one in (*large, *large)), small]
+
+
+async def test_what_is_read_at_once_is_whole_and_told_apart() -> None:
+    async with world() as outside:
+        await outside.publish(audience("a"))
+        bodies = [f"u{number}^a\n".encode() for number in range(12)]
+        requests = [asked(outside, body, key=f"in/{number}") for number, body in enumerate(bodies)]
+        await readings(outside).handle(REQUESTS, requests)
+        said = await outside.said()
+        assert {type(one) for one in said} == {ReadingFinished}
+        ids = [one.reading_id for one in said if isinstance(one, ReadingFinished)]
+        found = [await sent(outside, reading_id) for reading_id in ids]
+        assert sorted(rows[0][0] for rows, _ in found) == sorted(f"u{number}" for number in range(12))
+        assert all(len(seals) == PARTITIONS for _, seals in found)
+
+
+async def test_one_that_fails_for_now_leaves_none_under_way() -> None:
+    async with world() as outside:
+        await outside.publish(audience("a"))
+        requests = [asked(outside, b"u1^a\n", key=f"in/{number}") for number in range(5)]
+        with pytest.raises(Unavailable):
+            await readings(outside, producer=FailingOnce(outside.producer)).handle(REQUESTS, requests)
+        assert len(await outside.said()) == 4, "the others ended before it was raised"

@@ -11,7 +11,7 @@ from services.runtime.backoff import Backoff
 from services.runtime.failures import OffsetLost, Unavailable
 from services.runtime.health import Health
 from services.runtime.log import Log
-from services.runtime.loops.lane import Lane
+from services.runtime.loops.lane import Lane, Runs, all_together
 from tests.conformance.harness import eventually
 from tests.unit.runtime.machine import INPUT, FastClock, topics
 
@@ -88,7 +88,7 @@ async def log() -> Log:
     return made
 
 
-def lane(log: Log, receiver: Receiver, *, skips_lost: bool = False) -> Lane:
+def lane(log: Log, receiver: Receiver, *, runs: Runs = all_together, skips_lost: bool = False) -> Lane:
     clock = FastClock()
     return Lane(
         PLACE,
@@ -99,6 +99,7 @@ def lane(log: Log, receiver: Receiver, *, skips_lost: bool = False) -> Lane:
         pulse=Health(clock).pulse("lane", allowed_seconds=60),
         backoff=Backoff(base_seconds=1.0, cap_seconds=1.0, random=lambda: 1.0),
         records_max=5,
+        runs=runs,
         skips_lost=skips_lost,
     )
 
@@ -199,3 +200,45 @@ async def test_an_offset_behind_the_end_is_of_another_topic(log: Log) -> None:
     await others_commit(log, 11)
     with pytest.raises(OffsetLost, match="made anew"):
         await lane(log, receiver, skips_lost=True).run(member)
+
+
+def pairs(records: Sequence[Record]) -> Iterable[Sequence[Record]]:
+    """Of five: two runs of two and one of one."""
+    return [records[at : at + 2] for at in range(0, len(records), 2)]
+
+
+async def test_each_run_of_a_batch_is_committed_by_itself(log: Log) -> None:
+    receiver, member = Receiver(), Deciding(log)
+    tested = lane(log, receiver, runs=pairs)
+    task = asyncio.create_task(tested.run(member))
+    await eventually(lambda: member.commits[-1:] == [10], "all is committed")
+    tested.end()
+    await task
+    assert member.commits == [2, 4, 5, 7, 9, 10]
+    assert receiver.handled == list(range(10))
+
+
+async def test_a_rebalance_that_gives_back_what_was_under_way_brings_the_other_runs_again(log: Log) -> None:
+    receiver, member = Receiver(), Deciding(log)
+    tested = lane(log, receiver, runs=pairs)
+
+    def rebalance() -> None:
+        if receiver.handled == [0, 1]:
+            tested.suspend()
+            tested.resume()
+
+    receiver.handling = rebalance
+    task = asyncio.create_task(tested.run(member))
+    await eventually(lambda: member.commits[-1:] == [10], "all is committed")
+    tested.end()
+    await task
+    assert member.commits == [2, 4, 6, 8, 9, 10], "after offset 4 it polled anew"
+    assert receiver.handled == list(range(10)), "each once"
+
+
+async def test_a_run_that_was_begun_is_the_last_when_it_is_to_end(log: Log) -> None:
+    receiver, member = Receiver(), Deciding(log)
+    tested = lane(log, receiver, runs=pairs)
+    receiver.handling = tested.end
+    await tested.run(member)
+    assert (receiver.handled, member.commits) == ([0, 1], [2])
