@@ -1,16 +1,14 @@
-"""Records to and from aiokafka: conversion on reading, packing into batches on writing. Pure.
+"""Records to aiokafka: packing into batches. Pure.
 
 Batches are packed here because aiokafka's `send` costs seven times as much a record as a whole batch does.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from contracts import codes
-from contracts.codec import Headers
-from contracts.records import Out, Record, TopicPartition
-from services.adapters.kafka.fetched import Message
+from contracts.records import Out, TopicPartition
 from services.runtime.failures import Rejected
 
 # A batch's head is 61 bytes; a record's own lengths and deltas are at most 36, a header's at most 10.
@@ -29,22 +27,6 @@ class Batch:
     partition: TopicPartition
     outs: list[Out]
     bytes: int
-
-
-def records_of(topic: str, messages: Iterable[Message]) -> list[Record]:
-    """The messages of one topic as ours; a header without value has an empty one."""
-    return [
-        Record(topic, one.partition, one.offset, one.timestamp, one.key, one.value, _headers(one.headers))
-        for one in messages
-    ]
-
-
-def _headers(headers: tuple[tuple[str, bytes | None], ...]) -> Headers:
-    """As they are; only foreign producers write headers without value, which aiokafka has as None."""
-    for _, value in headers:
-        if value is None:
-            return tuple([(name, some or b"") for name, some in headers])
-    return cast("Headers", headers)
 
 
 def size_bytes(out: Out) -> int:

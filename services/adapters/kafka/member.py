@@ -14,8 +14,8 @@ from aiokafka import TopicPartition as Theirs
 from contracts.records import Record, TopicPartition
 from services.adapters.kafka import internals
 from services.adapters.kafka.arrivals import Arrivals
-from services.adapters.kafka.conversion import records_of
 from services.adapters.kafka.errors import translated
+from services.adapters.kafka.fetched import records_of
 from services.adapters.kafka.settings import KafkaSettings
 from services.adapters.kafka.topics import KafkaTopics
 from services.runtime.failures import Fatal

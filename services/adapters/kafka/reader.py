@@ -9,8 +9,8 @@ from aiokafka.errors import KafkaTimeoutError
 from contracts.records import Record, TopicPartition
 from services.adapters.kafka import internals
 from services.adapters.kafka.arrivals import Arrivals
-from services.adapters.kafka.conversion import records_of
 from services.adapters.kafka.errors import translated
+from services.adapters.kafka.fetched import records_of
 from services.adapters.kafka.settings import KafkaSettings
 
 

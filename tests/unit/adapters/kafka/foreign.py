@@ -7,7 +7,7 @@ from typing import Self
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 NOW_MS = round(time.time() * 1000)  # a broker takes none from far ahead
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Iterable[tuple[bytes, bytes | None]]
 
 BAD = b"\xff\xfe name"
 BAD_AS_READ = r"\xff\xfe name"

@@ -1,4 +1,4 @@
-"""Packing against its laws, sizes against what aiokafka really builds, and records as they come back."""
+"""Packing against its laws, and sizes against what aiokafka really builds."""
 
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -6,17 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import codes
-from contracts.records import Out, Record, TopicPartition
+from contracts.records import Out, TopicPartition
 from services.adapters.kafka.conversion import (
     BATCH_BYTES_MAX,
     WAVE_BYTES_MAX,
     Batch,
     packed,
-    records_of,
     size_bytes,
     waves,
 )
-from services.adapters.kafka.fetched import Message
 from services.runtime.failures import Rejected
 
 HEADERS = st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=300)), max_size=4).map(tuple)
@@ -77,15 +75,6 @@ def test_waves_send_each_batch_once_in_order_and_bound_the_request(sizes: list[t
         assert len(wave) == 1 or sum(batch.bytes for batch in wave) <= WAVE_BYTES_MAX
     for name, expected in batches.items():
         assert [batch for wave in sent for batch in wave if batch.partition == name] == expected
-
-
-def test_a_record_comes_back_with_headers_that_all_have_a_value() -> None:
-    message = Message(
-        partition=1, offset=7, timestamp=5, key=None, value=b"v", headers=(("a", b"1"), ("b", None), ("a", b""))
-    )
-    assert records_of("topic", [message]) == [
-        Record("topic", 1, 7, 5, None, b"v", (("a", b"1"), ("b", b""), ("a", b"")))
-    ]
 
 
 def built(outs: list[Out]) -> int:

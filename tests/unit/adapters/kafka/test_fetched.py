@@ -9,9 +9,11 @@ from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult, PartitionRecords
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
+from msgspec import structs
 
-from services.adapters.kafka.fetched import Message
-from tests.unit.adapters.kafka.foreign import BAD, BAD_AS_READ, GZIP, Headers, builder
+from contracts.records import Record
+from services.adapters.kafka.fetched import records_of
+from tests.unit.adapters.kafka.foreign import BAD, BAD_AS_READ, GZIP, NOW_MS, Headers, builder
 
 PARTITION = TopicPartition("topic", 0)
 GOOD: Headers = [(b"ce_id", b"\xff"), ("é".encode(), b"")]
@@ -33,7 +35,7 @@ def test_what_we_build_upon_is_there(owner: type, names: Sequence[str]) -> None:
     assert [name for name in names if name not in source] == []
 
 
-def fetched(*batches: bytes, offset: int = 0, aborted: Sequence[tuple[int, int]] = ()) -> list[Message]:
+def fetched(*batches: bytes, offset: int = 0, aborted: Sequence[tuple[int, int]] = ()) -> list[Record]:
     """As aiokafka's fetcher makes them of an answer."""
     records = fetcher.MemoryRecords(b"".join(batches))
     return list(PartitionRecords(PARTITION, records, aborted, offset, None, None, True, READ_COMMITTED))
@@ -69,3 +71,14 @@ def test_keys_and_values_are_never_touched() -> None:
     """The same bytes stand in the value, before the name that is escaped."""
     (found,) = fetched(batch(0, [(BAD * 2, [(BAD, BAD)])]))
     assert (found.value, found.headers) == (BAD * 2, ((BAD_AS_READ, BAD),))
+
+
+def test_a_record_has_headers_that_all_have_a_value_and_our_name_of_its_topic() -> None:
+    found = fetched(batch(7, [(b"v", [(b"a", b"1"), (b"b", None), (b"a", b"")]), (b"w", [])]))
+    expected = [
+        Record(PARTITION.topic, PARTITION.partition, 7, NOW_MS, None, b"v", (("a", b"1"), ("b", b""), ("a", b""))),
+        Record(PARTITION.topic, PARTITION.partition, 8, NOW_MS, None, b"w", ()),
+    ]
+    assert records_of(PARTITION.topic, found) == expected
+    assert records_of("ours", found) == [structs.replace(one, topic="ours") for one in expected]
+    assert records_of("ours", []) == []
