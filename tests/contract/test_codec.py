@@ -1,6 +1,8 @@
 """CloudEvents in both modes, and bytes that are none: every one of them ends in an event or in a declared code."""
 
 import json
+import subprocess
+import sys
 import time
 
 import msgspec
@@ -175,3 +177,35 @@ class TestDecode:
 
     def test_what_encode_writes_is_decoded(self) -> None:
         assert codec.decode(codec.encode({"a": 1}), dict[str, int]) == {"a": 1}
+
+
+def test_threads_may_decode_a_kind_for_the_first_time_at_once() -> None:
+    """In a process of its own: where it goes wrong there is no exception, but a segmentation fault."""
+    done = subprocess.run([sys.executable, "-c", _AT_ONCE], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+_AT_ONCE = """
+import sys, threading, msgspec
+from contracts import codec
+
+def in_each_thread(begin, kind):
+    begin.wait()
+    codec.decode(b'{"type":"b","x":"1"}', kind)
+    codec.decode(b'{"type":"c","x":"1","b":{"type":"b","x":"2","z":["1"]}}', kind)
+
+sys.setswitchinterval(1e-6)
+for _ in range(60):
+    class B(msgspec.Struct, tag="b", kw_only=True):
+        x: str
+        z: list[str] = []
+        w: dict[str, int] = {}
+    class C(msgspec.Struct, tag="c", kw_only=True):
+        b: B
+        x: str
+    begin = threading.Barrier(4)
+    threads = [threading.Thread(target=in_each_thread, args=(begin, B | C)) for _ in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+print("done")
+"""
