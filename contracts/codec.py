@@ -74,7 +74,8 @@ def encode(message: msgspec.Struct | dict[str, object] | list[str]) -> bytes:
 
 def decode(data: bytes, kind: type[T]) -> T:
     """`kind` from JSON bytes; raises `Unreadable`(command-invalid)."""
-    decoder = _decoders.get(kind) or _decoder(kind)
+    learn(kind)
+    decoder = _decoders[kind]
     try:
         decoded: T = decoder.decode(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -82,11 +83,11 @@ def decode(data: bytes, kind: type[T]) -> T:
     return decoded
 
 
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    with _making:
-        if kind not in _decoders:
+def learn(kind: Any) -> None:
+    """To be called before a thread has `msgspec` convert or decode to `kind` itself."""
+    if kind not in _decoders:
+        with _making:
             _decoders[kind] = msgspec.json.Decoder(kind)
-        return _decoders[kind]
 
 
 def event_headers(

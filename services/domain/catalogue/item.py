@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from contracts import codes
+from contracts import codec, codes
 from contracts.codes import Code
 from contracts.ids import is_id, made_id
 from contracts.instants import instant_text
@@ -50,6 +50,7 @@ def decode_item(raw: object, kind: type[I]) -> I:
     """The item in its form; raises `ItemFailed`(field-invalid) with the field's path."""
     if not isinstance(raw, dict):
         fail(codes.FIELD_INVALID, "an item is a JSON object")
+    codec.learn(kind)
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:

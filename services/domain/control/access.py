@@ -51,6 +51,9 @@ class _Signed(msgspec.Struct, frozen=True):
     time: str
 
 
+_decode_signed: Final = msgspec.json.Decoder(_Signed).decode
+
+
 def sender_of(
     record: Record, command_senders: CommandSenders, principals: EntityTable[Principal], window: Window
 ) -> Sender:
@@ -82,7 +85,7 @@ def _signer(record: Record, principals: EntityTable[Principal], window: Window) 
     value = record.value or b""
     try:
         signature = base64.b64decode(codec.header(record.headers, SIGNATURE_HEADER) or "", validate=True)
-        signed = msgspec.json.decode(value, type=_Signed)
+        signed = _decode_signed(value)
     except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError):
         raise Refused(
             codes.AUTHORIZATION_INVALID, "a signed command is structured, with spaceid and time, its signature base64"

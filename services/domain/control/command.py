@@ -62,6 +62,10 @@ class _Loose(msgspec.Struct, frozen=True):
     spaceid: object = None
 
 
+_decode_data: Final = msgspec.json.Decoder(_Data).decode
+_decode_loose: Final = msgspec.json.Decoder(_Loose).decode
+
+
 @dataclass(frozen=True, slots=True)
 class Addressee:
     """Whom an answer can be sent to, as far as the record says it."""
@@ -126,7 +130,7 @@ def addressee(record: Record) -> Addressee:
     loose = _Loose()
     if record.value is not None:
         try:
-            loose = msgspec.json.decode(record.value, type=_Loose)
+            loose = _decode_loose(record.value)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             loose = _Loose()
     space_id = _text(record.key) or _word(codec.header(record.headers, "ce_spaceid")) or _word(loose.spaceid)
@@ -159,7 +163,7 @@ def _data(data: bytes) -> tuple[_Data, tuple[str, ...]]:
 def _unsupported_data(data: bytes) -> tuple[_Data, tuple[str, ...]]:
     """Of a type that is not built yet nobody knows the form: whatever was sent is one item, or its items."""
     try:
-        return msgspec.json.decode(data, type=_Data), ()
+        return _decode_data(data), ()
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return _Data(items=[]), ()
 

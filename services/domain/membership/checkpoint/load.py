@@ -1,11 +1,15 @@
 """Makes a partition from the blobs of a checkpoint, as they come."""
 
+from typing import Final
+
 import msgspec
 
 from services.domain.membership.checkpoint.manifest import Blob, checksum_of
 from services.domain.membership.checkpoint.packing import Damaged, Unpacking
 from services.domain.membership.checkpoint.take import Index
 from services.domain.membership.partition import MembershipPartition
+
+_decode_index: Final = msgspec.json.Decoder(Index).decode
 
 
 class Loading:
@@ -14,7 +18,7 @@ class Loading:
     def __init__(self, blob: Blob, body: bytes) -> None:
         _check(blob, body)
         try:
-            self._index = msgspec.json.decode(body, type=Index)
+            self._index = _decode_index(body)
         except msgspec.MsgspecError as error:
             raise Damaged(f"{blob.name} can't be read: {error}") from None
         self._unpacking = Unpacking(self._index.sections)

@@ -67,6 +67,11 @@ class _Version(msgspec.Struct):
     format: int
 
 
+_decode_envelope: Final = msgspec.json.Decoder(_Envelope).decode
+_decode_version: Final = msgspec.json.Decoder(_Version).decode
+_decode_manifest: Final = msgspec.json.Decoder(Manifest).decode
+
+
 def encode_manifest(manifest: Manifest) -> bytes:
     """Its JSON, with its checksum."""
     body = msgspec.json.encode(manifest)
@@ -76,13 +81,13 @@ def encode_manifest(manifest: Manifest) -> bytes:
 def decode_manifest(body: bytes) -> Manifest:
     """Raises `Damaged`, or `NewerFormat` before anything of a whole one is looked at."""
     try:
-        envelope = msgspec.json.decode(body, type=_Envelope)
+        envelope = _decode_envelope(body)
         if envelope.checksum != checksum_of(bytes(envelope.manifest)):
             raise Damaged("the manifest has another checksum than it says")
-        version = msgspec.json.decode(envelope.manifest, type=_Version).format
+        version = _decode_version(envelope.manifest).format
         if version > FORMAT:
             raise NewerFormat(version)
-        return msgspec.json.decode(envelope.manifest, type=Manifest)
+        return _decode_manifest(envelope.manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Damaged(f"the manifest can't be read: {error}") from None
 
