@@ -162,6 +162,13 @@ async def test_one_deadline_bounds_the_slowest_body(serve: Serve, allowing: Http
     [
         "http://127.0.0.1:8080/",
         "http://localhost:8080/",
+        "http://LocalHost:8080/",
+        "http://127.0.0.1.:8080/",
+        "http://0:8080/",
+        "http://0.0.0.0:8080/",
+        "http://[::ffff:7f00:1]:8080/",
+        "http://[2002:7f00:1::]:8080/",
+        "http://[fe80::1%25lo]:8080/",
         "http://10.1.2.3:8080/",
         "http://172.16.1.2:8080/",
         "http://192.168.1.2:8080/",
@@ -196,6 +203,18 @@ async def test_what_the_operator_does_not_allow_is_refused(strict: HttpWeb, url:
         assert caught.value.code is codes.DELIVERY_ADDRESS_REFUSED
     else:  # aiohttp itself refuses numeric forms that aren't canonical
         assert "InvalidUrl" in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["localhost.", "%31%32%37.0.0.1", "inside.example"])
+async def test_whatever_a_name_is_its_addresses_count(
+    strict: HttpWeb, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resolvers differ in which of these they know."""
+    here = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 8080))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: here)
+    with pytest.raises(Rejected) as caught:
+        await strict.send(WebRequest(method="POST", url=f"http://{host}:8080/"))
+    assert caught.value.code is codes.DELIVERY_ADDRESS_REFUSED
 
 
 async def test_a_name_is_judged_by_what_it_resolves_to_and_never_asked_twice(
