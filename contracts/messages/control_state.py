@@ -6,6 +6,7 @@ since 1970.
 
 import msgspec
 
+from contracts.catalog import COMMANDS
 from contracts.messages.intake import ObjectVersion, ReadingFinished, ReadRequest
 from contracts.messages.published import ActivationStatus, Import, Removal, Reply
 from contracts.messages.steps import ImportOpenStep
@@ -154,6 +155,7 @@ class Remembered(StateEntry, frozen=True, kw_only=True, tag="reply"):
     """
 
     digest: str
+    command_topic: str = COMMANDS
     command_id: str
     command_type: str
     reply: bytes
@@ -166,6 +168,7 @@ class Advancing(StateEntry, frozen=True, kw_only=True, tag="advance"):
 
     step: int
     waiting: list[int]
+    command_topic: str = COMMANDS
     command_id: str
     command_type: str
     reply: Reply
@@ -190,6 +193,7 @@ class Verifying(StateEntry, frozen=True, kw_only=True, tag="verifying"):
     """
 
     waiting: dict[str, int]
+    command_topic: str = COMMANDS
     command_id: str
     command_type: str
     reply: Reply

@@ -46,14 +46,16 @@ class Client:
         *,
         source: str = "/usher/client",
         topic: str = catalog.COMMANDS,
+        replies: str = catalog.REPLIES,
         signer: Signer | None = None,
     ) -> "Client":
         """`source` is the `ce_source` of every command: with a command's id it makes repeats harmless.
 
-        `topic` is the one that the sender may write to, `signer` signs what is sent (decision 0023).
+        `topic` is the one that the sender may write to, `replies` where its commands are answered, `signer` signs what
+        is sent (decisions 0023, 0031).
         """
         client = cls(log, await log.producer(), source, topic, signer)
-        client._follower = await Follower.open(log, [catalog.REPLIES], client._keep, from_end=True)
+        client._follower = await Follower.open(log, [replies], client._keep, from_end=True)
         return client
 
     async def call(
@@ -137,10 +139,15 @@ class Client:
 
 @asynccontextmanager
 async def opened(
-    log: Log, *, source: str = "/usher/client", topic: str = catalog.COMMANDS, signer: Signer | None = None
+    log: Log,
+    *,
+    source: str = "/usher/client",
+    topic: str = catalog.COMMANDS,
+    replies: str = catalog.REPLIES,
+    signer: Signer | None = None,
 ) -> AsyncIterator[Client]:
     """A client that is closed at the end of the block."""
-    client = await Client.open(log, source=source, topic=topic, signer=signer)
+    client = await Client.open(log, source=source, topic=topic, replies=replies, signer=signer)
     try:
         yield client
     finally:

@@ -11,14 +11,20 @@ from services.runtime.environment import load_settings
 
 
 @asynccontextmanager
-async def connect(*, source: str, topic: str = catalog.COMMANDS, signer: Signer | None = None) -> AsyncIterator[Client]:
+async def connect(
+    *,
+    source: str,
+    topic: str = catalog.COMMANDS,
+    replies: str = catalog.REPLIES,
+    signer: Signer | None = None,
+) -> AsyncIterator[Client]:
     """A client of the usher that `USHER_*` points at, or of the local stack; raises `SettingsError`, `Unavailable`.
 
     `source` names the program: the `ce_source` of its commands, within which their ids are unique. `topic` and
-    `signer` say who sends (decision 0023).
+    `signer` say who sends, `replies` where commands by that topic are answered (decisions 0023, 0031).
     """
     async with (
         open_kafka(load_settings(), client_id="client") as log,
-        opened(log, source=source, topic=topic, signer=signer) as client,
+        opened(log, source=source, topic=topic, replies=replies, signer=signer) as client,
     ):
         yield client

@@ -1,6 +1,8 @@
 """Control, composed: the fold loop over the sequencer, on Kafka."""
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from contracts import codes
 from contracts.messages.entities import Activation, Connection, Destination
@@ -31,6 +33,7 @@ async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> N
                 delivery_partitions=settings.topic_partitions_deliveries,
                 topic_prefix=settings.topic_prefix,
                 command_senders={one.topic: one.principal for one in settings.command_topics},
+                reply_topics={one.topic: one.replies for one in settings.command_topics},
                 secret_references=settings.secret_references(),
             ),
             clock=SystemClock(),
@@ -46,6 +49,7 @@ def control_service(
     delivery_partitions: int,
     topic_prefix: str = "usher",
     command_senders: CommandSenders = OPERATOR_ONLY,
+    reply_topics: Mapping[str, str] = MappingProxyType({}),
     secret_references: SecretReferences = DEFAULT_REFERENCES,
 ) -> ControlService:
     """Control over any log, with every connector's judgement on destinations: for `main` and for simulations."""
@@ -56,6 +60,7 @@ def control_service(
         delivery_partitions=delivery_partitions,
         topic_prefix=topic_prefix,
         command_senders=command_senders,
+        reply_topics=reply_topics,
     )
 
 

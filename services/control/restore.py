@@ -51,10 +51,12 @@ class ControlService:
         delivery_partitions: int,
         topic_prefix: str = "usher",
         command_senders: CommandSenders,
+        reply_topics: Mapping[str, str],
     ) -> None:
         self.topics: Sequence[str] = (*command_senders, *TOPICS)
         self._log = log
         self._command_senders = command_senders
+        self._reply_topics = reply_topics
         self._connectors = connectors
         self._delivery_partitions = delivery_partitions
         self._topic_prefix = topic_prefix
@@ -76,6 +78,7 @@ class ControlService:
             connectors=self._connectors,
             topic_prefix=self._topic_prefix,
             command_senders=self._command_senders,
+            reply_topics=self._reply_topics,
         )
         state = await self._latest(TopicPartition(catalog.CONTROL_STATE, shard))
         entities = await self._latest(TopicPartition(catalog.CATALOGUE, shard))
@@ -91,7 +94,8 @@ class ControlService:
 
     async def _control_partitions(self) -> int:
         """All topics that are keyed by space must have one count, else a space's records would part ways."""
-        counts = {topic: await self._partitions(topic) for topic in (*self.topics, *_SHARDED)}
+        topics = {*self.topics, *_SHARDED, *self._reply_topics.values()}
+        counts = {topic: await self._partitions(topic) for topic in sorted(topics)}
         if len(set(counts.values())) > 1:
             shown = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
             raise Fatal(f"control needs topics with one and the same number of partitions, but {shown}")

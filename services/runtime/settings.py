@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 from pydantic_settings import NoDecode
 
 from contracts.access import OPERATOR
-from contracts.catalog import COMMANDS, PartitionSetting, topic_pages
+from contracts.catalog import COMMANDS, REPLIES, PartitionSetting, topic_pages
 from services.runtime.secret_references import SECRETS_FOLDER, SECRETS_PREFIX, SecretReferences
 
 PREFIX: Final = "USHER_"
@@ -22,7 +22,7 @@ PREFIX: Final = "USHER_"
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Partitions = Annotated[int, Field(ge=1, le=1024)]
 _SERVER = re.compile(r"[^\s:,]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
-_COMMAND_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,180}(=[^\s,=]{1,256})?")
+_COMMAND_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,180}(=[^\s,=]{1,256}|=(?==))?(=[a-zA-Z0-9._-]{1,180})?")
 _NOTIFICATIONS = re.compile(r"kafka:[a-zA-Z0-9._-]{1,249}|sqs:https?://\S+")
 
 
@@ -36,12 +36,19 @@ class NotificationSource(BaseModel):
 
 
 class CommandTopic(BaseModel):
-    """Where commands come from. `principal` is whoever may write there, None: nobody by that alone."""
+    """Where commands come from, and where their replies go. `principal` is whoever may write there, None: nobody by
+    that alone.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     topic: str
     principal: str | None
+    replies: str = REPLIES
+
+
+def _command_topic(topic: str, principal: str = "", replies: str = REPLIES) -> CommandTopic:
+    return CommandTopic(topic=topic, principal=principal or None, replies=replies)
 
 
 class Settings(BaseModel):
@@ -91,7 +98,8 @@ class Settings(BaseModel):
         default=(CommandTopic(topic=COMMANDS, principal=OPERATOR),),
         min_length=1,
         description="topics of commands, without prefix, comma-separated: `topic=principal` for whom the topic's "
-        "access rights stand (`operator` may everything), `topic` alone takes signed commands only",
+        "access rights stand (`operator` may everything), `topic` alone takes signed commands only; "
+        "`topic=principal=replies`, `topic==replies`: their replies go to a topic of their own",
     )
     object_notifications: Annotated[tuple[NotificationSource, ...], NoDecode] = Field(
         default=(), description="kafka:<topic> or sqs:<queue url>, comma-separated"
@@ -208,11 +216,16 @@ class Settings(BaseModel):
         wrong = [part for part in parts if not _COMMAND_TOPIC.fullmatch(part)]
         topics = [part.partition("=")[0] for part in parts]
         if wrong or len(set(topics)) < len(topics):
-            raise ValueError(f"not topic or topic=principal, each topic once: {', '.join(wrong or topics)}")
-        taken = [topic for topic in topics if topic != COMMANDS and topic in topic_pages()]
-        if taken:
-            raise ValueError(f"usher's own: {', '.join(taken)}")
-        return tuple({"topic": part.partition("=")[0], "principal": part.partition("=")[2] or None} for part in parts)
+            words = "not topic, topic=principal or topic=principal=replies, each topic once"
+            raise ValueError(f"{words}: {', '.join(wrong or topics)}")
+        read = [_command_topic(*part.split("=")) for part in parts]
+        named = [one.replies for one in read if one.replies != REPLIES]
+        own = [topic for topic in topics if topic != COMMANDS and topic in topic_pages()]
+        if taken := own + [topic for topic in named if topic in topic_pages() or topic in topics]:
+            raise ValueError(f"in use for something else: {', '.join(taken)}")
+        if any(one.topic == COMMANDS and one.replies != REPLIES for one in read):
+            raise ValueError(f"the replies to {COMMANDS} go to {REPLIES}, where usher's own tools look for them")
+        return tuple(read)
 
     def partitions(self, setting: PartitionSetting) -> int:
         """How many partitions topics of that page setting have when usher makes them."""

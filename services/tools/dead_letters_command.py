@@ -76,7 +76,9 @@ async def redrive(wanted: Wanted, sender: Sender, *, timeout_seconds: float, as_
     signer = sender.signer()
     async with session() as (_, log):
         by_activation = members_of(delivery for _, delivery in await found(log, wanted) if delivery is not None)
-        async with opened(log, source="/usher/cli", topic=sender.topic, signer=signer) as client:
+        async with opened(
+            log, source="/usher/cli", topic=sender.topic, replies=sender.replies, signer=signer
+        ) as client:
             outcomes = [
                 await _redriven(client, space_id, activation_id, members, timeout_seconds)
                 for (space_id, activation_id), members in by_activation.items()

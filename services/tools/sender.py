@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from contracts.catalog import COMMANDS
+from contracts.catalog import COMMANDS, REPLIES
 from services.client import Signer
 from services.tools.failed import CallFailed
 
@@ -16,6 +16,7 @@ class Sender:
     """Options of each call that sends commands; without any it sends as whoever may write to the topic of commands."""
 
     topic: Annotated[str, Parameter(help="the topic of commands that you may write to")] = COMMANDS
+    replies: Annotated[str, Parameter(help="the topic where commands by that one are answered")] = REPLIES
     principal: Annotated[str | None, Parameter(help="sign as this principal of the space; with `--key`")] = None
     key: Annotated[Path | None, Parameter(help="the file with the principal's private key (Ed25519, PEM)")] = None
 

@@ -23,16 +23,20 @@ _PATTERNS: Final[Mapping[str, str]] = {
 
 
 def wanted_topics(
-    partitions: Mapping[PartitionSetting, int], command_topics: Iterable[str] = (catalog.COMMANDS,)
+    partitions: Mapping[PartitionSetting, int],
+    command_topics: Iterable[str] = (catalog.COMMANDS,),
+    reply_topics: Iterable[str] = (catalog.REPLIES,),
 ) -> list[TopicSpec]:
     """All topics but the delivery queues, which control makes as destinations are created, and those of feeds."""
     paged = [
         catalog.topic_spec(name, partitions[page.partitions])
         for name, page in sorted(catalog.topic_pages().items())
-        if name not in {*catalog.PATTERN_PAGES, catalog.COMMANDS}
+        if name not in {*catalog.PATTERN_PAGES, catalog.COMMANDS, catalog.REPLIES}
     ]
+    of_senders = dict.fromkeys(command_topics, catalog.COMMANDS)
+    of_senders |= dict.fromkeys({catalog.REPLIES, *reply_topics}, catalog.REPLIES)
     return paged + [
-        catalog.topic_spec(name, partitions["control"], page=catalog.COMMANDS) for name in sorted(command_topics)
+        catalog.topic_spec(name, partitions["control"], page=page) for name, page in sorted(of_senders.items())
     ]
 
 
@@ -50,7 +54,7 @@ async def ensure_topics(log: Log, specs: Iterable[TopicSpec]) -> tuple[list[str]
     return made, differing
 
 
-def acl_lines(prefix: str, command_topics: Iterable[str] = ()) -> list[str]:
+def acl_lines(prefix: str, command_topics: Iterable[str] = (), reply_topics: Iterable[str] = ()) -> list[str]:
     """The rights of each service, as lines of `principal operation resource`; queues by prefix."""
     lines: list[str] = []
     for service in SERVICES:
@@ -67,5 +71,7 @@ def acl_lines(prefix: str, command_topics: Iterable[str] = ()) -> list[str]:
         if service == "control":
             own = sorted({*command_topics} - {catalog.COMMANDS})
             lines.extend(f"{principal} Read,Write,Describe topic {prefix}.{topic}" for topic in own)
+            answers = sorted({*reply_topics} - {catalog.REPLIES})
+            lines.extend(f"{principal} Write,Describe topic {prefix}.{topic}" for topic in answers)
             lines.append(f"{principal} Create,DescribeConfigs topic {prefix}.deliveries. prefixed")
     return lines

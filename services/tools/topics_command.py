@@ -15,15 +15,15 @@ _SETTINGS: tuple[PartitionSetting, ...] = ("control", "membership", "intake", "d
 
 def specs_of(settings: Settings) -> list[TopicSpec]:
     """All topics as these settings want them."""
-    command_topics = [one.topic for one in settings.command_topics]
-    return wanted_topics({name: settings.partitions(name) for name in _SETTINGS}, command_topics)
+    partitions = {name: settings.partitions(name) for name in _SETTINGS}
+    return wanted_topics(partitions, *_of_senders(settings))
 
 
 async def main(*, only_print: bool, acls: bool, as_json: bool) -> int:
     """Exit 1 where a topic differs."""
     if acls:
         settings = load_settings()
-        print("\n".join(acl_lines(settings.topic_prefix, [one.topic for one in settings.command_topics])))
+        print("\n".join(acl_lines(settings.topic_prefix, *_of_senders(settings))))
         return 0
     if only_print:
         _print(load_settings(), as_json=as_json)
@@ -37,6 +37,11 @@ async def main(*, only_print: bool, acls: bool, as_json: bool) -> int:
         for name, words in differing.items():
             print(f"  {settings.topic_prefix}.{name}: {'; '.join(words)}")
     return 1 if differing else 0
+
+
+def _of_senders(settings: Settings) -> tuple[list[str], list[str]]:
+    """Their topics of commands, and of replies."""
+    return [one.topic for one in settings.command_topics], [one.replies for one in settings.command_topics]
 
 
 def _print(settings: Settings, *, as_json: bool) -> None:

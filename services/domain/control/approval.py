@@ -59,6 +59,7 @@ def _read(turn: Turn, command: Command, sender: Sender) -> None:
         turn.space_id,
         reply.body,
         id_=made_id("rep", turn.space_id, command.remembered_id, turn.now_ms),
+        command_topic=command.topic,
         command_type=command.type,
         command_id=command.id,
         at=instant_text(turn.now_ms),
@@ -129,6 +130,7 @@ def _conclude(turn: Turn, command: Command, reply: Said, answer: Answer | None) 
         space_id=turn.space_id,
         id=command.remembered_id,
         digest=command.digest,
+        command_topic=command.topic,
         command_id=command.id,
         command_type=command.type,
         reply=reply.kept if step is None and not questions else b"",
@@ -151,6 +153,7 @@ def _wait_for_step(turn: Turn, command: Remembered, reply: Reply, step: int) -> 
         id=command.id,
         step=step,
         waiting=same_step[0] if same_step else list(range(turn.config.membership_partitions)),
+        command_topic=command.command_topic,
         command_id=command.command_id,
         command_type=command.command_type,
         reply=reply,
@@ -163,7 +166,7 @@ def _repeat(turn: Turn, command: Command, before: Remembered) -> None:
     if before.digest != command.digest:
         raise Refused(codes.IDEMPOTENCY_KEY_REUSED, "this source and id came before with other bytes")
     if before.reply:  # else the first one still waits, and one reply answers both
-        send_reply(turn, before, unpacked(before.reply))
+        send_reply(turn, msgspec.structs.replace(before, command_topic=command.topic), unpacked(before.reply))
 
 
 def _forget_old_replies(turn: Turn) -> None:

@@ -24,9 +24,10 @@ COMMAND_BYTES_MAX: Final = (16 << 20) - 4_096  # so that it can be written once 
 class Command:
     """A command that was understood. `remembered_id` stands for (source, id), `digest` for its bytes.
 
-    `sent_ms` is the timestamp of its record.
+    `topic` is where it came by, `sent_ms` the timestamp of its record.
     """
 
+    topic: str
     space_id: str
     source: str
     id: str
@@ -111,6 +112,7 @@ def read_command(record: Record, event: CloudEvent) -> Command:
     digest = hashlib.sha256(event.type.encode() + b"\n" + record.value).hexdigest()[:32]
     remembered_id = made_id("cmd", event.source, event.id)
     return Command(
+        topic=record.topic,
         space_id=event.space_id,
         source=event.source,
         id=event.id,

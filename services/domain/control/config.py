@@ -32,6 +32,7 @@ class ShardConfig:
     connectors: Connectors = field(default_factory=dict)
     topic_prefix: str = "usher"  # of usher's own topics, before the dot
     command_senders: CommandSenders = field(default_factory=lambda: OPERATOR_ONLY)
+    reply_topics: Mapping[str, str] = field(default_factory=dict)  # by command topic, where it is another one
     attempts_max: int = 3
     reading_deadline_ms: int = 300_000  # from request, or its last progress, to staged on all partitions
     retry_delays_ms: tuple[int, ...] = (1_000, 10_000)  # after the first failed attempt, after each later one

@@ -17,6 +17,7 @@ def send_reply(turn: Turn, about: Remembered | Advancing | Verifying, body: byte
         turn.space_id,
         body,
         id_=made_id("rep", turn.space_id, about.id, about.at_ms),
+        command_topic=about.command_topic,
         command_type=about.command_type,
         command_id=about.command_id,
         at=instant_text(about.at_ms),

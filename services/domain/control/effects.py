@@ -123,8 +123,10 @@ class Effects:
             value = isal_zlib.compress(value, 1)
         self._keyed(catalog.CONTROL_STATE, space_id, f"{space_id}/{tag}/{id_}", value, kind=tag, at=at, subject=id_)
 
-    def reply(self, space_id: str, body: bytes, *, id_: str, command_type: str, command_id: str, at: str) -> None:
-        """The answer to a command."""
+    def reply(
+        self, space_id: str, body: bytes, *, id_: str, command_topic: str, command_type: str, command_id: str, at: str
+    ) -> None:
+        """The answer to a command, on the topic that belongs to the one it came by."""
         headers = codec.event_headers(
             id=id_,
             source=SOURCE,
@@ -133,7 +135,8 @@ class Effects:
             time=at,
             extensions=(("correlationid", command_id),),
         )
-        self.put(Out(catalog.REPLIES, space_id.encode(), body, headers, self._home(space_id)))
+        topic = self._config.reply_topics.get(command_topic, catalog.REPLIES)
+        self.put(Out(topic, space_id.encode(), body, headers, self._home(space_id)))
 
     def audit(self, record: AuditRecord, id_: str) -> None:
         """What an item changed, for whoever asks later; `id_` is the event's."""

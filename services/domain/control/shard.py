@@ -123,6 +123,7 @@ class ControlShard:
             to.space_id,
             codec.encode(reply),
             id_=made_id("rep", *place),
+            command_topic=record.topic,
             command_type=to.command_type,
             command_id=to.command_id,
             at=at,

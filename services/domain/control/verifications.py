@@ -46,6 +46,7 @@ def wait_for_answers(turn: Turn, command: Remembered, reply: Reply, waiting: Map
         space_id=turn.space_id,
         id=command.id,
         waiting=dict(waiting),
+        command_topic=command.command_topic,
         command_id=command.command_id,
         command_type=command.command_type,
         reply=reply,

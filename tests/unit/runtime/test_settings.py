@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.catalog import COMMANDS, IMPORTS, REPLIES
 from services.runtime.environment import load_settings, unknown_variables
 from services.runtime.settings import NotificationSource, Settings, SettingsError
 
@@ -211,3 +212,27 @@ def test_a_prefix_of_secrets_that_would_hand_out_our_own_is_refused(prefix: str)
 def test_the_folder_of_secrets_is_an_absolute_path(folder: str) -> None:
     with pytest.raises(ValueError, match="secrets_folder"):
         Settings(kafka_bootstrap_servers="a:1", secrets_folder=folder)
+
+
+def test_commands_by_a_topic_may_be_answered_on_one_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USHER_KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
+    monkeypatch.setenv("USHER_COMMAND_TOPICS", f"{COMMANDS}=operator,crm.in=crm=crm.out,open.in==open.out,plain.in")
+
+    read = [(one.topic, one.principal, one.replies) for one in load_settings().command_topics]
+
+    assert read == [
+        (COMMANDS, "operator", REPLIES),
+        ("crm.in", "crm", "crm.out"),
+        ("open.in", None, "open.out"),
+        ("plain.in", None, REPLIES),
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", ["a=b=c=d", "a=", "a=b=", f"a=b={IMPORTS}", "a=b=a", "a=b,a=c", IMPORTS, f"{COMMANDS}=operator=mine"]
+)
+def test_topics_of_commands_and_replies_must_be_their_own(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("USHER_KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
+    monkeypatch.setenv("USHER_COMMAND_TOPICS", value)
+    with pytest.raises(SettingsError, match="USHER_COMMAND_TOPICS"):
+        load_settings()

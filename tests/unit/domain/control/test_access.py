@@ -9,14 +9,27 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from contracts import catalog, codes
+from contracts import catalog, codec, codes
 from contracts.access import OPERATOR, PERMISSIONS, permissions_for, signed_bytes
 from contracts.codec import Headers
 from contracts.codes import Code
 from contracts.messages.commands import ITEM_TYPES, NOT_SUPPORTED_YET
 from contracts.messages.entities import entity_id
 from contracts.messages.published import AuditRecord, Reply
-from tests.unit.domain.control.bench import SPACE, START_MS, Bench, codes_of, command, config, decoded, letters, replies
+from contracts.messages.steps import TickStep
+from tests.unit.domain.control.bench import (
+    SPACE,
+    START_MS,
+    Bench,
+    codes_of,
+    command,
+    config,
+    decoded,
+    letters,
+    replies,
+    steps,
+    ticked,
+)
 
 CRM, OPEN = "crm.commands.v1", "open.commands.v1"
 SENDERS = {catalog.COMMANDS: OPERATOR, CRM: "crm", OPEN: None}
@@ -281,3 +294,20 @@ def test_what_changes_nothing_leaves_no_record() -> None:
     ask(bench, CRM, event(id_="s-3"))
     ask(bench, CRM, event(id_="s-3"))
     assert len(audited(bench)) == before + 1
+
+
+def test_a_reply_goes_where_those_of_the_command_s_topic_go() -> None:
+    """Also one that waits for the clock, one to a repeat, and one that says no."""
+    bench = Bench(configured=config(command_senders=SENDERS, reply_topics={CRM: "crm.replies.v1"})).space()
+    bench.made("principals.create", {"name": "crm", "permissions": ["admin"]})
+
+    def answered(topic: str, *values: bytes) -> list[str]:
+        outs = bench.handle(*(bench.record(topic, value, key=SPACE.encode()) for value in values))
+        waiting = [one for one in steps(outs) if isinstance(one, TickStep)]
+        outs += bench.result(*ticked(waiting[-1])) if waiting else []
+        return [out.topic for out in outs if codec.header(out.headers, "ce_correlationid") is not None]
+
+    assert answered(CRM, event(), event(), event(type_="audiences.dance")) == ["crm.replies.v1"] * 3
+    assert answered(CRM, event("audiences.get", {"audience": "vip"}, id_="s-2")) == ["crm.replies.v1"]
+    assert answered(CRM, event("clock.advance", {"to": "2026-01-02"}, id_="s-3")) == ["crm.replies.v1"]
+    assert answered(catalog.COMMANDS, event(id_="s-4")) == [catalog.REPLIES]
