@@ -87,12 +87,14 @@ class Input:
         named: dict[str, Any] = {"import_id": import_id, "reading_id": READING, "audiences": list(audiences)}
         return self._step_of(ImportApplyStep(**self._next(), **named))
 
-    def patch(self, identifier: str) -> Written:
-        """Adds one identifier."""
+    def patch(self, *identifiers: str, audience_id: str = AUDIENCE) -> Written:
+        """Adds them."""
         step = self._next()
         import_id = f"imp_p{self._step}"
         return self._step_of(
-            PatchStep(**step, import_id=import_id, audience_id=AUDIENCE, operation="add", identifiers=[identifier])
+            PatchStep(
+                **step, import_id=import_id, audience_id=audience_id, operation="add", identifiers=list(identifiers)
+            )
         )
 
     def tick(self, days: int) -> Written:

@@ -34,15 +34,21 @@ def parts_of(node: Expression) -> frozenset[str]:
     return frozenset(leaf.audience for leaf in _nodes(node) if leaf.audience is not None)
 
 
-def has_not(node: Expression) -> bool:
-    """Whether identities that become known may change it."""
-    return any(part.not_ is not None for part in _nodes(node))
+def selects_strangers(node: Expression) -> bool:
+    """Whether it selects who is in none of its parts: then identities that become known change it, whoever they are."""
+    return bool(evaluate(node, lambda _: BitMap(), BitMap([0])))
 
 
 def _intersect(parts: list[Expression], members_of: MembersOf, known: BitMap) -> BitMap:
     """What is selected lies within the known, so `a and not b` is a difference."""
-    wanted = [evaluate(part, members_of, known) for part in parts if part.not_ is None]
-    found = BitMap.intersection(*wanted) if wanted else known.copy()
+    found: BitMap | None = None
+    for part in parts:
+        if part.not_ is None:
+            selected = evaluate(part, members_of, known)
+            found = selected if found is None else found & selected
+            if not found:
+                return found
+    found = known.copy() if found is None else found
     for part in parts:
         if part.not_ is not None:
             found -= evaluate(part.not_, members_of, known)

@@ -3,13 +3,15 @@
 Small steps look at touched identities only, large ones at whole bitmaps; both give the same (a property test).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from heapq import heappop, heappush
 from typing import Final
 
 from pyroaring import BitMap
 
-from services.domain.membership.audiences.algebra import evaluate, has_not, parts_of
+from services.domain.membership.audiences.algebra import evaluate, parts_of, selects_strangers
 from services.domain.membership.audiences.members import ComposedAudience, Difference
 
 MembersOf = Callable[[str, str], BitMap]
@@ -25,21 +27,26 @@ class Composition:
     def __init__(self) -> None:
         self._audiences: dict[str, ComposedAudience] = {}
         self._parts: dict[str, frozenset[str]] = {}
-        self._has_not: dict[str, bool] = {}
         self._order: tuple[str, ...] = ()
+        self._places: dict[str, int] = {}
+        self._users: dict[str, list[int]] = {}  # by part, the places in the order of what is composed of it
+        self._of_strangers: set[str] = set()
 
     def define(self, audience: ComposedAudience) -> None:
         """Adds or redefines one; raises ValueError where it would be part of itself."""
         self._audiences[audience.audience_id] = audience
         self._parts[audience.audience_id] = parts_of(audience.expression)
-        self._has_not[audience.audience_id] = has_not(audience.expression)
-        self._order = _in_dependency_order(self._parts)
+        self._of_strangers.discard(audience.audience_id)
+        if selects_strangers(audience.expression):
+            self._of_strangers.add(audience.audience_id)
+        self._arrange()
 
     def remove(self, audience_id: str) -> None:
         """It is composed no more; what it was part of finds it empty."""
-        for by_id in (self._audiences, self._parts, self._has_not):
+        for by_id in (self._audiences, self._parts):
             by_id.pop(audience_id, None)
-        self._order = _in_dependency_order(self._parts)
+        self._of_strangers.discard(audience_id)
+        self._arrange()
 
     def settle(
         self,
@@ -56,28 +63,47 @@ class Composition:
         differences are left out.
         """
         changed = dict(differences)
-        for audience_id in self._order:
-            audience = self._audiences[audience_id]
-            if audience_id in whole:
-                touched = None
-            elif audience.scheduled:
+        waiting = self._first(changed, whole | self._of_strangers if grown else whole)
+        done = -1
+        while waiting:
+            place = heappop(waiting)
+            if place == done:  # by way of several parts
                 continue
-            else:
-                touched = self._touched(audience, changed, grown)
-                if not touched:
-                    continue
+            done, audience = place, self._audiences[self._order[place]]
+            if audience.scheduled and audience.audience_id not in whole:
+                continue
+            touched = None if audience.audience_id in whole else self._touched(audience, changed, grown)
+            if touched is not None and not touched:
+                continue
             difference = _settle(audience, touched, members_of, known.get(audience.id_type, _NOBODY))
             if difference:
-                changed[audience_id] = difference
+                changed[audience.audience_id] = difference
+                for user in self._users.get(audience.audience_id, ()):
+                    heappush(waiting, user)
                 yield audience, difference
+
+    def _first(self, changed: Iterable[str], others: AbstractSet[str]) -> list[int]:
+        """In order, the places of what is composed of something that has changed, and of others."""
+        users = {place for part in changed for place in self._users.get(part, ())}
+        return sorted(users | {self._places[audience_id] for audience_id in others if audience_id in self._places})
+
+    def _arrange(self) -> None:
+        self._order = _in_dependency_order(self._parts)
+        self._places = {audience_id: place for place, audience_id in enumerate(self._order)}
+        users: defaultdict[str, list[int]] = defaultdict(list)
+        for place, audience_id in enumerate(self._order):
+            for part in self._parts[audience_id]:
+                users[part].append(place)
+        self._users = dict(users)
 
     def _touched(
         self, audience: ComposedAudience, changed: Mapping[str, Difference], grown: Mapping[str, BitMap]
     ) -> BitMap:
         touched = BitMap()
-        for part in sorted(self._parts[audience.audience_id] & changed.keys()):
-            touched |= changed[part].touched()
-        if self._has_not[audience.audience_id]:
+        for part in self._parts[audience.audience_id]:
+            if part in changed:
+                touched |= changed[part].touched()
+        if audience.audience_id in self._of_strangers:
             touched |= grown.get(audience.id_type, _NOBODY)
         return touched
 

@@ -54,6 +54,8 @@ class Membership:
     def settle_within(self, touched: BitMap, now: BitMap) -> Difference:
         """Makes `now` the members among `touched`; the others stay."""
         before = self.members & touched
+        if now == before:
+            return UNCHANGED
         difference = Difference(now - before, before - now)
         self.members |= difference.entered
         self.members -= difference.exited
