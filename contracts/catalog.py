@@ -27,6 +27,7 @@ INTAKE_REQUESTS: Final = "intake.requests.v1"
 CONTROL_STATE: Final = "control.state.v1"
 ROUTER_STATE: Final = "activation.state.v1"
 OUTCOMES: Final = "delivery.outcomes.v1"
+RECEIPTS: Final = "delivery.receipts.v1"
 VERIFICATIONS: Final = "delivery.verifications.v1"
 DELIVERIES: Final = "deliveries.v1"  # a pattern page: see `queue_topic`
 FEED_TOPICS: Final = "feed-topics.v1"  # a pattern page: whatever topics the feeds name

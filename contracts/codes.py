@@ -202,6 +202,12 @@ DELIVERY_DESTINATION_DISABLED = _declare(
 DELIVERY_DESTINATION_UNKNOWN = _declare(
     "delivery-destination-unknown", "not-found", "The destination was deleted before delivery", DESTINATION_OWNER
 )
+DELIVERY_FAILED_LATER = _declare(
+    "delivery-failed-later",
+    "validation",
+    "The destination took members and says now that they failed",
+    DESTINATION_OWNER,
+)
 DELIVERY_ID_TYPE_REFUSED = _declare(
     "delivery-id-type-refused", "validation", "The destination takes no identities of this id type", SENDER
 )

@@ -19,7 +19,7 @@ from contracts.catalog import topic_pages
 from contracts.command_pages import page as command_page
 from contracts.messages.commands import ITEM_TYPES
 from contracts.messages.control_state import ControlState
-from contracts.messages.delivery import Delivery, Outcome, RouterState, Verification
+from contracts.messages.delivery import Delivery, Outcome, Receipt, RouterState, Verification
 from contracts.messages.entities import CatalogueEntity
 from contracts.messages.envelope import Command, DeadLetterHeaders, RowsHeaders, StreamRowsHeaders
 from contracts.messages.intake import IntakeEvent, ReadRequest
@@ -68,6 +68,7 @@ MESSAGES: Final[dict[str, object]] = {
     "object_notification": _Notification,
     "outcome": Outcome,
     "read_request": ReadRequest,
+    "receipt": Receipt,
     "reply": Reply,
     "result": Result,
     "router_state": RouterState,

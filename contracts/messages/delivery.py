@@ -71,7 +71,8 @@ class Routed(msgspec.Struct, frozen=True, kw_only=True, tag="routed", tag_field=
 class Delivered(msgspec.Struct, frozen=True, kw_only=True, tag="delivered", tag_field="type"):
     """lane → control: what became of one activation's records of a queue partition up to `through_offset`.
 
-    `waited_ms`: how long the last of them had been in the queue.
+    `waited_ms`: how long the last of them had been in the queue. Of `delivered`, `processing` were taken by a
+    destination that says later what became of them (`Reported`).
     """
 
     space_id: str
@@ -83,6 +84,7 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True, tag="delivered", tag_
     merged: int
     dead_lettered: int
     uploads: int
+    processing: int = 0
     waited_ms: int = 0
     at: str
     code: str | None = None
@@ -130,4 +132,38 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True, tag="verified", tag_fi
     at: str
 
 
-Outcome = Routed | Delivered | LaneState | Verified
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """lane → lane: `members` of one activation that a destination took, and what to ask it by from `ask_at` on.
+
+    One that is not answered yet is written again, with a later `ask_at`. `taken_at` stays.
+    """
+
+    space_id: str
+    activation_id: str
+    connection_id: str
+    destination_id: str
+    receipt: str
+    members: int
+    taken_at: str
+    ask_at: str
+
+
+class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="reported", tag_field="type"):
+    """lane → control: what a destination says became of `members` that it had taken; `failed` of them failed.
+
+    `partition` and `through_offset` are of the receipts, whose each record is reported on once at most.
+    """
+
+    space_id: str
+    activation_id: str
+    partition: int
+    through_offset: int
+    members: int
+    failed: int = 0
+    matched: str | None = None
+    at: str
+    code: str | None = None
+    detail: str | None = None
+
+
+Outcome = Routed | Delivered | LaneState | Verified | Reported

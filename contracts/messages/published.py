@@ -214,7 +214,11 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ActivationCounters(msgspec.Struct, frozen=True, kw_only=True):
-    """Members. `changes = dropped + merged + delivered + dead_lettered + pending`."""
+    """Members. `changes = dropped + merged + delivered + dead_lettered + pending`.
+
+    Some destinations take members and say later what became of them: of those delivered, `processing` await that,
+    and `failed` were said to have failed.
+    """
 
     changes: int = 0
     dropped: int = 0
@@ -222,6 +226,8 @@ class ActivationCounters(msgspec.Struct, frozen=True, kw_only=True):
     delivered: int = 0
     dead_lettered: int = 0
     pending: int = 0
+    processing: int = 0
+    failed: int = 0
     uploads: int = 0
 
 
@@ -264,6 +270,7 @@ class ActivationStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `disabled`, the worst of them. `status_id` is its number in `ACTIVATION_STATUS_IDS`, 0 where it has none.
     `lag_records` members wait. `lag_seconds`: how long what was finished last, or what a lane tries in vain, had been
     in the queue; 0 where nothing waits, null before.
+    `match_rate`: the share of what it was sent that the destination knows, in per cent (`31-40`), where it says so.
     """
 
     space_id: str
@@ -278,4 +285,5 @@ class ActivationStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lag_seconds: float | None = None
     last_success_at: str | None = None
     last_error: Reason | None = None
+    match_rate: str | None = None
     updated_at: str

@@ -1,4 +1,4 @@
-"""Puts activation together: router, lanes, verifier, and the view of the catalogue that the latter two need."""
+"""Puts activation together: router, lanes, receipts, verifier, and the view of the catalogue."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 
 from contracts import catalog
-from services.activation import lanes, verifier
+from services.activation import lanes, receipts, verifier
 from services.activation.lane_health import RetryPolicy
 from services.activation.lane_ports import LanePorts
 from services.activation.rates import Rates
@@ -89,6 +89,7 @@ async def activate(
             following.create_task(catalogue.run(drained))  # lanes still ask it while they drain
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_deliveries(deliver, ports))
+                tasks.create_task(_questions(deliver, ports))
                 tasks.create_task(_verifications(deliver, ports))
                 tasks.create_task(folds)
             drained.set()
@@ -107,6 +108,16 @@ def _deliveries(deliver: Loop, ports: LanePorts) -> Coroutine[None, None, None]:
     )
 
 
+def _questions(deliver: Loop, ports: LanePorts) -> Coroutine[None, None, None]:
+    return deliver(
+        receipts.GROUP,
+        receipts.Receipts(ports),
+        topics=[catalog.RECEIPTS],
+        records_max=receipts.RECORDS_MAX,
+        handle_seconds_max=lanes.HANDLE_SECONDS_MAX,
+    )
+
+
 def _verifications(deliver: Loop, ports: LanePorts) -> Coroutine[None, None, None]:
     return deliver(
         verifier.GROUP,
@@ -120,7 +131,7 @@ def _verifications(deliver: Loop, ports: LanePorts) -> Coroutine[None, None, Non
 
 async def _beginning(log: Log) -> tuple[Producer, int]:
     """A producer, and how many partitions the outcomes have."""
-    for topic in (catalog.OUTCOMES, *verifier.TOPICS):
+    for topic in (catalog.OUTCOMES, catalog.RECEIPTS, *verifier.TOPICS):
         if await log.partitions(topic) == 0:
             raise Fatal(f"there is no topic {topic}: run `usher topics`")
     return await log.producer(), await log.partitions(catalog.OUTCOMES)

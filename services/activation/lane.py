@@ -15,7 +15,7 @@ from contracts.records import Out, Record, TopicPartition
 from services.activation.lane_events import DELIVERY_MEMBERS, DELIVERY_WAIT_SECONDS, DeliveriesDeadLettered, LaneTurned
 from services.activation.lane_health import DELIVERING, LaneHealth
 from services.activation.lane_ports import LanePorts
-from services.activation.lane_reports import letter, outcome, write
+from services.activation.lane_reports import letter, outcome, receipt, write
 from services.activation.sending import UNKNOWN, Attempt, Ready, ready, send_once
 from services.activation.work import Work
 from services.domain.delivery.answers import SETTLED, Fate, Verdict, gravest
@@ -117,7 +117,7 @@ class Lane:
                 delivered += [item] if verdict.fate is Fate.DELIVERED else []
             else:
                 left.append((item, verdict))
-        ledger.uploaded(delivered)
+        ledger.uploaded(delivered, attempt.taken)
         return left
 
     async def _keep_to_rate(self, to: Ready) -> None:
@@ -195,7 +195,9 @@ class Lane:
             dead[verdict.code.code] = (dead.get(verdict.code.code, (0, ""))[0] + 1, verdict.detail)
         for code, (records, detail) in dead.items():
             self._tell_dead(code, records, detail)
-        for said in ledger.outcomes(self._queue, self._ports.clock.now_ms()):
+        now_ms = self._ports.clock.now_ms()
+        outs += [receipt(*one, self._partition, now_ms) for one in ledger.taken]  # before what counts on them
+        for said in ledger.outcomes(self._queue, now_ms):
             DELIVERY_WAIT_SECONDS.observe(said.waited_ms / 1000)
             DELIVERY_MEMBERS.add(said.delivered, outcome="delivered")
             DELIVERY_MEMBERS.add(said.merged, outcome="merged")

@@ -15,6 +15,12 @@ DELIVERY_WAIT_SECONDS: Final = Histogram(
     "usher_delivery_wait_seconds", "How long a record had been in its queue when the last of it was settled"
 )
 
+DELIVERY_REPORTED: Final = Counter(
+    "usher_delivery_reported_members_total",
+    "Members of whom their destination has said later what became of them: done, failed",
+    "outcome",
+)
+
 
 @dataclass(frozen=True)
 class LaneTurned(Event, counter="usher_lanes_turned_total", labels=("state", "code")):

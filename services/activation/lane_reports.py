@@ -1,15 +1,17 @@
-"""What lanes and verifier write: outcomes and dead letters. Durable when a call returns, however long it takes."""
+"""What lanes and verifier write: outcomes, receipts, dead letters. Durable when a call returns, however long."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from contracts import catalog, codec
 from contracts.codes import Code
-from contracts.messages.delivery import Delivered, LaneState, Verified
+from contracts.instants import instant_text
+from contracts.messages.delivery import Delivered, Delivery, LaneState, Receipt, Reported, Verified
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
 from services.activation.lane_events import OutcomesRetried
 from services.activation.lane_ports import LanePorts
+from services.domain.delivery.ledger import Taken
 from services.runtime.backoff import Backoff
 from services.runtime.dead_letters import dead_letter
 from services.runtime.failures import Unavailable
@@ -23,7 +25,7 @@ def letter(record: Record, code: Code, detail: str, attempts: int) -> Out:
     return dead_letter(record, code, detail, service=SERVICE, attempts=max(attempts, 1))
 
 
-def outcome(said: Delivered | LaneState | Verified, outcome_partitions: int) -> Out:
+def outcome(said: Delivered | LaneState | Verified | Reported, outcome_partitions: int) -> Out:
     """The record of `delivery.outcomes.v1`."""
     match said:
         case Delivered():
@@ -32,12 +34,43 @@ def outcome(said: Delivered | LaneState | Verified, outcome_partitions: int) -> 
             kind, about = "lane-state", f"{said.queue}.{said.partition}.{said.at}"
         case Verified():
             kind, about = "verified", said.verification_id
+        case Reported():
+            kind, about = "reported", f"{said.partition}.{said.through_offset}.{said.activation_id}"
     return Out(
         topic=catalog.OUTCOMES,
         key=said.space_id.encode(),
         value=codec.encode(said),
         headers=codec.event_headers(id=about, source=_SOURCE, type=kind, space_id=said.space_id, time=said.at),
         partition=space_partition(said.space_id, outcome_partitions),
+    )
+
+
+def receipt(taken: Taken, of: Delivery, members: int, partition: int, now_ms: int) -> Out:
+    """The record of `delivery.receipts.v1` of a request that was just taken."""
+    said = Receipt(
+        space_id=of.space_id,
+        activation_id=of.activation_id,
+        connection_id=of.connection_id,
+        destination_id=of.destination_id,
+        receipt=taken.receipt,
+        members=members,
+        taken_at=instant_text(now_ms),
+        ask_at=instant_text(now_ms + taken.ask_after_seconds * 1000),
+    )
+    return receipt_record(said, partition)
+
+
+def receipt_record(said: Receipt, partition: int) -> Out:
+    """A receipt as a record."""
+    about = f"{said.destination_id}.{said.receipt}.{said.ask_at}"
+    return Out(
+        topic=catalog.RECEIPTS,
+        key=None,
+        value=codec.encode(said),
+        headers=codec.event_headers(
+            id=about, source=_SOURCE, type="receipt", space_id=said.space_id, time=said.taken_at
+        ),
+        partition=partition,
     )
 
 

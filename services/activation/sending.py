@@ -3,15 +3,23 @@
 Called by the lane, which decides what follows.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from contracts import codes
 from contracts.messages.entities import Connection, Destination
 from services.activation.lane_events import DELIVERY_REQUEST_SECONDS
 from services.activation.lane_ports import LanePorts
-from services.connectors.base import Connector, EffectConnector, Request, Settings, Target, WebConnector
+from services.connectors.base import (
+    Connector,
+    EffectConnector,
+    PolledConnector,
+    Request,
+    Settings,
+    Target,
+    WebConnector,
+)
 from services.connectors.declaration import Limits, Mistake, connection_mistakes, filled, limited, mistakes
 from services.connectors.registry import CONNECTORS
 from services.domain.delivery.answers import (
@@ -23,11 +31,14 @@ from services.domain.delivery.answers import (
     gravest,
     retry_after_seconds,
 )
+from services.domain.delivery.ledger import Taken
 from services.domain.delivery.merge import Item, parted
 from services.runtime.failures import Rejected, Unavailable
 from services.runtime.secret import SecretUnavailable
 from services.runtime.secret_references import ReferenceRefused
-from services.runtime.web import WebAnswer
+from services.runtime.web import WebAnswer, WebRequest
+
+T = TypeVar("T")
 
 EFFECT_SECONDS_MAX: Final = 30.0
 _FATES: Final = {codes.DELIVERY_AUTHENTICATION: Fate.UNAUTHORIZED, codes.DELIVERY_SETTINGS_INVALID: Fate.BLOCKED}
@@ -51,9 +62,30 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of sending one request: a verdict for each of its items."""
+    """What came of sending one request: a verdict for each item, and whether those delivered were only taken."""
 
     verdicts: list[tuple[Item, Verdict]]
+    retry_after_seconds: float | None = None
+    taken: Taken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request that was answered: with which credentials it was sent, and how."""
+
+    target: Target
+    answer: WebAnswer
+
+    def retry_after_seconds(self, now_ms: int) -> float | None:
+        """The wait that the answer asks for."""
+        return retry_after_seconds(self.answer.headers.get("retry-after"), now_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why there is no answer."""
+
+    verdict: Verdict
     retry_after_seconds: float | None = None
 
 
@@ -92,27 +124,62 @@ async def send_once(request: Request, to: Ready, ports: LanePorts) -> Attempt:
     return attempt
 
 
+async def exchange(
+    to: Ready, connection: Settings, ports: LanePorts, make: Callable[[Target], WebRequest]
+) -> Exchange | Trouble:
+    """One request to the destination with its secrets and token, and the answer; or why there is none."""
+    assert isinstance(to.connector, WebConnector)
+    connector = to.connector
+
+    async def act(target: Target) -> Exchange:
+        grant = connector.grant(target)
+        token = None if grant is None else await ports.tokens.token(grant)
+        target = replace(target, token=token)
+        return Exchange(target, await ports.web.send(make(target)))
+
+    return await _reached(to, connection, ports, act)
+
+
+def forget_credentials(to: Ready, target: Target, ports: LanePorts) -> None:
+    """The destination refuses them: the next attempt has others, if there are any."""
+    ports.secrets.forget(to.destination.space_id, to.destination.secrets)
+    if target.token is not None:
+        ports.tokens.forget(target.token)
+
+
 async def _attempt(request: Request, to: Ready, ports: LanePorts) -> Attempt:
-    space_id, references = to.destination.space_id, to.destination.secrets
     connection = _connection_settings(request, to, ports)
     if isinstance(connection, Verdict):
         return _all(request, connection)
+    connector = to.connector
+    if isinstance(connector, EffectConnector):
+        effecting = connector
+
+        async def act(target: Target) -> None:
+            await ports.outlets.carry_out(effecting.effect(request, target), timeout_seconds=EFFECT_SECONDS_MAX)
+
+        done = await _reached(to, connection, ports, act)
+        return _all(request, DELIVERED) if done is None else _all(request, done.verdict, done.retry_after_seconds)
+    assert isinstance(connector, WebConnector)
+    made = await exchange(to, connection, ports, lambda target: connector.attempt(request, target))
+    if isinstance(made, Trouble):
+        return _all(request, made.verdict, made.retry_after_seconds)
+    return _judged(request, to, made, ports)
+
+
+async def _reached(
+    to: Ready, connection: Settings, ports: LanePorts, act: Callable[[Target], Awaitable[T]]
+) -> T | Trouble:
+    """What `act` comes to with the destination's secrets; every end but cancellation is an answer."""
+    space_id, references = to.destination.space_id, to.destination.secrets
     try:
         secrets = await ports.secrets.resolve(space_id, references)
-        target = Target(to.settings, secrets, ports.clock.now_ms(), connection)
-        if isinstance(to.connector, EffectConnector):
-            effect = to.connector.effect(request, target)
-            await ports.outlets.carry_out(effect, timeout_seconds=EFFECT_SECONDS_MAX)
-            return _all(request, DELIVERED)
-        assert isinstance(to.connector, WebConnector)
-        target = await _with_token(to.connector, target, ports)
-        answer = await ports.web.send(to.connector.attempt(request, target))
+        return await act(Target(to.settings, secrets, ports.clock.now_ms(), connection))
     except FAILURES as error:
         verdict = verdict_on(error)
         if verdict.code in _SECRETS_OUTDATED:
             ports.secrets.forget(space_id, references)
-        return _all(request, verdict, error.retry_after_seconds if isinstance(error, Unavailable) else None)
-    return _judged(request, to, target, answer, ports)
+        return Trouble(verdict, error.retry_after_seconds if isinstance(error, Unavailable) else None)
 
 
 def verdict_on(failure: Exception) -> Verdict:
@@ -146,28 +213,28 @@ def _hindrance(wrong: Iterable[Mistake]) -> Verdict | None:
     return Verdict(Fate.BLOCKED, codes.DELIVERY_SETTINGS_INVALID, "; ".join(hindrances)) if hindrances else None
 
 
-async def _with_token(connector: WebConnector, target: Target, ports: LanePorts) -> Target:
-    grant = connector.grant(target)
-    return target if grant is None else replace(target, token=await ports.tokens.token(grant))
-
-
-def _judged(request: Request, to: Ready, target: Target, answer: WebAnswer, ports: LanePorts) -> Attempt:
-    assert isinstance(to.connector, WebConnector)
-    said = to.connector.outcomes(request, answer)
-    refused = to.connector.refused_members(request, answer)
+def _judged(request: Request, to: Ready, made: Exchange, ports: LanePorts) -> Attempt:
+    connector, answer = to.connector, made.answer
+    assert isinstance(connector, WebConnector)
+    said = connector.outcomes(request, answer)
+    refused = connector.refused_members(request, answer)
     verdicts = [
         one for item in request.items for one in _each(item, said.get(item.id, UNANSWERED), refused.get(item.id, ()))
     ]
     if any(verdict.fate is Fate.UNAUTHORIZED for _, verdict in verdicts):
-        ports.secrets.forget(to.destination.space_id, to.destination.secrets)
-        if target.token is not None:
-            ports.tokens.forget(target.token)
-    return Attempt(verdicts, retry_after_seconds(answer.headers.get("retry-after"), ports.clock.now_ms()))
+        forget_credentials(to, made.target, ports)
+    return Attempt(verdicts, made.retry_after_seconds(ports.clock.now_ms()), _taken(connector, answer))
+
+
+def _taken(connector: WebConnector, answer: WebAnswer) -> Taken | None:
+    polling = connector.declaration.polling
+    receipt = connector.receipt(answer) if isinstance(connector, PolledConnector) else None
+    return None if receipt is None or polling is None else Taken(receipt, polling.every_seconds)
 
 
 def _each(item: Item, verdict: Verdict, refused: Sequence[str]) -> list[tuple[Item, Verdict]]:
-    """The verdict on an item, or on its two parts where some members of a delivered one are refused."""
-    if verdict.fate is not Fate.DELIVERED or not refused:
+    """The verdict on an item, or on its two parts where some of its members are refused."""
+    if not refused:
         return [(item, verdict)]
     ours, others = parted(item, refused)
     return [(one, word) for one, word in ((ours, REFUSED_MEMBER), (others, verdict)) if one.members]

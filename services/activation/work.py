@@ -11,7 +11,7 @@ from services.connectors.base import Connector, Request, Settings
 from services.connectors.grouping import fitting
 from services.connectors.mapping_check import unmappable
 from services.domain.delivery.answers import Fate, Verdict
-from services.domain.delivery.merge import Item, Kept, cut
+from services.domain.delivery.merge import Item, Kept, cut, members_of
 
 
 class Work:
@@ -47,7 +47,7 @@ class Work:
 
     def settle_head(self, left: Sequence[Item]) -> None:
         """Of the next request only `left` must be sent again, at its place; all of it: the very same request."""
-        if len(left) < len(self._requests[0].items):
+        if members_of(left) < members_of(self._requests[0].items):
             self._requests.popleft()
             self._requests.extendleft(reversed(self._again(left)))
 

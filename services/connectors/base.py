@@ -78,7 +78,7 @@ class WebConnector(Connector):
         request: Request,  # noqa: ARG002 - few answers name any
         answer: WebAnswer,  # noqa: ARG002 - the same
     ) -> Mapping[str, Sequence[str]]:
-        """By `Item.id`, those of a delivered item's members whom the answer names as refused, and not all of them."""
+        """By `Item.id`, those members whom the answer names as refused. The item's verdict is on the others."""
         return {}
 
     @abstractmethod
@@ -91,6 +91,37 @@ class WebConnector(Connector):
     @abstractmethod
     def verified(self, answer: WebAnswer) -> Verdict:
         """`DELIVERED`: we are let in. Anything else says why not, whatever the answer's bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a request that was taken: `failed` of its members, None for all, and why, without identifiers.
+
+    `matched`: the share of them that the destination knows, in per cent, as `31-40`.
+    """
+
+    failed: int | None
+    detail: str = ""
+    matched: str | None = None
+
+
+class PolledConnector(WebConnector):
+    """Its destination takes a request at once and says later, asked by a receipt, what became of it.
+
+    A request is of one activation, so that its report is too. `declaration.polling` says when it is asked.
+    """
+
+    @abstractmethod
+    def receipt(self, answer: WebAnswer) -> str | None:
+        """What to ask by, of an answer that delivered its items; None: there is nothing to ask."""
+
+    @abstractmethod
+    def inquiry(self, receipt: str, target: Target) -> WebRequest:
+        """The question; `target` has no connection. Raises `SecretUnavailable`."""
+
+    @abstractmethod
+    def report(self, answer: WebAnswer) -> Report | None:
+        """What a good answer says, whatever its bytes; None: it is not done yet, or nothing we understand."""
 
 
 class EffectConnector(Connector):

@@ -84,6 +84,17 @@ class MappingField:
 
 
 @dataclass(frozen=True, slots=True)
+class Polling:
+    """How a destination that says later what became of a request is asked: from `every_seconds` on, that often.
+
+    After `hours_max` it is not asked again, and what it took counts as done.
+    """
+
+    every_seconds: int
+    hours_max: int
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """All that usher and its users need to know about a connector before they use it."""
 
@@ -101,6 +112,8 @@ class Declaration:
     """Empty: any id type, as it is."""
     mapping: tuple[MappingField, ...] = ()
     """What the action `send` lets an activation map. Empty: nothing, what is sent has one form."""
+    polling: Polling | None = None
+    """None: an answer says at once what became of its request."""
     met: str = ""
     """Where it has not met the live service: what it was tried on instead."""
 

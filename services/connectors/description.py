@@ -37,6 +37,13 @@ def tables(declaration: Declaration) -> str:
         rows = [(f"`{one.id_type}`", f"`{one.name}`", one.form) for one in declaration.identifiers]
         sections.append("## Identifiers\n\n" + _table(("id type", "called there", "sent"), rows))
     sections.append(f"## Removal\n\n{declaration.removal}")
+    if declaration.polling is not None:
+        asked = declaration.polling
+        sections.append(
+            "## Status\n\nWhat is taken is asked about: what became of it counts in the activation's `failed` and "
+            f"`processing`. First after {asked.every_seconds // 60} minutes, and as often again, for at most "
+            f"{asked.hours_max} hours."
+        )
     sections.append(f"## Verification\n\n{declaration.verification}")
     if declaration.met:
         sections.append(f"## Not met live\n\n{declaration.met}")

@@ -1,4 +1,4 @@
-"""Tokens by OAuth 2 client credentials (RFC 6749 §4.4): the request for one, and what its answer grants. Pure.
+"""Tokens by OAuth 2, by client credentials (RFC 6749 §4.4) or a refresh token (§6): the request, and its answer. Pure.
 
 A connector returns the request from `grant`; the lanes send it, keep the token until it expires, and fetch another
 when the destination refuses it.
@@ -33,14 +33,13 @@ _read = msgspec.json.Decoder(_Granted).decode
 
 
 def client_credentials(url: str, client_id: Secret, client_secret: Secret) -> WebRequest:
-    """The request for a token at `url`. The credentials go in the body: an address ends up in logs."""
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": client_id.reveal(),
-        "client_secret": client_secret.reveal(),
-    }
-    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
-    return WebRequest(method="POST", url=url, headers=headers, body=urlencode(form).encode())
+    """The request for a token at `url`."""
+    return _asked(url, client_id, client_secret, grant_type="client_credentials")
+
+
+def refreshed(url: str, client_id: Secret, client_secret: Secret, refresh_token: Secret) -> WebRequest:
+    """The request for a token at `url` by what somebody has consented to once."""
+    return _asked(url, client_id, client_secret, grant_type="refresh_token", refresh_token=refresh_token.reveal())
 
 
 def granted(answer: WebAnswer) -> Token:
@@ -68,3 +67,10 @@ def bearer(secret: Secret) -> Secret:
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise SecretUnavailable("the token can't stand in a header")
     return secret
+
+
+def _asked(url: str, client_id: Secret, client_secret: Secret, **form: str) -> WebRequest:
+    """The credentials go in the body: an address ends up in logs."""
+    form |= {"client_id": client_id.reveal(), "client_secret": client_secret.reveal()}
+    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+    return WebRequest(method="POST", url=url, headers=headers, body=urlencode(form).encode())

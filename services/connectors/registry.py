@@ -5,6 +5,7 @@ from typing import Final
 
 from services.connectors.base import Connector
 from services.connectors.files.definition import Files
+from services.connectors.google_data_manager.definition import GoogleAudiences
 from services.connectors.kafka.definition import Kafka
 from services.connectors.meta_audience.definition import MetaAudience
 from services.connectors.postgres.definition import Postgres
@@ -14,6 +15,7 @@ from services.connectors.webhook.definition import Webhook
 
 _ALL: Final[tuple[Connector, ...]] = (
     Files(),
+    GoogleAudiences(),
     Kafka(),
     MetaAudience(),
     Postgres(),

@@ -45,14 +45,14 @@ def with_held(turn: Turn, delivering: Delivering, held: dict[int, int]) -> Deliv
 
 
 def _totals(counters: ActivationCounters, log_count: int, *, spoken: bool) -> ActivationTotals:
-    """`spoken`: a lane has; before that only what waits is known. No connector leaves anything in process."""
+    """`spoken`: a lane has; before that only what waits is known."""
     return ActivationTotals(
         log_count=log_count,
-        ready_count=counters.delivered if spoken else None,
-        processing_count=0 if spoken else None,
+        ready_count=counters.delivered - counters.processing - counters.failed if spoken else None,
+        processing_count=counters.processing if spoken else None,
         pending_count=counters.pending,
         upload_count=counters.uploads,
-        failed_count=counters.dead_lettered if spoken else None,
+        failed_count=counters.dead_lettered + counters.failed if spoken else None,
         no_data_count=counters.merged if spoken else None,
         segment_upload_count=counters.changes - counters.dropped,
     )

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from contracts import catalog
 from contracts.messages.control_state import DeliveredAudience, Delivering, Lanes
-from contracts.messages.delivery import Delivered, LaneState, Routed
+from contracts.messages.delivery import Delivered, LaneState, Reported, Routed
 from contracts.messages.published import ActivationStatus, Reason
 from services.domain.control.activations import forget, is_over, lanes_changed
 from services.domain.control.counting import counted, with_held
@@ -50,6 +51,7 @@ def delivered(turn: Turn, outcome: Delivered) -> None:
         delivered=counters.delivered + outcome.delivered,
         dead_lettered=counters.dead_lettered + outcome.dead_lettered,
         uploads=counters.uploads + outcome.uploads,
+        processing=counters.processing + outcome.processing,
     )
     status = counted(turn, before.status, counters, waited_ms=outcome.waited_ms)
     if outcome.delivered:
@@ -60,6 +62,32 @@ def delivered(turn: Turn, outcome: Delivered) -> None:
         status = msgspec.structs.replace(status, last_error=reason)
     after = msgspec.structs.replace(before, status=status, delivered=before.delivered | {lane: outcome.through_offset})
     _keep(turn, after)
+
+
+def reported(turn: Turn, outcome: Reported) -> None:
+    """A destination has said what became of members that it had taken.
+
+    A crash between taking and saying so may have them taken, and reported on, twice: nothing is counted below zero.
+    """
+    before = turn.state.deliveries.get(outcome.activation_id)
+    source = f"{catalog.RECEIPTS}/{outcome.partition}"
+    if before is None or outcome.through_offset <= before.delivered.get(source, -1):
+        return
+    counters = before.status.counters
+    counters = msgspec.structs.replace(
+        counters,
+        processing=max(counters.processing - outcome.members, 0),
+        failed=min(
+            counters.failed + outcome.failed, counters.delivered - max(counters.processing - outcome.members, 0)
+        ),
+    )
+    status = counted(turn, before.status, counters)
+    status = msgspec.structs.replace(status, match_rate=outcome.matched or status.match_rate)
+    if outcome.code is not None:
+        reason = Reason(code=outcome.code, detail=(outcome.detail or "")[:500])
+        status = msgspec.structs.replace(status, last_error=reason)
+    offsets = before.delivered | {source: outcome.through_offset}
+    _keep(turn, msgspec.structs.replace(before, status=status, delivered=offsets))
 
 
 def lane_changed(turn: Turn, outcome: LaneState) -> None:

@@ -12,7 +12,7 @@ from contracts.codec import Unreadable
 from contracts.ids import made_id
 from contracts.instants import instant_text
 from contracts.messages.control_state import ControlState
-from contracts.messages.delivery import Delivered, LaneState, Outcome, Routed, Verified
+from contracts.messages.delivery import Delivered, LaneState, Outcome, Reported, Routed, Verified
 from contracts.messages.entities import CatalogueEntity
 from contracts.messages.intake import IntakeEvent, ObjectAnnounced, ReadingFailed, ReadingFinished, ReadingProgress
 from contracts.messages.results import Applied, Held, ReadingBroken, Result, Staged, Ticked, Weighed
@@ -182,6 +182,8 @@ class ControlShard:
                 outcomes.lane_changed(turn, outcome)
             case Verified():
                 verifications.answered(turn, outcome)
+            case Reported():
+                outcomes.reported(turn, outcome)
 
     def _turn(self, state: SpaceState, effects: Effects, now_ms: int) -> Turn:
         self._touched[state.space_id] = None

@@ -8,10 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from contracts.instants import instant_text
-from contracts.messages.delivery import Delivered
+from contracts.messages.delivery import Delivered, Delivery
 from contracts.records import Record
 from services.domain.delivery.answers import Fate, Verdict
-from services.domain.delivery.merge import Item, Kept
+from services.domain.delivery.merge import Item, Kept, members_of
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A destination has taken a request, and says what became of it to whoever asks by `receipt`, after that time."""
+
+    receipt: str
+    ask_after_seconds: int
 
 
 @dataclass(slots=True)
@@ -23,6 +31,7 @@ class _Entry:
     delivered: int = 0
     dead_lettered: int = 0
     uploads: int = 0
+    processing: int = 0
     attempts: int = 0
     verdict: Verdict | None = None
 
@@ -32,6 +41,8 @@ class Ledger:
 
     def __init__(self, records: Sequence[Record], kept: Sequence[Kept]) -> None:
         self._entries = [_Entry(record, one) for record, one in zip(records, kept, strict=True)]
+        self.taken: list[tuple[Taken, Delivery, int]] = []
+        """Each request whose outcome is to be asked for, with a delivery that it was of, and the members."""
 
     def waited_ms(self, now_ms: int) -> int:
         """How long the oldest of the records had been in the queue."""
@@ -46,8 +57,16 @@ class Ledger:
         for index in {item.index for item in items}:
             self._entries[index].attempts += 1
 
-    def uploaded(self, items: Sequence[Item]) -> None:
-        """One request delivered these items: one upload for each activation, at its last item."""
+    def uploaded(self, items: Sequence[Item], taken: Taken | None = None) -> None:
+        """One request delivered these items: one upload for each activation, at its last item.
+
+        Those that are only taken are of one activation; what becomes of them is not known yet.
+        """
+        if taken is not None and items:
+            assert len({item.delivery.activation_id for item in items}) == 1, "a report is about one activation"
+            self.taken.append((taken, items[0].delivery, members_of(items)))
+            for item in items:
+                self._entries[item.index].processing += len(item.members)
         last = {item.delivery.activation_id: item.index for item in items}
         for index in last.values():
             self._entries[index].uploads += 1
@@ -83,6 +102,7 @@ class Ledger:
                 merged=entry.kept.merged,
                 dead_lettered=entry.dead_lettered,
                 uploads=entry.uploads,
+                processing=entry.processing,
                 waited_ms=max(0, now_ms - entry.record.timestamp_ms),
                 at=at,
                 code=verdict.code.code if verdict and verdict.code else None,

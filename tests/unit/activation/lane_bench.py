@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from contracts import catalog, codec
-from contracts.messages.delivery import Delivered, Delivery, LaneState
+from contracts.messages.delivery import Delivered, Delivery, LaneState, Receipt
 from contracts.messages.entities import CatalogueEntity, Connection, Destination
 from contracts.messages.entities import entity_id as entity_id_of
 from contracts.records import Out, Record, TopicPartition
@@ -208,6 +208,9 @@ class Bench:
 
     def outcomes(self) -> list[Delivered]:
         return [one for one in self._outcomes() if isinstance(one, Delivered)]
+
+    def receipts(self) -> list[Receipt]:
+        return [codec.decode(out.value or b"", Receipt) for out in self.producer.outs if out.topic == catalog.RECEIPTS]
 
     def states(self) -> list[tuple[str, str | None]]:
         """As they followed one another."""

@@ -66,7 +66,7 @@ class World:
     async def prepare(self) -> None:
         for name in (
             catalog.CHANGES, catalog.ROUTER_STATE, catalog.OUTCOMES, catalog.CATALOGUE, catalog.DEAD_LETTERS,
-            catalog.VERIFICATIONS,
+            catalog.VERIFICATIONS, catalog.RECEIPTS,
         ):  # fmt: skip
             partitions = SETTINGS.partitions(catalog.topic_pages()[name].partitions)
             await self.log.ensure_topic(catalog.topic_spec(name, partitions))

@@ -88,6 +88,23 @@ CASES: Final = (
         {"username": "usher", "password": CANARY},
     ),
     Case(
+        "google-data-manager",
+        {"operating_account_id": "1234567890", "ad_user_data": "granted", "terms_accepted": True},
+        {"client_id": "app", "client_secret": CANARY, "refresh_token": f"{CANARY}-refresh"},
+        connection={"audience_id": "238"},
+        id_type="email_sha256",
+        member=hashed,
+        accepted=lambda request: answered({"requestId": "req-1"}),
+    ),
+    Case(
+        "google-data-manager",
+        {"operating_account_id": "1234567890"},
+        {"client_id": "app", "client_secret": CANARY, "refresh_token": f"{CANARY}-refresh"},
+        connection={"audience_id": "238"},
+        accepted=lambda request: answered({"requestId": "req-1"}),
+        name="google-data-manager-ids",
+    ),
+    Case(
         "meta-audience",
         {},
         {"access_token": CANARY, "app_secret": f"{CANARY}-app"},

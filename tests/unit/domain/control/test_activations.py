@@ -5,17 +5,25 @@ import re
 import msgspec
 import pytest
 
-from contracts import catalog, codec, codes
+from contracts import catalog, codes
 from contracts.catalog import QUEUE_PATTERN, TopicSpec
 from contracts.instants import instant_text
-from contracts.messages.delivery import Delivered, LaneState, Outcome, Routed
+from contracts.messages.delivery import LaneState, Routed
 from contracts.messages.steps import ActivationStep, TickStep
 from contracts.records import Out
 from tests.unit.domain.control.bench import PARTITIONS, SPACE, START_MS, Bench, steps
-from tests.unit.domain.control.delivering import activatable, activate, markers, status
+from tests.unit.domain.control.delivering import (
+    QUEUE,
+    activatable,
+    activate,
+    delivered,
+    markers,
+    routed,
+    say,
+    status,
+)
 
 DAY_MS = 86_400_000
-QUEUE = "q"
 
 
 @pytest.fixture
@@ -30,49 +38,12 @@ def latest_end(bench: Bench) -> int:
     return ends[-1].step
 
 
-def say(bench: Bench, *outcomes: Outcome) -> list[Out]:
-    """What router and lanes report, in one batch."""
-    return bench.handle(*(bench.record(catalog.OUTCOMES, codec.encode(one), key=SPACE.encode()) for one in outcomes))
-
-
-def routed(through: int, *, changes: int = 10, dropped: int = 0, partition: int = 0, ended_step: int = 0) -> Routed:
-    """The router's word."""
-    return Routed(
-        space_id=SPACE,
-        activation_id="act_1",
-        partition=partition,
-        through_offset=through,
-        changes=changes,
-        dropped=dropped,
-        ended_step=ended_step,
-    )
-
-
 def everywhere(through: int, *, changes: int = 0, dropped: int = 0, ended_step: int) -> list[Routed]:
     """The same word from all partitions."""
     return [
         routed(through, changes=changes, dropped=dropped, partition=partition, ended_step=ended_step)
         for partition in range(PARTITIONS)
     ]
-
-
-def delivered(through: int, *, count: int = 0, merged: int = 0, dead: int = 0, code: str | None = None) -> Delivered:
-    """A lane's word."""
-    return Delivered(
-        space_id=SPACE,
-        activation_id="act_1",
-        queue=QUEUE,
-        partition=0,
-        through_offset=through,
-        delivered=count,
-        merged=merged,
-        dead_lettered=dead,
-        uploads=1,
-        waited_ms=2_500,
-        at="2026-01-01T10:00:00.000Z",
-        code=code,
-        detail="said so" if code else None,
-    )
 
 
 def lane(state: str, partition: int = 0, code: str | None = None) -> LaneState:

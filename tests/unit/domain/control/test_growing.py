@@ -6,8 +6,7 @@ from contracts import catalog, codec, codes
 from contracts.messages.results import Held
 from contracts.messages.steps import ActivationStep
 from tests.unit.domain.control.bench import PARTITIONS, SPACE, Bench, codes_of, steps
-from tests.unit.domain.control.delivering import activate, status
-from tests.unit.domain.control.test_activations import delivered, routed, say
+from tests.unit.domain.control.delivering import activate, delivered, routed, say, status
 
 WAITS = "waiting-for-minimum"
 
