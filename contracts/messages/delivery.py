@@ -12,7 +12,8 @@ class RouterState(msgspec.Struct, frozen=True, kw_only=True):
     """The router's own record of an activation that runs on one changes partition, key `partition/space/activation`.
 
     A null value: it runs there no more. `step` is the step of the marker that made this form. `waiting`: it is paused
-    until its audience is large enough, and what changes meanwhile is counted when it goes on.
+    until its audience is large enough, and what changes meanwhile is counted when it goes on. `replaces`, from its
+    start to its end: its resyncs empty the list first, so that one lane has to write it all.
     """
 
     space_id: str
@@ -20,6 +21,7 @@ class RouterState(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     paused: bool = False
     waiting: bool = False
+    replaces: bool = False
     step: int
 
 
@@ -29,6 +31,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     `delivery_id` is stable over replays and retries. `sequence` is the change's offset: it grows for every identity,
     since an identity never changes its partition. `partition` is that partition. Name, type and mapping (its
     settings) are the activation's as the router knew them, so that what is sent of this record stays the same.
+
+    `clear` has no members: the connection's list is to be emptied before what follows, once for all records of its
+    `step`, of which there is one from each partition.
     """
 
     delivery_id: str
@@ -40,7 +45,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     connection_id: str
     destination_id: str
     audience_id: str
-    operation: Literal["add", "remove"]
+    operation: Literal["add", "remove", "clear"]
     resync: bool
     id_type: str
     members: list[str]
@@ -166,4 +171,13 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="reported", tag_fi
     detail: str | None = None
 
 
-Outcome = Routed | Delivered | LaneState | Verified | Reported
+class ListCleared(msgspec.Struct, frozen=True, kw_only=True, tag="list-cleared", tag_field="type"):
+    """lane → control: a connection's list was emptied for the resync of a step; the connection will say so."""
+
+    space_id: str
+    connection_id: str
+    step: int
+    at: str
+
+
+Outcome = Routed | Delivered | LaneState | Verified | Reported | ListCleared

@@ -207,7 +207,7 @@ class IdSync(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Connection(Entity, frozen=True, kw_only=True, tag="connection", tag_field="kind_of_entity"):
-    """One audience at one destination."""
+    """One audience at one destination. `cleared_step`: the latest resync for which its list was emptied, 0: none."""
 
     connection_id: str
     audience_id: str
@@ -215,6 +215,7 @@ class Connection(Entity, frozen=True, kw_only=True, tag="connection", tag_field=
     connection_settings: dict[str, object] = {}
     id_sync: list[IdSync] = []
     external_audience_id: str | None = None
+    cleared_step: int = 0
 
 
 class ProfilePersonalization(msgspec.Struct, frozen=True, kw_only=True):

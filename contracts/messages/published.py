@@ -190,16 +190,18 @@ class ActivationDifference(msgspec.Struct, frozen=True, kw_only=True):
     step: int
 
 
-class ActivationMarker(msgspec.Struct, frozen=True, kw_only=True):
+class ActivationMarker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`activation.started`, `.updated`, `.waiting`, `.paused`, `.resumed`, `.ended` or `.forgotten` at its place.
 
-    Usher's own.
+    Usher's own. `replaces`: its resyncs take the place of whatever the list over there holds; `clears`: here is one.
     """
 
     space_id: str
     marker: str
     activation: Activation
     queue: str
+    replaces: bool = False
+    clears: bool = False
     at: str
     step: int
 

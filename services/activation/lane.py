@@ -9,8 +9,8 @@ from typing import Final
 
 from contracts import catalog, codec, codes
 from contracts.instants import instant_text
-from contracts.messages.delivery import Delivery, LaneState
-from contracts.messages.entities import Destination
+from contracts.messages.delivery import Delivery, LaneState, ListCleared
+from contracts.messages.entities import Connection, Destination
 from contracts.records import Out, Record, TopicPartition
 from services.activation.lane_events import DELIVERY_MEMBERS, DELIVERY_WAIT_SECONDS, DeliveriesDeadLettered, LaneTurned
 from services.activation.lane_health import DELIVERING, LaneHealth
@@ -20,8 +20,9 @@ from services.activation.sending import UNKNOWN, Attempt, Ready, ready, send_onc
 from services.activation.work import Work
 from services.domain.delivery.answers import SETTLED, Fate, Verdict, gravest
 from services.domain.delivery.ledger import Ledger
-from services.domain.delivery.merge import Item, collapse
+from services.domain.delivery.merge import Item, Kept, collapse, stretches
 
+CLEARED_POLL_SECONDS: Final = 0.1  # control answers within milliseconds, and a resync is rare
 CATALOGUE_POLL_SECONDS: Final = 5.0  # how soon a waiting lane heeds that its destination was changed
 
 DestinationKey = tuple[str, str]
@@ -43,10 +44,14 @@ class Lane:
         """Returns when every record has had its effect. Raises `Unavailable` only before anything was sent."""
         outs: list[Out] = []
         for key, taken in self._read(records, outs).items():
-            kept = collapse([delivery for _, delivery in taken])
-            ledger = Ledger([record for record, _ in taken], kept)
-            await self._send(Work(kept), ledger, key)
-            outs += self._account(ledger)
+            for stretch in stretches([delivery for _, delivery in taken]):
+                kept = collapse([delivery for _, delivery in taken[stretch]])
+                ledger = Ledger([record for record, _ in taken[stretch]], kept)
+                if kept[0].delivery.operation == "clear":
+                    await self._clear(kept, ledger, key)
+                else:
+                    await self._send(Work(kept), ledger, key)
+                outs += self._account(ledger)
         await write(self._ports, outs)
 
     def _read(self, records: Sequence[Record], outs: list[Out]) -> dict[DestinationKey, list[tuple[Record, Delivery]]]:
@@ -61,6 +66,26 @@ class Lane:
             else:
                 found.setdefault((delivery.space_id, delivery.destination_id), []).append((record, delivery))
         return found
+
+    async def _clear(self, kept: Sequence[Kept], ledger: Ledger, key: DestinationKey) -> None:
+        """Empties a list once for a resync, and goes on when the connection says so: whoever comes after us knows."""
+        said = kept[0].delivery
+        await self._ports.catalogue.caught_up()
+        if self._is_cleared(said):
+            return
+        await self._send(Work(kept), ledger, key)
+        if any(True for _ in ledger.dead()):
+            return  # it can't be, and dead letters say why: what follows is added to what the list holds
+        at = instant_text(self._ports.clock.now_ms())
+        done = ListCleared(space_id=said.space_id, connection_id=said.connection_id, step=said.step, at=at)
+        await write(self._ports, [outcome(done, self._ports.outcome_partitions)])
+        while not self._is_cleared(said):
+            await self._ports.clock.sleep(CLEARED_POLL_SECONDS)
+
+    def _is_cleared(self, said: Delivery) -> bool:
+        """For this resync or a later one; a connection that is gone has nothing to empty."""
+        connection = self._ports.catalogue.get(Connection, said.space_id, said.connection_id)
+        return connection is None or connection.cleared_step >= said.step
 
     async def _send(self, work: Work, ledger: Ledger, key: DestinationKey) -> None:
         """Sends until all is settled, or the destination is deleted, or the records are too old to wait longer."""

@@ -6,7 +6,15 @@ from typing import Final
 from contracts import catalog, codec
 from contracts.codes import Code
 from contracts.instants import instant_text
-from contracts.messages.delivery import Delivered, Delivery, LaneState, Receipt, Reported, Verified
+from contracts.messages.delivery import (
+    Delivered,
+    Delivery,
+    LaneState,
+    ListCleared,
+    Receipt,
+    Reported,
+    Verified,
+)
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
 from services.activation.lane_events import OutcomesRetried
@@ -25,7 +33,7 @@ def letter(record: Record, code: Code, detail: str, attempts: int) -> Out:
     return dead_letter(record, code, detail, service=SERVICE, attempts=max(attempts, 1))
 
 
-def outcome(said: Delivered | LaneState | Verified | Reported, outcome_partitions: int) -> Out:
+def outcome(said: Delivered | LaneState | Verified | Reported | ListCleared, outcome_partitions: int) -> Out:
     """The record of `delivery.outcomes.v1`."""
     match said:
         case Delivered():
@@ -36,6 +44,8 @@ def outcome(said: Delivered | LaneState | Verified | Reported, outcome_partition
             kind, about = "verified", said.verification_id
         case Reported():
             kind, about = "reported", f"{said.partition}.{said.through_offset}.{said.activation_id}"
+        case ListCleared():
+            kind, about = "list-cleared", f"{said.connection_id}.{said.step}"
     return Out(
         topic=catalog.OUTCOMES,
         key=said.space_id.encode(),

@@ -18,7 +18,7 @@ class Work:
     """The unsettled items of one batch for one destination."""
 
     def __init__(self, kept: Sequence[Kept]) -> None:
-        self._unplanned = [one for one in kept if one.members]
+        self._unplanned = [one for one in kept if one.members or one.delivery.operation == "clear"]
         self._requests: deque[Request] = deque()
         self._to: tuple[Connector, Settings] | None = None
 
@@ -47,7 +47,7 @@ class Work:
 
     def settle_head(self, left: Sequence[Item]) -> None:
         """Of the next request only `left` must be sent again, at its place; all of it: the very same request."""
-        if members_of(left) < members_of(self._requests[0].items):
+        if not left or members_of(left) < members_of(self._requests[0].items):
             self._requests.popleft()
             self._requests.extendleft(reversed(self._again(left)))
 
@@ -73,6 +73,8 @@ class Work:
 
 
 def _refusal(connector: Connector, settings: Settings, item: Item) -> Verdict | None:
+    if item.delivery.operation == "clear":
+        return None
     why = connector.refuses(item.delivery.id_type, settings)
     if why is not None:
         return Verdict(Fate.REFUSED, codes.DELIVERY_ID_TYPE_REFUSED, why)

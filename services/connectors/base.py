@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.connectors.declaration import Declaration
+from services.connectors.declaration import REPLACE, RESYNC, Declaration
 from services.domain.delivery.answers import Verdict
 from services.domain.delivery.merge import Item
 from services.runtime.outlets import Check, Effect
@@ -56,6 +56,10 @@ class Connector(ABC):
         """Why identities of this id type can't be sent there, None: they can."""
         taken = [one.id_type for one in self.declaration.identifiers]
         return None if not taken or id_type in taken else f"of id type {id_type}; it takes {', '.join(taken)}"
+
+    def replaces(self, connection: Settings) -> bool:
+        """Whether a resync over such a connection empties its list first. Then an `Item` may be `clear`, alone."""
+        return RESYNC in self.declaration.connection_settings and connection[RESYNC.name] == REPLACE
 
 
 class WebConnector(Connector):

@@ -38,6 +38,17 @@ class SettingField:
         assert bool(self.choices) == (self.kind == "choice"), self.name
 
 
+REPLACE: Final = "replace"
+RESYNC: Final = SettingField(
+    "resync",
+    "choice",
+    "What a resync does to the list: it adds all members, or empties it first so that they replace whatever it holds",
+    default="add",
+    choices=("add", REPLACE),
+)
+"""A connection setting of connectors that can empty a list; it stays as it is while the connection has activations."""
+
+
 @dataclass(frozen=True, slots=True)
 class SecretField:
     """One entry of a destination's `secrets`, a reference: `env:NAME` or `file:/path`. `ANY_NAME`: under any name.

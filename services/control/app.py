@@ -83,8 +83,11 @@ def _rules(connector: Connector, references: SecretReferences) -> ConnectorRules
     def members_min(destination: Destination) -> int:
         return limited(declaration, destination.limits).members_min
 
+    def replaces(connection: Connection) -> bool:
+        return connector.replaces(filled(declaration.connection_settings, connection.connection_settings))
+
     description = described(declaration)
-    return ConnectorRules(on_destination, on_connection, on_activation, refuses, description, members_min)
+    return ConnectorRules(on_destination, on_connection, on_activation, refuses, replaces, description, members_min)
 
 
 def _remarks(found: list[Mistake]) -> list[Remark]:

@@ -1,4 +1,4 @@
-"""One request to `audienceMembers:ingest` or `:remove` of Google's Data Manager API: up to 10,000 members of one kind.
+"""One request to `audienceMembers:ingest`, `:remove`, `:removeAll` of Google's Data Manager API: up to 10,000 members.
 
 Forms and reasons are those of googleapis' `google/ads/datamanager/v1` and of destinations.md §2 (keys GDM, GADS).
 """
@@ -30,6 +30,7 @@ _MEMBER: Final[Mapping[str, Callable[[str], object]]] = {
     "mobileData": lambda member: {"mobileIds": [member]},
     "userIdData": lambda member: {"userId": member},
 }
+_VERBS: Final = {"add": "ingest", "remove": "remove", "clear": "removeAll"}
 _SECONDS_MAX: Final = 60.0
 _PLACED: Final = re.compile(r"audience_members\[([0-9]{1,5})\]")
 _PLACE: Final = frozenset(
@@ -74,6 +75,8 @@ _read_lists = msgspec.json.Decoder(_Lists).decode
 def request(items: Sequence[Item], settings: Settings) -> Request:
     """Items of one activation, operation and id type. Whom it goes to is put before it at each attempt."""
     said = items[0].delivery
+    if said.operation == "clear":
+        return Request(id=f"clear_{said.delivery_id}", items=tuple(items), body=b"{}")
     kind = KINDS[said.id_type]
     form = _MEMBER[kind]
     body: dict[str, object] = {"audienceMembers": [{kind: form(one)} for item in items for one in item.members]}
@@ -95,8 +98,9 @@ def attempt(sent: Request, target: Target) -> WebRequest:
     }
     if settings["login_account_id"] is not None:
         to["loginAccount"] = _account(settings, "login")
-    verb = "ingest" if sent.items[0].delivery.operation == "add" else "remove"
-    body = b'{"destinations":[' + msgspec.json.encode(to) + b"]," + sent.body[1:]
+    verb = _VERBS[sent.items[0].delivery.operation]
+    members = sent.body[1:] if verb == "removeAll" else b"," + sent.body[1:]
+    body = b'{"destinations":[' + msgspec.json.encode(to) + b"]" + members
     return called(target, "POST", f"audienceMembers:{verb}", body)
 
 

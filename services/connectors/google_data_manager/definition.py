@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.connectors.base import PolledConnector, Report, Request, Settings, Target
-from services.connectors.declaration import Declaration, Identifier, Limits, Polling, SecretField, SettingField
+from services.connectors.declaration import RESYNC, Declaration, Identifier, Limits, Polling, SecretField, SettingField
 from services.connectors.google_data_manager import audience_members, request_status
 from services.connectors.grouping import grouped
 from services.connectors.oauth import refreshed
@@ -56,6 +56,7 @@ DECLARATION: Final = Declaration(
             "audience_id", "text", "The audience (user list), which exists and takes the id type", required=True,
             pattern=r"[0-9]{1,20}",
         ),
+        RESYNC,
     ),
     identifiers=tuple(
         Identifier(id_type, kind, "hex" if kind == "userData" else "as it is")

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from contracts import codes
 from services.connectors.base import EffectConnector, Request, Settings, Target
@@ -88,4 +88,5 @@ def _request(items: Sequence[Item]) -> Request:
 
 def _rows(item: Item) -> Rows:
     said = item.delivery
-    return Rows(said.operation, said.id_type, item.members, said.at, said.partition, said.sequence)
+    operation: Literal["add", "remove"] = "add" if said.operation == "add" else "remove"
+    return Rows(operation, said.id_type, item.members, said.at, said.partition, said.sequence)

@@ -1,4 +1,4 @@
-"""One request to `contact-list/add-remove` of Criteo's Retail Media API: up to 50,000 identifiers of one kind.
+"""One request to `contact-list/add-remove` or `/clear` of Criteo's Retail Media API: up to 50,000 identifiers.
 
 Forms and codes are those of retail-media.md §2 and §3.
 """
@@ -28,6 +28,7 @@ IDENTIFIER_TYPES: Final = {
 }
 _SECONDS_MAX: Final = 30.0
 _PLACE: Final = frozenset({404, 410})  # no such segment; a version of the API that is retired
+_CLEARED: Final = frozenset({201, 204})  # without a body: the one by the source document, the other by the API
 _PASSING: Final = frozenset({"availability", "quota"})
 
 
@@ -54,8 +55,10 @@ _read_accounts = msgspec.json.Decoder(_Accounts).decode
 
 
 def request(items: Sequence[Item]) -> Request:
-    """Items of one connection, operation and id type."""
+    """Items of one connection, operation and id type; a clearing has no body."""
     said = items[0].delivery
+    if said.operation == "clear":
+        return Request(id=f"clear_{said.delivery_id}", items=tuple(items), body=b"")
     attributes = {
         "operation": said.operation,
         "identifierType": IDENTIFIER_TYPES[said.id_type],
@@ -69,7 +72,8 @@ def request(items: Sequence[Item]) -> Request:
 def attempt(sent: Request, target: Target) -> WebRequest:
     """To the segment of the connection."""
     segment = f"audience-segments/{target.connection['segment_id']}"
-    return _request("POST", f"{segment}/contact-list/add-remove", target, sent.body)
+    call = "clear" if sent.items[0].delivery.operation == "clear" else "add-remove"
+    return _request("POST", f"{segment}/contact-list/{call}", target, sent.body)
 
 
 def verification(target: Target) -> WebRequest:
@@ -105,6 +109,8 @@ def _verdict(status: int, said: _Answer, operation: str) -> Verdict | None:
     by_status = _placed(status)
     if by_status is not DELIVERED:
         return by_status
+    if operation == "clear" and not said.errors:
+        return DELIVERED if status in _CLEARED else None
     if said.errors:
         problems = {(one.type, one.code) for one in said.errors}
         detail = f"Criteo answered {status} with {len(problems)} kinds of errors"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.connectors.base import Request, Settings, Target, WebConnector
-from services.connectors.declaration import Declaration, Identifier, Limits, SecretField, SettingField
+from services.connectors.declaration import RESYNC, Declaration, Identifier, Limits, SecretField, SettingField
 from services.connectors.grouping import of_one_kind
 from services.connectors.oauth import client_credentials
 from services.connectors.retail_media import contact_list
@@ -28,6 +28,7 @@ DECLARATION: Final = Declaration(
             "segment_id", "text", "The audience segment, which exists and is a contact list of the id type",
             required=True, pattern=r"[0-9]{1,20}",
         ),
+        RESYNC,
     ),
     identifiers=tuple(
         Identifier(id_type, name, "hex" if name == "Email" else "as it is")

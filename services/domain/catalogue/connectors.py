@@ -12,6 +12,7 @@ from contracts.codes import Code
 from contracts.messages.entities import Activation, Connection, Destination
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.failed import fail, quoted
+from services.domain.catalogue.item import refuse_used
 
 Remark = tuple[Code, str]
 _REMARKS_MAX: Final = 10
@@ -23,13 +24,15 @@ class ConnectorRules:
     """`on_destination` and `on_connection` find what is wrong with entries; `unknown-field` is no hindrance.
 
     `on_activation` looks at the mapping alone. `refuses` says why identities of an id type can't be sent to a
-    destination, None: they can. `members_min`: so many an audience must have before a destination is told of any.
+    destination, None: they can. `replaces`: a resync over the connection empties the list there first. `members_min`:
+    so many an audience must have before a destination is told of any.
     """
 
     on_destination: Callable[[Destination], Sequence[Remark]]
     on_connection: Callable[[Connection], Sequence[Remark]]
     on_activation: Callable[[Activation], Sequence[Remark]]
     refuses: Callable[[Destination, str], str | None]
+    replaces: Callable[[Connection], bool]
     description: Mapping[str, object]
     members_min: Callable[[Destination], int]
 
@@ -63,6 +66,20 @@ def check_activation(activation: Activation, catalogue: Catalogue, connectors: C
     found = _rules(destination, connectors).on_activation(activation)
     if found:
         fail(found[0][0], "; ".join(detail for _, detail in found)[:_DETAIL_CHARS_MAX])
+
+
+def replaces(connection: Connection, destination: Destination, connectors: Connectors) -> bool:
+    """Whether a resync over the connection empties the list there first; not where the connector is not known."""
+    rules = connectors.get(destination.connector)
+    return rules is not None and rules.replaces(connection)
+
+
+def check_resync(before: Connection, after: Connection, catalogue: Catalogue, connectors: Connectors) -> None:
+    """Raises `ItemFailed`(in-use) where the way of resyncs changes under activations: another lane would write them."""
+    destination = catalogue.destinations.get(before.destination_id)
+    assert destination is not None, "a destination with a connection is not deleted"
+    if replaces(before, destination, connectors) != replaces(after, destination, connectors):
+        refuse_used("connection", before.connection_id, catalogue)
 
 
 def _rules(destination: Destination, connectors: Connectors) -> ConnectorRules:

@@ -11,6 +11,7 @@ from contracts.messages.entities import Activation
 from contracts.messages.published import ActivationStatus, Reason
 from contracts.messages.results import Held
 from contracts.messages.steps import ActivationStep
+from services.domain.catalogue.connectors import replaces
 from services.domain.catalogue.entity_table import held as held_by
 from services.domain.control.counting import with_held
 from services.domain.control.growing import is_grown, members_min, reported, waits
@@ -171,6 +172,8 @@ def _mark(turn: Turn, activation: Activation, marker: _Marker, at_ms: int, *, re
     """Writes the marker; returns its step."""
     destination = turn.state.catalogue.destinations.get(activation.destination_id)
     assert destination is not None, "a destination that a connection holds on to is not deleted"
+    connection = turn.state.catalogue.connections.get(activation.connection_id)
+    assert connection is not None, "a connection with an activation is not deleted"
     turn.state.move_time(at_ms)
     step = turn.state.take_step()
     form: Any = Raw(turn.state.catalogue.forms.of(activation))  # encoded as it is
@@ -183,6 +186,7 @@ def _mark(turn: Turn, activation: Activation, marker: _Marker, at_ms: int, *, re
             activation=form,
             queue=destination.queue,
             resync=resync,
+            replaces=replaces(connection, destination, turn.config.connectors),
         )
     )
     return step

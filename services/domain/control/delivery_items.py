@@ -29,7 +29,7 @@ from services.domain.catalogue.activations import (
     update_activation,
 )
 from services.domain.catalogue.connections import create_connection, deletable_connection, update_connection
-from services.domain.catalogue.connectors import check_activation, check_connection
+from services.domain.catalogue.connectors import check_activation, check_connection, check_resync
 from services.domain.catalogue.destinations import (
     create_destination,
     deletable_destination,
@@ -96,6 +96,9 @@ def connection_created(turn: Turn, item: ConnectionCreate, origin: Origin) -> It
 def connection_updated(turn: Turn, item: ConnectionUpdate, origin: Origin) -> ItemAnswer:
     """Lanes see it in the catalogue."""
     connection = update_connection(item, turn.state.catalogue, origin)
+    before = turn.state.catalogue.connections.get(connection.connection_id)
+    assert before is not None, "what is updated is there"
+    check_resync(before, connection, turn.state.catalogue, turn.config.connectors)
     remarks = check_connection(connection, turn.state.catalogue, turn.config.connectors)
     turn.state.catalogue.connections.put(connection)
     return ItemAnswer(warnings=remarks, entity=connection)

@@ -9,7 +9,7 @@ import msgspec
 
 from contracts import catalog
 from contracts.messages.control_state import DeliveredAudience, Delivering, Lanes
-from contracts.messages.delivery import Delivered, LaneState, Reported, Routed
+from contracts.messages.delivery import Delivered, LaneState, ListCleared, Reported, Routed
 from contracts.messages.published import ActivationStatus, Reason
 from services.domain.control.activations import forget, is_over, lanes_changed
 from services.domain.control.counting import counted, with_held
@@ -107,6 +107,13 @@ def lane_changed(turn: Turn, outcome: LaneState) -> None:
     error = None if outcome.code is None else Reason(code=outcome.code, detail=(outcome.detail or "")[:500])
     waited_ms = None if outcome.state == "delivering" else outcome.waited_ms
     lanes_changed(turn, outcome.destination_id, error, waited_ms)
+
+
+def list_cleared(turn: Turn, outcome: ListCleared) -> None:
+    """Lanes learn from the connection that it is done, whatever becomes of the one that did it."""
+    connection = turn.state.catalogue.connections.get(outcome.connection_id)
+    if connection is not None and connection.cleared_step < outcome.step:
+        turn.state.catalogue.connections.put(msgspec.structs.replace(connection, cleared_step=outcome.step))
 
 
 def changed_statuses(state: SpaceState) -> Iterator[ActivationStatus]:

@@ -62,7 +62,7 @@ class Ledger:
 
         Those that are only taken are of one activation; what becomes of them is not known yet.
         """
-        if taken is not None and items:
+        if taken is not None and members_of(items):
             assert len({item.delivery.activation_id for item in items}) == 1, "a report is about one activation"
             self.taken.append((taken, items[0].delivery, members_of(items)))
             for item in items:

@@ -36,6 +36,19 @@ class Kept:
     merged: int
 
 
+def stretches(deliveries: Sequence[Delivery]) -> Iterator[slice]:
+    """The places between which nothing may be merged or reordered: each clearing alone, and what is between them."""
+    start = 0
+    for index, delivery in enumerate(deliveries):
+        if delivery.operation == "clear":
+            if start < index:
+                yield slice(start, index)
+            yield slice(index, index + 1)
+            start = index + 1
+    if start < len(deliveries):
+        yield slice(start, len(deliveries))
+
+
 def collapse(deliveries: Sequence[Delivery]) -> list[Kept]:
     """One `Kept` for each delivery, in order: a member stays only in the latest delivery that names it.
 
@@ -70,6 +83,10 @@ def cut(kept: Sequence[Kept], members_max: int) -> Iterator[list[Item]]:
     batch: list[Item] = []
     room = members_max
     for one in kept:
+        if one.delivery.operation == "clear":
+            assert len(kept) == 1, "a clearing is never sent with anything else"
+            yield [part(one, [])]
+            return
         start = 0
         while start < len(one.members):
             members = one.members[start : start + room]

@@ -14,12 +14,12 @@ from contracts.instants import instant_text
 from contracts.messages.delivery import Delivery, Routed, RouterState
 from contracts.messages.entities import Activation
 from contracts.messages.published import ActivationDifference, ActivationMarker, Change, Snapshot
-from contracts.partitioning import space_partition
+from contracts.partitioning import default_partition, space_partition
 from contracts.records import Out, Record
 
 SOURCE: Final = "/usher/activation/router"
 
-Operation = Literal["add", "remove"]
+Operation = Literal["add", "remove", "clear"]
 Refuse = Callable[[Record, str], Out]
 """Makes the dead letter of a record that can't be read, with a detail that holds no identifiers."""
 
@@ -65,7 +65,7 @@ class RouterPartition:
         assert queue_partitions > 0
         assert outcome_partitions > 0
         self._partition = partition
-        self._queue_partition = partition % queue_partitions
+        self._queue_partitions = queue_partitions
         self._outcome_partitions = outcome_partitions
         self._refuse = refuse
         self._running: dict[tuple[str, str], RouterState] = {}
@@ -98,7 +98,7 @@ class RouterPartition:
         elif kind == "audience" and name == "difference":
             yield from self._route_addressed(record, codec.decode(record.value or b"", ActivationDifference), tallies)
         elif kind == "activation":
-            yield from self._mark(codec.decode(record.value or b"", ActivationMarker), tallies)
+            yield from self._mark(record, codec.decode(record.value or b"", ActivationMarker), tallies)
 
     def _route_change(self, record: Record, tallies: dict[tuple[str, str], _Tally]) -> Iterator[Out]:
         space_id = codec.header(record.headers, "ce_spaceid") or ""
@@ -165,7 +165,13 @@ class RouterPartition:
             partition=self._partition,
             sequence=record.offset,
         )
-        yield Out(
+        yield self._queued(state, delivery)
+
+    def _queued(self, state: RouterState, delivery: Delivery) -> Out:
+        """To the lane of this partition, or to the one lane of a list that is emptied as a whole."""
+        lanes = self._queue_partitions
+        one_lane = default_partition(state.activation.connection_id.encode(), lanes) if state.replaces else None
+        return Out(
             topic=catalog.queue_topic(state.queue),
             key=None,
             value=codec.encode(delivery),
@@ -177,10 +183,10 @@ class RouterPartition:
                 time=delivery.at,
                 subject=delivery.activation_id,
             ),
-            partition=self._queue_partition,
+            partition=self._partition % lanes if one_lane is None else one_lane,
         )
 
-    def _mark(self, said: ActivationMarker, tallies: dict[tuple[str, str], _Tally]) -> Iterator[Out]:
+    def _mark(self, record: Record, said: ActivationMarker, tallies: dict[tuple[str, str], _Tally]) -> Iterator[Out]:
         """Takes a marker; one that this version doesn't know changes nothing."""
         key = (said.space_id, said.activation.activation_id)
         before = self._running.get(key)
@@ -196,6 +202,7 @@ class RouterPartition:
                 queue=said.queue,
                 paused=paused,
                 waiting=waiting,
+                replaces=said.replaces if before is None else before.replaces,
                 step=said.step,
             )
             if before is not None and before.waiting and not waiting:
@@ -203,10 +210,36 @@ class RouterPartition:
             self._forget(key)
             self._keep(state)
             yield self._state_record(key, state, said.at)
+            adds = "add" in WANTED.get(said.activation.activation_type, frozenset())
+            if said.clears and state.replaces and adds and not paused:
+                yield self._queued(state, self._clearing(record, state, said))
         elif said.marker == "ended" and before is not None:
             self._forget(key)
             tallies.setdefault(key, _Tally()).ended_step = said.step
             yield self._state_record(key, None, said.at)
+
+    def _clearing(self, record: Record, state: RouterState, said: ActivationMarker) -> Delivery:
+        """Every partition says so before its own members: whichever comes first is heeded."""
+        activation = state.activation
+        return Delivery(
+            delivery_id=f"{state.space_id}.{said.step}.{self._partition}.clear.{activation.activation_id}",
+            space_id=state.space_id,
+            activation_id=activation.activation_id,
+            activation_name=activation.name,
+            activation_type=activation.activation_type,
+            connection_id=activation.connection_id,
+            destination_id=activation.destination_id,
+            audience_id=activation.audience_id,
+            operation="clear",
+            resync=True,
+            id_type="",
+            members=[],
+            at=said.at,
+            step=said.step,
+            cause=None,
+            partition=self._partition,
+            sequence=record.offset,
+        )
 
     def _keep(self, state: RouterState) -> None:
         activation = state.activation

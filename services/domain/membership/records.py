@@ -123,6 +123,8 @@ class StepWriter:
             marker=said.marker,
             activation=said.activation,
             queue=said.queue,
+            replaces=said.replaces,
+            clears=said.replaces and said.resync,
             at=self._at,
             step=self._step,
         )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
 
 import pytest
 from msgspec.structs import replace
@@ -35,10 +36,16 @@ SETTINGS = Settings.model_validate(
 DEADLINE_SECONDS = 20.0
 
 
+class FarSide(Protocol):
+    """Answers requests."""
+
+    def take(self, request: WebRequest) -> WebAnswer: ...
+
+
 class Web:
     """Hands each request to the receiver, unless its URL is down."""
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(self, receiver: FarSide) -> None:
         self.receiver = receiver
         self.down: set[str] = set()
         self.requests = 0
@@ -101,7 +108,7 @@ class World:
                 clock=self.clock,
                 health=Health(self.clock),
                 stopping=stopping,
-                environment={},
+                environment={"USHER_SECRET_X": "x"},
             )
         )
         killed = asyncio.Event()

@@ -37,6 +37,7 @@ class Case:
     member: Callable[[int], str] = "u{:06}".format
     accepted: Callable[[Request], WebAnswer] = lambda _: WebAnswer(status=200, headers={}, body=b"{}")
     let_in: WebAnswer = field(default_factory=lambda: WebAnswer(status=200, headers={}, body=b"{}"))
+    cleared: WebAnswer = field(default_factory=lambda: WebAnswer(status=204, headers={}, body=b""))
     name: str = ""
 
     @property
@@ -95,6 +96,7 @@ CASES: Final = (
         id_type="email_sha256",
         member=hashed,
         accepted=lambda request: answered({"requestId": "req-1"}),
+        cleared=answered({"requestId": "req-2"}),
     ),
     Case(
         "google-data-manager",
@@ -102,6 +104,7 @@ CASES: Final = (
         {"client_id": "app", "client_secret": CANARY, "refresh_token": f"{CANARY}-refresh"},
         connection={"audience_id": "238"},
         accepted=lambda request: answered({"requestId": "req-1"}),
+        cleared=answered({"requestId": "req-2"}),
         name="google-data-manager-ids",
     ),
     Case(

@@ -18,7 +18,7 @@ from services.domain.delivery.merge import Item, collapse, cut
 from services.runtime.outlets import Effect
 from services.runtime.web import WebAnswer, WebRequest
 from tests.unit.connectors.conformance import CANARY, CASES, NOW_MS, Case
-from tests.unit.domain.delivery.making import delivery
+from tests.unit.domain.delivery.making import clearing, delivery
 
 
 def named(cases: Sequence[Case]) -> pytest.MarkDecorator:
@@ -27,6 +27,7 @@ def named(cases: Sequence[Case]) -> pytest.MarkDecorator:
 
 every = named(CASES)
 by_web = named([case for case in CASES if isinstance(CONNECTORS[case.slug], WebConnector)])
+clearing_ones = named([case for case in CASES if CONNECTORS[case.slug].replaces({"resync": "replace"})])
 by_effect = named([case for case in CASES if isinstance(CONNECTORS[case.slug], EffectConnector)])
 
 HOSTILE = (
@@ -298,6 +299,20 @@ def test_a_check_is_of_no_connection_and_shows_no_secret(case: Case) -> None:
 @every
 def test_it_says_how_it_is_verified(case: Case) -> None:
     assert connector(case).declaration.verification.endswith(".")
+
+
+@clearing_ones
+def test_an_emptied_list_is_one_request_that_only_its_own_good_answer_settles(case: Case) -> None:
+    ((item,),) = cut(collapse([clearing(1, 7)]), 10)
+    (request,) = fitting(connector(case), [item], case.filled)
+    assert request.items == (item,)
+    assert web(case).attempt(request, case.target) == web(case).attempt(request, case.target)
+    assert web(case).outcomes(request, case.cleared)[item.id].fate is Fate.DELIVERED
+    for status in (200, 201, 204, 302, 400, 401, 404, 409, 429, 500, 999):
+        for body in HOSTILE[1:]:
+            found = web(case).outcomes(request, WebAnswer(status=status, headers={}, body=body))
+            assert set(found) <= {item.id}
+            assert status in (201, 204) or Fate.DELIVERED not in {one.fate for one in found.values()}
 
 
 @every

@@ -64,7 +64,14 @@ def least(destination: Destination) -> int:
     return given
 
 
-WEBHOOK = ConnectorRules(webhook, listed, unmapped, no_cookies, {"slug": "webhook", "title": "Webhook"}, least)
+def replaces(connection: Connection) -> bool:
+    """Where it says so."""
+    return connection.connection_settings.get("resync") == "replace"
+
+
+WEBHOOK = ConnectorRules(
+    webhook, listed, unmapped, no_cookies, replaces, {"slug": "webhook", "title": "Webhook"}, least
+)
 
 
 def config(**changes: Any) -> ShardConfig:

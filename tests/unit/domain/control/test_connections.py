@@ -4,9 +4,11 @@ import pytest
 
 from contracts import codes
 from contracts.codes import Code
-from contracts.messages.entities import Activation
-from tests.unit.domain.control.bench import Bench, codes_of
-from tests.unit.domain.control.delivering import activatable, activate
+from contracts.messages.delivery import ListCleared
+from contracts.messages.entities import Activation, Connection
+from contracts.messages.steps import ActivationStep
+from tests.unit.domain.control.bench import SPACE, Bench, codes_of, steps
+from tests.unit.domain.control.delivering import activatable, activate, say
 
 
 @pytest.fixture
@@ -73,3 +75,33 @@ def test_identifiers_that_members_do_not_have_are_refused(bench: Bench, id_sync:
     assert codes_of(reply) == [code.code]
     (form,) = bench.send("connections.update", {"connection": "con_1", "name": "other"}).data
     assert form["id_sync"] == [of("all")]
+
+
+def test_a_resync_that_replaces_is_told_with_its_marker_and_stays_so_under_activations(bench: Bench) -> None:
+    (connection,) = bench.made(
+        "connections.create", {"audience": "a", "destination": "d", "connection_settings": {"resync": "replace"}}
+    )
+    activate(bench)
+    (started,) = [one for one in steps(bench.outs) if isinstance(one, ActivationStep)]
+    assert (started.marker, started.resync, started.replaces) == ("started", True, True)
+    changed = {"connection": connection, "connection_settings": {"resync": "add"}}
+    assert codes_of(bench.send("connections.update", changed)) == [codes.IN_USE.code]
+    bench.made(
+        "connections.update", {"connection": connection, "connection_settings": {"resync": "replace", "list": 2}}
+    )
+    bench.made("activations.delete", {"name": "act"})
+    bench.made("connections.update", changed)
+
+
+def test_a_list_that_was_emptied_is_known_by_its_connection_and_older_news_change_nothing(bench: Bench) -> None:
+    activate(bench)
+    (connection,) = [one for one in bench.catalogue.values() if isinstance(one, Connection)]
+    assert connection.cleared_step == 0
+
+    def heard(step: int, of: str = connection.connection_id) -> int:
+        say(bench, ListCleared(space_id=SPACE, connection_id=of, step=step, at="2026-01-01T10:00:00.000Z"))
+        (after,) = [one for one in bench.catalogue.values() if isinstance(one, Connection)]
+        assert after.version == connection.version
+        return after.cleared_step
+
+    assert [heard(7), heard(6), heard(9, "con_gone"), heard(8)] == [7, 7, 7, 8]

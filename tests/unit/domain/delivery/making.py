@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from contracts import catalog, codec
 from contracts.messages.delivery import Delivery
 from contracts.messages.entities import Activation, Destination
@@ -148,13 +150,31 @@ def difference(
     )
 
 
-def marker(offset: int, word: str, of: Activation | None = None, *, partition: int = 0, queue: str = QUEUE) -> Record:
+def marker(
+    offset: int,
+    word: str,
+    of: Activation | None = None,
+    *,
+    partition: int = 0,
+    queue: str = QUEUE,
+    step: int = 6,
+    **more: bool,
+) -> Record:
     about = of or activation()
-    said = ActivationMarker(space_id=SPACE, marker=word, activation=about, queue=queue, at=AT, step=6)
+    said = ActivationMarker(
+        space_id=SPACE,
+        marker=word,
+        activation=about,
+        queue=queue,
+        at=AT,
+        step=step,
+        replaces=more.get("replaces", False),
+        clears=more.get("clears", False),
+    )
     return _record(
         offset,
         f"activation.{word}",
-        id=f"{SPACE}.6.{partition}.{word}",
+        id=f"{SPACE}.{step}.{partition}.{word}",
         subject=about.activation_id,
         value=codec.encode(said),
         partition=partition,
@@ -187,6 +207,17 @@ def delivery(
         cause=None if resync else Cause("import", "imp_1"),
         partition=partition,
         sequence=sequence,
+    )
+
+
+def clearing(sequence: int, step: int, *, partition: int = 0) -> Delivery:
+    """What a partition says at its place of a resync that replaces what the list holds."""
+    return msgspec.structs.replace(
+        delivery(sequence, "add", [], partition=partition, resync=True),
+        delivery_id=f"{SPACE}.{step}.{partition}.clear.act_1",
+        operation="clear",
+        id_type="",
+        step=step,
     )
 
 

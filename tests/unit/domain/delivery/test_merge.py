@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.domain.delivery.merge import collapse, cut, members_of
-from tests.unit.domain.delivery.making import delivery
+from services.domain.delivery.merge import collapse, cut, members_of, stretches
+from tests.unit.domain.delivery.making import clearing, delivery
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,24 @@ def test_lists_that_read_the_same_when_joined_have_different_ids() -> None:
     whole = delivery(1, "add", ["a", "bc", "ab", "c"])
     first, second = (items[0] for items in cut(collapse([whole]), 2))
     assert first.id != second.id
+
+
+@pytest.mark.parametrize(
+    ("operations", "found"),
+    [
+        ("", []),
+        ("ar", ["ar"]),
+        ("c", ["c"]),
+        ("ac", ["a", "c"]),
+        ("carccra", ["c", "ar", "c", "c", "ra"]),
+    ],
+)
+def test_a_clearing_stands_alone_and_nothing_is_merged_across_it(operations: str, found: list[str]) -> None:
+    words = {"a": "add", "r": "remove"}
+    batch = [clearing(n, 7) if one == "c" else delivery(n, words[one], ["x"]) for n, one in enumerate(operations)]
+    assert [operations[one] for one in stretches(batch)] == found
+
+
+def test_a_clearing_is_an_item_of_nobody() -> None:
+    ((item,),) = cut(collapse([clearing(1, 7)]), 10)
+    assert (item.id, item.members, item.delivery.operation) == ("acme.7.0.clear.act_1", [], "clear")

@@ -7,6 +7,7 @@ import pytest
 
 from contracts import catalog, codec
 from contracts.messages.delivery import Delivery, Routed, RouterState
+from contracts.partitioning import default_partition
 from contracts.records import Out, Record
 from services.domain.delivery.router import RouterPartition
 from tests.unit.domain.delivery.making import QUEUE, SPACE, activation, change, difference, marker, snapshot
@@ -254,3 +255,41 @@ def test_the_state_topic_restores_the_router_at_any_cut_of_the_log() -> None:
         running = [codec.decode(value, RouterState) for value in state.values() if value is not None]
         second = outs(router(running=running), log[at:])
         assert deliveries(first) + deliveries(second) == whole
+
+
+def test_a_list_that_is_replaced_has_one_lane_and_is_emptied_before_each_partitions_members() -> None:
+    """What all partitions write about it goes to the partition of its connection, as Kafka's own partitioner has it."""
+    lane = default_partition(b"con_1", 2)
+    for partition in range(4):
+        log = [
+            marker(0, "started", partition=partition, replaces=True, clears=True),
+            snapshot(1, ["a"], partition=partition),
+            change(2, "entered", ["b"], partition=partition),
+            marker(3, "updated", partition=partition, clears=True),
+            marker(4, "updated", partition=partition, replaces=True),
+        ]
+        written = [out for out in outs(router(partition), log) if out.topic == catalog.queue_topic(QUEUE)]
+        assert {out.partition for out in written} == {lane}
+        sent = deliveries(written)
+        assert [(one.operation, one.members) for one in sent] == [
+            ("clear", []), ("add", ["a"]), ("add", ["b"]), ("clear", []),
+        ]  # fmt: skip
+        assert sent[0].delivery_id == f"acme.6.{partition}.clear.act_1"
+        assert (sent[0].step, sent[0].sequence) == (6, 0)
+
+
+def test_what_replaces_at_its_start_does_so_to_its_end_and_after_a_restart() -> None:
+    first = router(3)
+    began = outs(first, [marker(0, "started", partition=3, replaces=True, clears=True)])
+    (state,) = [codec.decode(out.value or b"", RouterState) for out in began if out.topic == catalog.ROUTER_STATE]
+    (sent,) = [
+        out for out in outs(router(3, running=[state]), [change(1, "entered", ["a"], partition=3)])
+        if out.topic == catalog.queue_topic(QUEUE)
+    ]  # fmt: skip
+    assert sent.partition == default_partition(b"con_1", 2)
+
+
+@pytest.mark.parametrize("kind", ["audience_exited", "of_a_later_version"])
+def test_no_list_is_emptied_for_an_activation_that_adds_nobody(kind: str) -> None:
+    started = marker(0, "started", activation(activation_type=kind), replaces=True, clears=True)
+    assert deliveries(outs(router(), [started])) == []

@@ -1,0 +1,144 @@
+"""Router, lanes and a list that resyncs replace, over one log: four partitions of changes, two lanes, workers that die."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from contracts import catalog, codec
+from contracts.messages.delivery import ListCleared
+from contracts.messages.entities import Connection, catalogue_key
+from contracts.partitioning import default_partition, space_partition
+from contracts.records import Out, Record, TopicPartition
+from services.runtime.web import WebAnswer, WebRequest
+from tests.unit.activation.test_activation import Web, World, read_all, until
+from tests.unit.connectors.conformance import answered
+from tests.unit.domain.delivery.making import SPACE, change, destination, marker, snapshot
+
+LISTED = Connection(
+    space_id=SPACE, name="con_1", created_at="", updated_at="", connection_id="con_1", audience_id="aud_1",
+    destination_id="des_1", connection_settings={"segment_id": "4711", "resync": "replace"},
+)  # fmt: skip
+
+
+class ContactList(World):
+    """Criteo's list, and control as far as it hears of lists that were emptied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.web = Web(self)
+        self.members = {"stale"}
+        self.clearings = 0
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        secrets = {"client_id": "env:USHER_SECRET_X", "client_secret": "env:USHER_SECRET_X"}
+        to = destination(connector="retail-media", secrets=secrets, limits={"requests_per_second": 100_000})
+        await self.create(replace(to, settings={}, version=2))
+        await self.connect(LISTED)
+
+    async def connect(self, made: Connection) -> None:
+        place = space_partition(SPACE, 2)
+        await self.write([Out(catalog.CATALOGUE, catalogue_key(made).encode(), codec.encode(made), partition=place)])
+
+    async def changes(self, *records: Record) -> None:
+        """Of an id type that Criteo takes."""
+        await super().changes(*(replace(one, value=(one.value or b"").replace(b"kuid", b"gum")) for one in records))
+
+    def take(self, request: WebRequest) -> WebAnswer:
+        """The far side, in place of the receiver of webhooks."""
+        if request.url.endswith("/oauth2/token"):
+            return answered({"access_token": "t", "expires_in": 900_000})
+        if request.url.endswith("/clear"):
+            self.clearings += 1
+            self.members = set()
+            return WebAnswer(204, {}, b"")
+        said = msgspec.json.decode(request.body)["data"]["attributes"]
+        change = set(said["identifiers"])
+        self.members = self.members | change if said["operation"] == "add" else self.members - change
+        return answered({"data": {"operation": said["operation"]}})
+
+    @contextlib.asynccontextmanager
+    async def control(self) -> AsyncIterator[None]:
+        """Takes what lanes say into the connection for as long as the block lasts."""
+        places = [TopicPartition(catalog.OUTCOMES, n) for n in range(await self.log.partitions(catalog.OUTCOMES))]
+        reader = await self.log.reader(places)
+
+        async def listen() -> None:
+            latest = 0
+            while True:
+                for record in await reader.read(timeout_seconds=0.01):
+                    if codec.header(record.headers, "ce_type") == "list-cleared":
+                        latest = max(latest, codec.decode(record.value or b"", ListCleared).step)
+                        await self.connect(replace(LISTED, cleared_step=latest))
+
+        listening = asyncio.create_task(listen())
+        try:
+            yield
+        finally:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
+            await reader.close()
+
+    async def lanes_used(self) -> set[int]:
+        return {record.partition for record in await read_all(self.log, catalog.queue_topic("q1"))}
+
+
+@pytest.fixture
+async def listed() -> ContactList:
+    made = ContactList()
+    await made.prepare()
+    return made
+
+
+async def test_the_list_is_the_audience_and_has_one_writer(listed: ContactList) -> None:
+    async with listed.control(), listed.worker("one"):
+        for partition in range(4):
+            await listed.changes(
+                marker(0, "started", partition=partition, replaces=True, clears=True),
+                snapshot(1, [f"old{partition}"], partition=partition),
+                change(2, "entered", [f"a{partition}", f"b{partition}"], partition=partition),
+                change(3, "exited", [f"old{partition}", f"b{partition}"], partition=partition),
+            )
+        await until(lambda: listed.members == {f"a{n}" for n in range(4)})
+        await listed.settled(4 * 5)
+    assert listed.clearings == 1
+    assert await listed.lanes_used() == {default_partition(b"con_1", 2)}
+    assert await read_all(listed.log, catalog.DEAD_LETTERS) == []
+
+
+async def test_workers_that_die_with_it_lose_nobody_and_bring_nobody_back(listed: ContactList) -> None:
+    """Each dies right after a request went out; resyncs and changes go on on partitions in turn."""
+    expected: set[str] = set()
+    async with listed.control():
+        for n in range(6):
+            async with listed.worker(f"worker{n}") as killed:
+                for partition in range(4):
+                    name = f"m{n}.{partition}"
+                    present = sorted(one for one in expected if one.endswith(f".{partition}"))
+                    await listed.changes(
+                        marker(
+                            0,
+                            "updated" if n else "started",
+                            partition=partition,
+                            replaces=True,
+                            clears=True,
+                            step=n + 1,
+                        ),
+                        *([snapshot(1, present, partition=partition)] if present else []),
+                        change(2, "entered", [name, f"{name}.gone"], partition=partition, step=n + 1),
+                        change(3, "exited", [f"{name}.gone"], partition=partition, step=n + 1),
+                    )
+                    expected.add(name)
+                requests = listed.web.requests
+                await until(lambda requests=requests: listed.web.requests > requests)  # type: ignore[misc]  # bound at once
+                killed.set()
+        async with listed.worker("last"):
+            await until(lambda: listed.members == expected)
+            await listed.settled(6 * 4 * 3)
+    assert listed.members == expected
+    assert listed.clearings >= 6
