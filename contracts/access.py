@@ -43,7 +43,7 @@ def permissions_for(command_type: str) -> frozenset[str]:
     kind, _, verb = command_type.partition(".")
     if command_type == "spaces.create":
         return frozenset()
-    if verb in {"get", "search"} and kind != "principals":
+    if verb in {"get", "search", "statistics"} and kind != "principals":
         return frozenset(PERMISSIONS)
     return frozenset({_BY_KIND[kind], ADMIN})
 

@@ -162,7 +162,7 @@ class AudienceUpdate(AudienceFields, frozen=True, kw_only=True):
 
 
 class AudienceReference(Versioned, frozen=True, kw_only=True):
-    """For `audiences.delete`, `.get`, `.run` and `.snapshot`."""
+    """For `audiences.delete`, `.get`, `.run`, `.snapshot` and `.statistics`."""
 
     id: Reference | UnsetType = UNSET
     audience_id: Reference | UnsetType = UNSET
@@ -329,6 +329,7 @@ ITEM_TYPES: Final[dict[str, type[Item]]] = {
     "audiences.delete": AudienceReference,
     "audiences.run": AudienceReference,
     "audiences.snapshot": AudienceReference,
+    "audiences.statistics": AudienceReference,
     "audiences.get": AudienceReference,
     "audiences.search": AudienceQuery,
     "feeds.create": FeedCreate,

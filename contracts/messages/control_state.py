@@ -164,7 +164,7 @@ class Remembered(StateEntry, frozen=True, kw_only=True, tag="reply"):
 
 
 class Advancing(StateEntry, frozen=True, kw_only=True, tag="advance"):
-    """A `clock.advance` whose reply waits until these partitions have reached `step`. `id` is of its `Remembered`."""
+    """A command whose reply waits until these partitions have reached `step`. `id` is of its `Remembered`."""
 
     step: int
     waiting: list[int]

@@ -77,4 +77,11 @@ class Held(ResultBase, frozen=True, kw_only=True, tag="held", tag_field="type"):
     exited: int
 
 
-Result = Staged | ReadingBroken | Weighed | Applied | Ticked | Held
+class Counted(ResultBase, frozen=True, kw_only=True, tag="counted", tag_field="type"):
+    """The audience that `step` asks for has so many members here."""
+
+    step: int
+    size: int
+
+
+Result = Staged | ReadingBroken | Weighed | Applied | Ticked | Held | Counted

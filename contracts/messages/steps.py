@@ -121,6 +121,12 @@ class RedriveStep(StepBase, frozen=True, kw_only=True, tag="redrive", tag_field=
     identifiers: list[str]
 
 
+class CountStep(StepBase, frozen=True, kw_only=True, tag="count", tag_field="type"):
+    """How many members does this audience have here and now?"""
+
+    audience_id: str
+
+
 class SnapshotStep(StepBase, frozen=True, kw_only=True, tag="snapshot", tag_field="type"):
     """Publish the present members of an audience."""
 
@@ -139,6 +145,7 @@ Step = (
     | RunStep
     | ActivationStep
     | RedriveStep
+    | CountStep
     | SnapshotStep
 )
 

@@ -122,6 +122,8 @@ async def test_a_contact_list(system: System, space_name: str) -> None:
         assert (added["valid"], added["invalid"], added["sample_invalid"]) == (2, 1, ["nobody"])
         kept = {hashed("email_sha256", one) for one in ("user@example.com", "john.sam@mail.com")}
         await space.until("hashes", lambda: space.members("l") == kept)
+        (statistics,) = await space.send("audiences.statistics", {"audience": "l"})
+        assert [statistics[name] for name in ("identifiers", "matches", "match_rate")] == [2, None, None]
         (removed,) = await space.send(
             "members.remove", {"audience": "l", "id_type": "email", "identifiers": ["user@example.com", "a@b.example"]}
         )

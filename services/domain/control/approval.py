@@ -16,9 +16,9 @@ from services.domain.control.access import CLOCK_SKEW_MS, Sender, Window
 from services.domain.control.answer import Answer, Said, said, unpacked
 from services.domain.control.audit import Trail
 from services.domain.control.command import Command, Refused
-from services.domain.control.deferred import answer_at_last, send_reply
+from services.domain.control.deferred import send_reply
 from services.domain.control.effects import Effects
-from services.domain.control.items import only_reads, take_effect
+from services.domain.control.items import leaves_no_trace, only_reads, take_effect
 from services.domain.control.quotas import count_command
 from services.domain.control.turn import Turn
 from services.domain.control.verifications import wait_for_answers
@@ -66,19 +66,6 @@ def _read(turn: Turn, command: Command, sender: Sender) -> None:
     )
 
 
-def reached(turn: Turn, partition: int, step: int) -> None:
-    """A partition has reached a tick; after the last one the `clock.advance` that waits for it is answered."""
-    for advancing in turn.state.advances:
-        if advancing.step != step or partition not in advancing.waiting:
-            continue
-        waiting = [one for one in advancing.waiting if one != partition]
-        if waiting:
-            turn.state.advances.put(advancing.id, msgspec.structs.replace(advancing, waiting=waiting))
-            continue
-        turn.state.advances.drop(advancing.id)
-        answer_at_last(turn, advancing, advancing.reply)
-
-
 def remembered(turn: Turn) -> Window:
     """When a command that comes again now must have been sent to be known as a repeat."""
     oldest = turn.state.replies.oldest()
@@ -92,7 +79,7 @@ def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[Answer, Said]
     """The reply, gathered and said."""
     catalogue, is_read = turn.state.catalogue, only_reads(command.type)
     answer = Answer(items=len(command.items), trace_id=command.trace_id, forms=catalogue.forms)
-    trail = Trail(turn, command, sender)
+    trail = None if leaves_no_trace(command.type) else Trail(turn, command, sender)
     if command.unknown:
         answer.warn(codes.UNKNOWN_FIELD, f"ignored: {', '.join(command.unknown)[:300]}", None)
     item_type = ITEM_TYPES.get(command.type)
@@ -111,7 +98,7 @@ def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[Answer, Said]
             answer.failed(error.code, error.detail, number, error.invalid)
             continue
         answer.applied(number, done)
-        if not is_read:
+        if trail is not None:
             trail.item(number, done)
         for code, detail in ignored_fields(raw, item):
             answer.warn(code, detail, number)

@@ -17,6 +17,7 @@ from contracts.records import Record
 _TRACE: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _ATTRIBUTE_CHARS_MAX: Final = 256
 SEARCHES_MAX: Final = 20  # of 500 entities each: what a reply holds
+STATISTICS_MAX: Final = 100  # each is a step, and its reply waits in state until all partitions have answered
 COMMAND_BYTES_MAX: Final = (16 << 20) - 4_096  # so that it can be written once more, should it have to be forwarded
 
 
@@ -179,6 +180,8 @@ def _check_size(command_type: str, data: _Data) -> None:
         raise Refused(codes.COMMAND_TOO_LARGE, f"{len(data.items)} searches, at most {SEARCHES_MAX}")
     if command_type == "destinations.verify" and len(data.items) > VERIFICATIONS_MAX:
         raise Refused(codes.COMMAND_TOO_LARGE, f"{len(data.items)} destinations, at most {VERIFICATIONS_MAX}")
+    if command_type.endswith(".statistics") and len(data.items) > STATISTICS_MAX:
+        raise Refused(codes.COMMAND_TOO_LARGE, f"{len(data.items)} lists, at most {STATISTICS_MAX}")
     if command_type.startswith("members."):
         lists = [item.get("identifiers") for item in data.items if isinstance(item, dict)]
         identifiers = sum(len(one) for one in lists if isinstance(one, list))

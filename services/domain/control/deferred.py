@@ -7,6 +7,7 @@ from contracts.ids import made_id
 from contracts.instants import instant_text
 from contracts.messages.control_state import Advancing, Remembered, Verifying
 from contracts.messages.published import Reply
+from contracts.messages.results import Counted
 from services.domain.control.answer import packed
 from services.domain.control.turn import Turn
 
@@ -22,6 +23,38 @@ def send_reply(turn: Turn, about: Remembered | Advancing | Verifying, body: byte
         command_id=about.command_id,
         at=instant_text(about.at_ms),
     )
+
+
+def reached(turn: Turn, partition: int, step: int) -> None:
+    """A partition has reached a step; after the last one the command that waits for it is answered."""
+    for advancing in turn.state.advances:
+        if advancing.step != step or partition not in advancing.waiting:
+            continue
+        waiting = [one for one in advancing.waiting if one != partition]
+        if waiting:
+            turn.state.advances.put(advancing.id, msgspec.structs.replace(advancing, waiting=waiting))
+            continue
+        turn.state.advances.drop(advancing.id)
+        answer_at_last(turn, advancing, advancing.reply)
+
+
+def counted(turn: Turn, result: Counted) -> None:
+    """A partition says how many members an audience has there; what it says last it was asked last."""
+    for advancing in turn.state.advances:
+        data = [_added(one, result) for one in advancing.reply.data]
+        if data != advancing.reply.data:
+            reply = msgspec.structs.replace(advancing.reply, data=data)
+            turn.state.advances.put(advancing.id, msgspec.structs.replace(advancing, reply=reply))
+    reached(turn, result.partition, result.step)
+
+
+def _added(data: object, result: Counted) -> object:
+    """The data of an item, which may be JSON already: none that is still to be counted is."""
+    if not isinstance(data, dict) or data.get("step") != result.step or "identifiers" not in data:
+        return data
+    before = data["identifiers"] or 0
+    assert isinstance(before, int)
+    return data | {"identifiers": before + result.size}
 
 
 def answer_at_last(turn: Turn, about: Advancing | Verifying, reply: Reply) -> None:

@@ -16,6 +16,7 @@ from services.domain.control.guard import import_approved, import_rejected
 from services.domain.control.member_items import Operation, members_changed
 from services.domain.control.principal_items import principal_changed
 from services.domain.control.runs import audience_run
+from services.domain.control.statistics import statistics_asked
 from services.domain.control.turn import Turn
 from services.domain.control.verifications import destination_verified
 
@@ -30,6 +31,11 @@ _OPERATIONS: Final[dict[str, Operation]] = {
 def only_reads(command_type: str) -> bool:
     """Whether commands of the type change nothing: they are answered anew each time."""
     return command_type.endswith((".get", ".search", ".supported"))
+
+
+def leaves_no_trace(command_type: str) -> bool:
+    """Whether there is nothing to audit: nothing stands otherwise after it."""
+    return only_reads(command_type) or command_type.endswith(".statistics")
 
 
 def kind_of(command_type: str) -> str:
@@ -60,6 +66,8 @@ def take_effect(turn: Turn, command_type: str, item: Item, origin: Origin) -> It
             return audience_run(turn, item)
         case "audiences.snapshot", said.AudienceReference():
             return entities.audience_snapshot(turn, item, origin)
+        case "audiences.statistics", said.AudienceReference():
+            return statistics_asked(turn, item)
         case "campaigns.create", campaign_said.CampaignCreate():
             return entities.campaign_created(turn, item, origin)
         case "campaigns.update", campaign_said.CampaignUpdate():

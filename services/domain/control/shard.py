@@ -15,16 +15,17 @@ from contracts.messages.control_state import ControlState
 from contracts.messages.delivery import Delivered, LaneState, ListCleared, Outcome, Reported, Routed, Verified
 from contracts.messages.entities import CatalogueEntity
 from contracts.messages.intake import IntakeEvent, ObjectAnnounced, ReadingFailed, ReadingFinished, ReadingProgress
-from contracts.messages.results import Applied, Held, ReadingBroken, Result, Staged, Ticked, Weighed
+from contracts.messages.results import Applied, Counted, Held, ReadingBroken, Result, Staged, Ticked, Weighed
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
 from services.domain.control import activations, announcements, guard, imports, outcomes, readings, sets, verifications
 from services.domain.control.access import check_allowed, sender_of
 from services.domain.control.answer import rejected
-from services.domain.control.approval import approve, reached, remembered
+from services.domain.control.approval import approve, remembered
 from services.domain.control.clock import settle
 from services.domain.control.command import Refused, addressee, read_command, read_envelope, trace_id
 from services.domain.control.config import ShardConfig
+from services.domain.control.deferred import counted, reached
 from services.domain.control.effects import Effects
 from services.domain.control.space_state import SpaceState
 from services.domain.control.turn import Turn
@@ -167,6 +168,8 @@ class ControlShard:
                 activations.held(turn, result)
             case Ticked():
                 reached(turn, result.partition, result.step)
+            case Counted():
+                counted(turn, result)
 
     def _outcome(self, record: Record, effects: Effects, now_ms: int) -> None:
         outcome: Outcome = codec.decode(record.value or b"", Outcome)  # type: ignore[arg-type]  # a union

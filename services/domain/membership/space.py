@@ -12,9 +12,10 @@ from pyroaring import BitMap
 
 from contracts.instants import DAY_MS
 from contracts.messages.published import Cause, Removal
-from contracts.messages.results import Applied, Held, ReadingBroken, Result, Staged, Ticked, Weighed
+from contracts.messages.results import Applied, Counted, Held, ReadingBroken, Result, Staged, Ticked, Weighed
 from contracts.messages.steps import (
     ActivationStep,
+    CountStep,
     DefinitionStep,
     ImportAbortStep,
     ImportApplyStep,
@@ -120,6 +121,8 @@ class Space:
                 return self._activations.relay(step, self._register.find(step.activation.audience_id))
             case RedriveStep():
                 return self._redrive(step)
+            case CountStep():
+                return Effects(results=[self._counted(step)])
             case SnapshotStep():
                 audience = self._register.find(step.audience_id)
                 if audience is None:
@@ -276,6 +279,16 @@ class Space:
         effects = self._register.follow(differences, Cause("import", step.import_id))
         effects.results.append(self._applied(step, *differences.values(), superseded=superseded, expired=expired))
         return effects
+
+    def _counted(self, step: CountStep) -> Counted:
+        audience = self._register.find(step.audience_id)
+        return Counted(
+            space_id=self._space_id,
+            partition=self._partition,
+            partitions=self._partitions,
+            step=step.step,
+            size=0 if audience is None else len(audience.members),
+        )
 
     def _tick(self, step: TickStep) -> Effects:
         differences = {}

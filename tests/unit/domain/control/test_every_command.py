@@ -33,6 +33,7 @@ GOOD: Mapping[str, Mapping[str, object]] = {
     "audiences.delete": {"audience": "unused"},
     "audiences.run": {"audience": "scheduled"},
     "audiences.snapshot": {"audience": "list"},
+    "audiences.statistics": {"audience": "list"},
     "audiences.get": {"audience": "list"},
     "audiences.search": {"kind": "list"},
     "feeds.create": {"name": "n", "source": {"kind": "s3", "prefix": "n/"}, **FEED},

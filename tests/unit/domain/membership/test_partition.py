@@ -6,8 +6,8 @@ import pytest
 
 from contracts.catalog import CHANGES, INPUT
 from contracts.codec import Headers, encode, header
-from contracts.messages.results import Held, Ticked
-from contracts.messages.steps import RedriveStep
+from contracts.messages.results import Counted, Held, Ticked
+from contracts.messages.steps import CountStep, RedriveStep
 from contracts.records import Record
 from services.domain.membership.broken_log import BrokenLog
 from services.domain.membership.partition import MembershipPartition
@@ -110,6 +110,18 @@ def test_snapshots(world: World) -> None:
     }
     world.snapshot("snap_2", "unknown")
     assert {snapshot["snapshot_id"] for snapshot in world.snapshots} == {"snap_1"}
+
+
+def test_members_are_counted_where_they_live(world: World) -> None:
+    world.patch("a", "add", IDS)
+    world.patch("a", "remove", IDS[:1])
+    world.results.clear()
+    for audience in ("a", "b", "unknown"):
+        world.take(CountStep(**world.next(), audience_id=audience))
+    said = [(one.partition, one.step, one.size) for one in world.results if isinstance(one, Counted)]
+    assert len(said) == 3 * world.partitions
+    sizes = [sum(size for _, at, size in said if at == step) for step in sorted({at for _, at, _ in said})]
+    assert sizes == [len(IDS) - 1, 0, 0]
 
 
 def test_a_start_with_resync_is_followed_by_the_members(world: World) -> None:
