@@ -1,22 +1,35 @@
-"""Every wrong command, as any client may write it to the topic: a declared code, a reply, a dead letter, no block."""
+"""Every wrong command, as any client may write it to the topic: a declared code, a reply, a dead letter, no block.
 
+Malformed, unknown, oversized, by who may not, replayed, racing: a walk for each, and good commands beside all of them.
+"""
+
+import base64
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from contracts import catalog, codec, codes
+from contracts.access import PRINCIPAL_HEADER, SIGNATURE_HEADER, signed_bytes
+from contracts.codec import Headers
 from contracts.codes import Code
-from contracts.instants import parse_instant
+from contracts.instants import instant_text, parse_instant
 from contracts.records import Out, Record
+from services.domain.control.command import COMMAND_BYTES_MAX
 from tests.broker.space import Space, builtins, named, own_space
 from tests.broker.system import System
 from tests.unit.adapters.kafka.foreign import BAD, builder
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="session")]
 
+OPEN = "open.commands.v1"
+KEY, OTHER_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
+NOW = instant_text(int(time.time() * 1000))
 ADD: dict[str, Any] = {"audience": "a", "identifiers": ["good"]}
 
 
@@ -28,6 +41,8 @@ class Wrong:
     value: bytes | None
     code: Code
     key: bytes | None = b"SPACE"
+    topic: str = catalog.COMMANDS
+    signer: str | None = None  # a principal whose key `KEY` signs, `forged`: that says to be `crm`
     answered: bool = True  # a command that names no space has nowhere to be answered
 
 
@@ -55,7 +70,19 @@ WRONG = [
     Wrong("a key twice", command().replace(b'"audience": "a"', b'"audience": "a", "audience": "b"'),
           codes.DUPLICATE_JSON_KEY),
     Wrong("items of a wrong type", command(data={"items": 7}), codes.COMMAND_INVALID),
+    Wrong("no items", command(data={"items": []}), codes.COMMAND_INVALID),
     Wrong("50,001 identifiers", with_identifiers(50_001), codes.COMMAND_TOO_LARGE),
+    Wrong("10,001 items", command(data={"items": [{}] * 10_001}), codes.COMMAND_TOO_LARGE),
+    Wrong("21 searches", command(type="audiences.search", data={"items": [{}] * 21}), codes.COMMAND_TOO_LARGE),
+    Wrong("more bytes than fit twice", command(source="x" * COMMAND_BYTES_MAX), codes.COMMAND_TOO_LARGE),
+    Wrong("a source of 257 characters", command(source="x" * 257), codes.COMMAND_INVALID),
+    Wrong("nobody by this topic", command(), codes.AUTHORIZATION_REQUIRED, topic=OPEN),
+    Wrong("by who may read only", command(), codes.AUTHORIZATION_DENIED, topic="crm.commands.v1"),
+    Wrong("by a stranger", command(), codes.AUTHORIZATION_INVALID, topic=OPEN, signer="stranger"),
+    Wrong("by another's key", command(time=NOW), codes.AUTHORIZATION_INVALID, topic=OPEN, signer="forged"),
+    Wrong("signed long ago", command(time="2020-01-01T00:00:00Z"), codes.AUTHORIZATION_INVALID, topic=OPEN, signer="crm"),
+    Wrong("signed for later", command(time="2100-01-01T00:00:00Z"), codes.AUTHORIZATION_INVALID, topic=OPEN, signer="crm"),
+    Wrong("signed without a time", command(), codes.AUTHORIZATION_INVALID, topic=OPEN, signer="crm"),
     Wrong("an unknown space", command(spaceid="nowhere"), codes.SPACE_UNKNOWN, key=b"nowhere"),
     Wrong("key and space in contradiction", command(spaceid="elsewhere"), codes.SPACE_MISMATCH),
     Wrong("a key that is no text", command(), codes.SPACE_MISMATCH, key=b"\xff\xfe"),
@@ -66,6 +93,8 @@ WRONG = [
 async def test_what_is_understood_in_nothing(space: Space, system: System) -> None:
     """All at once, with good commands before, between and after them, to whatever partition."""
     await space.audiences("a")
+    pem = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    await space.send("principals.create", {"name": "crm", "permissions": ["audiences:read"], "public_keys": [pem]})
     await space.catch_up()
     answers = len(space.replies)
 
@@ -79,7 +108,7 @@ async def test_what_is_understood_in_nothing(space: Space, system: System) -> No
         neighbour = good.replace(b"SPACE", space.name.encode())
         await producer.send(
             [
-                Out(catalog.COMMANDS, key, value, (), at % 2),
+                Out(one.topic, key, value, signed(one, value), at % 2),
                 Out(catalog.COMMANDS, space.name.encode(), neighbour, (), at % 2),
             ]
         )
@@ -215,6 +244,27 @@ async def test_creations_deletions_and_rows_in_a_race_leave_no_orphans(space: Sp
 
     await space.catch_up()
     assert [members for members in space.observed.members.values() if members] == []
+
+
+async def test_of_two_who_have_seen_the_same_version_one_is_told(space: Space) -> None:
+    await space.audiences("a")
+    items = [{"audience": "a", "description": word, "expected_version": 1} for word in ("one", "other")]
+    ids = [await space.client.publish(space.name, "audiences.update", {"items": [item]}) for item in items]
+
+    replies = [builtins(await space.client.reply(id_)) for id_ in ids]
+
+    assert sorted(codes_of(reply) for reply in replies) == [[], [codes.VERSION_CONFLICT.code]]
+    (found,) = await space.send("audiences.get", {"audience": "a"})
+    assert found["version"] == 2
+
+
+def signed(one: Wrong, value: bytes | None) -> Headers:
+    """The headers that name a sender, where there is one."""
+    if one.signer is None or value is None:
+        return ()
+    name, key = ("crm", OTHER_KEY) if one.signer == "forged" else (one.signer, KEY)
+    signature = base64.b64encode(key.sign(signed_bytes(value)))
+    return ((PRINCIPAL_HEADER, name.encode()), (SIGNATURE_HEADER, signature))
 
 
 def rejection(record: Record) -> list[str]:
