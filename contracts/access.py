@@ -48,6 +48,14 @@ def permissions_for(command_type: str) -> frozenset[str]:
     return frozenset({_BY_KIND[kind], ADMIN})
 
 
+def is_of_audiences(command_type: str) -> bool:
+    """Whether who sees only some audiences may send it: it concerns them alone, or reads what is nobody's."""
+    kind, _, verb = command_type.partition(".")
+    if kind in {"destinations", "campaigns", "spaces"}:
+        return verb in {"get", "search", "supported"}
+    return kind in {"audiences", "members", "connections", "activations"}
+
+
 def signed_bytes(value: bytes) -> bytes:
     """What the sender's key signs for a record with this value."""
     return _SCHEME + value

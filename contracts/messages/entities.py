@@ -278,12 +278,15 @@ class Principal(Entity, frozen=True, kw_only=True, tag="principal", tag_field="k
     """Who may send commands in a space: known by a signature of one of the keys, or by a topic of its own.
 
     `permissions`: `audiences:read`, `audiences:manage`, `members:manage`, `destinations:manage`, `activations:manage`,
-    `admin`. `public_keys`: Ed25519, PEM; two while one takes the other's place.
+    `admin`. `public_keys`: Ed25519, PEM; two while one takes the other's place. Where `owner_ids` or `folder_ids` are
+    given, it sees no other audiences than those of these owners, in these folders (decision 0030).
     """
 
     principal_id: str
     permissions: list[str] = []
     public_keys: list[str] = []
+    owner_ids: list[str] = []
+    folder_ids: list[str] = []
     enabled: bool = True
 
 

@@ -39,6 +39,7 @@ Settings = dict[str, object]
 SecretReferences = dict[Word, Annotated[str, Meta(min_length=1, max_length=1024)]]
 
 Permissions = Annotated[list[str], Meta(max_length=20, description=", ".join(PERMISSIONS))]
+Scopes = Annotated[list[Word], Meta(max_length=100, description="sees only audiences of these; empty: all")]
 PublicKeys = Annotated[list[Annotated[str, Meta(max_length=1024, description="Ed25519, PEM")]], Meta(max_length=2)]
 
 

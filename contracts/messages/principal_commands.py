@@ -5,7 +5,7 @@ from typing import ClassVar
 from msgspec import UNSET, UnsetType
 
 from contracts.messages.entities import Entity, Principal
-from contracts.messages.fields import NamedFields, Permissions, PublicKeys, Reference, Versioned
+from contracts.messages.fields import NamedFields, Permissions, PublicKeys, Reference, Scopes, Versioned
 
 
 class PrincipalFields(NamedFields, frozen=True, kw_only=True):
@@ -16,6 +16,8 @@ class PrincipalFields(NamedFields, frozen=True, kw_only=True):
     principal_id: Reference | UnsetType = UNSET
     permissions: Permissions | UnsetType = UNSET
     public_keys: PublicKeys | UnsetType | None = UNSET
+    owner_ids: Scopes | UnsetType | None = UNSET
+    folder_ids: Scopes | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
 
 

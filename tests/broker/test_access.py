@@ -60,6 +60,20 @@ async def test_by_a_topic_by_a_signature_and_not_otherwise(space: Space, key: tu
     ]
 
 
+async def test_who_sees_only_audiences_of_an_owner(space: Space) -> None:
+    scope = {"owner_ids": ["me"]}
+    await space.send("principals.create", {"name": "crm", "permissions": ["admin"], **scope})
+    await space.send("audiences.create", VIP | {"owner_id": "me"}, VIP | {"name": "theirs", "owner_id": "they"})
+    async with opened(space.system.log, topic="crm.commands.v1") as crm:
+        (page,) = (await crm.call(space.name, "audiences.search", [{}])).data
+        assert page["total"] == 1
+        add = {"audience": "theirs", "identifiers": ["u1"]}
+        assert await _says(crm, space, "members.add", add) == [codes.NOT_FOUND.code]
+        assert await _says(crm, space, "members.add", {**add, "audience": "vip"}) == []
+        assert await _says(crm, space, "audiences.create", VIP | {"name": "n"}) == [codes.AUTHORIZATION_DENIED.code]
+        assert await _says(crm, space, "feeds.search", {}) == [codes.AUTHORIZATION_DENIED.code]
+
+
 async def _audited(space: Space) -> list[AuditRecord]:
     """The space's audit records, principals by name."""
     records: list[Record] = []

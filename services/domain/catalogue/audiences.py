@@ -73,6 +73,7 @@ def create_audience(item: AudienceCreate, catalogue: Catalogue, origin: Origin, 
         created_step=step,
         step=step,
     )
+    _check_seen(audience, catalogue)
     check_parts(audience, catalogue)
     check_size(audience, catalogue.forms)
     return audience
@@ -104,6 +105,7 @@ def update_audience(item: AudienceUpdate, catalogue: Catalogue, origin: Origin, 
         evaluation=evaluation,
         step=before.step if (expression, evaluation) == (before.expression, before.evaluation) else step,
     )
+    _check_seen(audience, catalogue)
     check_parts(audience, catalogue)
     check_size(audience, catalogue.forms)
     return audience
@@ -131,6 +133,13 @@ def checked_id_type(id_type: str) -> str:
     if id_type not in ID_TYPES:
         fail(codes.ID_TYPE_UNKNOWN, f"id_type {quoted(id_type)}")
     return id_type
+
+
+def _check_seen(audience: Audience, catalogue: Catalogue) -> None:
+    """Raises `ItemFailed`(authorization-denied) where whoever asks for it would not see it."""
+    sees = catalogue.audiences.sees
+    if sees is not None and not sees(audience):
+        fail(codes.AUTHORIZATION_DENIED, "owner_id and folder_id have to be among those of the sender")
 
 
 def _kind(item: AudienceFields, sent: object) -> str:

@@ -1,6 +1,7 @@
 """Everything that stands in one space."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from contracts.messages.entities import (
@@ -108,6 +109,21 @@ class Catalogue:
         table = self.tables[kind]
         pairs = (one.partition("/") for one in table.holds(table.get(id_)))
         return [(used, used_id) for used, _, used_id in pairs if used in self.tables]
+
+    @contextmanager
+    def seen_by(self, sees: Callable[[Audience], bool] | None) -> Iterator[None]:
+        """Within, no audience is found but those that `sees` (None: all), and nothing that is about another."""
+
+        def sees_its_audience(entity: Connection | Activation) -> bool:
+            audience = self.audiences.get(entity.audience_id)
+            return sees is None or (audience is not None and sees(audience))
+
+        self.audiences.sees = sees
+        self.connections.sees = self.activations.sees = None if sees is None else sees_its_audience
+        try:
+            yield
+        finally:
+            self.audiences.sees = self.connections.sees = self.activations.sees = None
 
     def try_out(self) -> None:
         """Until `undo`, what is changed can be undone."""

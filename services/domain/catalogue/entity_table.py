@@ -40,6 +40,7 @@ class EntityTable(Generic[E]):
         self._names: dict[str, str] = {}
         self._externals: dict[str, dict[tuple[str, str], None]] = {}  # value → (external name, entity id)
         self._gone: set[str] = set()
+        self.sees: Callable[[E], bool] | None = None  # what whoever asks now may refer to; None: everything
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,14 +49,24 @@ class EntityTable(Generic[E]):
         return iter(self.rows)
 
     def find(self, reference: str) -> E | None:
-        """An external id that two entities have (under different names) refers to neither."""
+        """An external id that two entities have (under different names) refers to neither.
+
+        What is not seen is not found.
+        """
         found = self.get(reference)
         if found is None and reference in self._externals:
             ids = {id_ for _, id_ in self._externals[reference]}
             found = self.get(ids.pop()) if len(ids) == 1 else None
         if found is None:
             found = self.get(self._names.get(reference, ""))
-        return found
+        return found if found is None or self.sees is None or self.sees(found) else None
+
+    def seen(self, ids: set[str] | None) -> set[str] | None:
+        """Those of the ids (None: all) that are seen; None where that is all there are."""
+        if self.sees is None:
+            return ids
+        rows = self.rows.unordered() if ids is None else map(self.get, ids)
+        return {self._id_of(row) for row in rows if row is not None and self.sees(row)}
 
     def named(self, name: str) -> str | None:
         """The id of the entity of that name."""

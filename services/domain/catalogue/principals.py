@@ -35,6 +35,8 @@ def create_principal(item: PrincipalCreate, catalogue: Catalogue, origin: Origin
         updated_by=origin.principal,
         permissions=required(item.permissions, "permissions"),
         public_keys=filled(item.public_keys, [], []),
+        owner_ids=filled(item.owner_ids, [], []),
+        folder_ids=filled(item.folder_ids, [], []),
         enabled=given(item.enabled, True),
     )
     return _checked(principal, catalogue)
@@ -51,6 +53,8 @@ def update_principal(item: PrincipalUpdate, catalogue: Catalogue, origin: Origin
         external_ids=external_ids,
         permissions=given(item.permissions, before.permissions),
         public_keys=filled(item.public_keys, before.public_keys, []),
+        owner_ids=filled(item.owner_ids, before.owner_ids, []),
+        folder_ids=filled(item.folder_ids, before.folder_ids, []),
         enabled=given(item.enabled, before.enabled),
     )
     return _checked(principal, catalogue)

@@ -35,7 +35,7 @@ class Page(NamedTuple):
 def search(catalogue: Catalogue, table: EntityTable[E], query: Query) -> Page:
     """The page of a table that a query asks for."""
     found = [_ids(catalogue, table, field, values) for field, values in filters(query).items()]
-    among = set.intersection(*sorted(found, key=len)) if found else None
+    among = table.seen(set.intersection(*sorted(found, key=len)) if found else None)
     by = query.sort.removeprefix("-")
     rows = table.rows.page(
         "" if by == "id" else by, query.offset, query.limit, among=among, last_first=query.sort.startswith("-")

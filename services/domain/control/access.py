@@ -12,10 +12,17 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 
 from contracts import codec, codes
-from contracts.access import OPERATOR, PRINCIPAL_HEADER, SIGNATURE_HEADER, permissions_for, signed_bytes
+from contracts.access import (
+    OPERATOR,
+    PRINCIPAL_HEADER,
+    SIGNATURE_HEADER,
+    is_of_audiences,
+    permissions_for,
+    signed_bytes,
+)
 from contracts.ids import made_id
 from contracts.instants import parse_instant
-from contracts.messages.entities import Principal
+from contracts.messages.entities import Audience, Principal
 from contracts.records import Record
 from services.domain.catalogue.entity_table import EntityTable
 from services.domain.catalogue.keys import public_key
@@ -25,11 +32,30 @@ from services.domain.control.config import CommandSenders
 CLOCK_SKEW_MS: Final = 300_000
 
 
+class Scope(NamedTuple):
+    """The audiences that a principal sees: of these owners, in these folders; empty: of all, in all (decision 0030)."""
+
+    owner_ids: frozenset[str]
+    folder_ids: frozenset[str]
+
+    def sees(self, audience: Audience) -> bool:
+        """Whether it may be referred to, made, or become so."""
+        by_owner = not self.owner_ids or audience.owner_id in self.owner_ids
+        return by_owner and (not self.folder_ids or audience.folder_id in self.folder_ids)
+
+
 class Sender(NamedTuple):
-    """Who sends. `permissions` None: everything, in every space."""
+    """Who sends. `permissions` None: everything, in every space; `scope` None: all audiences."""
 
     name: str
     permissions: frozenset[str] | None
+    scope: Scope | None = None
+
+    @classmethod
+    def of(cls, principal: Principal) -> "Sender":
+        """A principal of a space."""
+        scope = Scope(frozenset(principal.owner_ids), frozenset(principal.folder_ids))
+        return cls(principal.principal_id, frozenset(principal.permissions), scope if any(scope) else None)
 
     def own(self, command: Command) -> Command:
         """The command under a source of the sender's own, so that no sender meets ids that another one's make."""
@@ -68,13 +94,17 @@ def sender_of(
     principal = principals.find(name)
     if principal is None or not principal.enabled:
         raise Refused(codes.AUTHORIZATION_INVALID, f"the topic's principal {name} is none of this space")
-    return Sender(principal.principal_id, frozenset(principal.permissions))
+    return Sender.of(principal)
 
 
 def check_allowed(sender: Sender, command_type: str) -> None:
     """Raises `Refused`(authorization-denied)."""
     if sender.permissions is not None and not sender.permissions & permissions_for(command_type):
         raise Refused(codes.AUTHORIZATION_DENIED, f"{sender.name} may not {command_type}")
+    if sender.scope is not None and not is_of_audiences(command_type):
+        raise Refused(
+            codes.AUTHORIZATION_DENIED, f"{sender.name}, who sees only some audiences, may not {command_type}"
+        )
 
 
 def _signer(record: Record, principals: EntityTable[Principal], window: Window) -> Sender:
@@ -95,7 +125,7 @@ def _signer(record: Record, principals: EntityTable[Principal], window: Window) 
     at_ms = parse_instant(signed.time)
     if at_ms is None or not window.begin_ms <= at_ms <= window.end_ms:
         raise Refused(codes.AUTHORIZATION_INVALID, "time is too long ago, or yet to come")
-    return Sender(principal.principal_id, frozenset(principal.permissions))
+    return Sender.of(principal)
 
 
 def _verified(pem: str, signature: bytes, value: bytes) -> bool:

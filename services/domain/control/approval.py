@@ -77,14 +77,24 @@ def remembered(turn: Turn) -> Window:
 
 def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[Answer, Said]:
     """The reply, gathered and said."""
-    catalogue, is_read = turn.state.catalogue, only_reads(command.type)
+    catalogue = turn.state.catalogue
     answer = Answer(items=len(command.items), trace_id=command.trace_id, forms=catalogue.forms)
-    trail = None if leaves_no_trace(command.type) else Trail(turn, command, sender)
     if command.unknown:
         answer.warn(codes.UNKNOWN_FIELD, f"ignored: {', '.join(command.unknown)[:300]}", None)
-    item_type = ITEM_TYPES.get(command.type)
-    if item_type is None and not command.items:
+    if command.type not in ITEM_TYPES and not command.items:
         answer.failed(codes.NOT_SUPPORTED_YET, command.type, None)
+    with catalogue.seen_by(None if sender.scope is None else sender.scope.sees):
+        _approve_items(turn, command, sender, answer)
+    return answer, said(
+        answer.reply(turn.at_ms),
+        bytes_max=turn.config.reply_bytes_max,
+        kept_bytes_max=None if only_reads(command.type) else turn.config.reply_packed_bytes_max,
+    )
+
+
+def _approve_items(turn: Turn, command: Command, sender: Sender, answer: Answer) -> None:
+    item_type = ITEM_TYPES.get(command.type)
+    trail = None if leaves_no_trace(command.type) else Trail(turn, command, sender)
     for number, raw in enumerate(command.items):
         origin = Origin(command.space_id, command.source, command.id, number, turn.at_ms, sender.name)
         if item_type is None:
@@ -92,7 +102,7 @@ def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[Answer, Said]
             continue
         try:
             item = decode_item(raw, item_type)
-            catalogue.take_notice()
+            turn.state.catalogue.take_notice()
             done = take_effect(turn, command.type, item, origin)
         except ItemFailed as error:
             answer.failed(error.code, error.detail, number, error.invalid)
@@ -102,11 +112,6 @@ def _answer(turn: Turn, command: Command, sender: Sender) -> tuple[Answer, Said]
             trail.item(number, done)
         for code, detail in ignored_fields(raw, item):
             answer.warn(code, detail, number)
-    return answer, said(
-        answer.reply(turn.at_ms),
-        bytes_max=turn.config.reply_bytes_max,
-        kept_bytes_max=None if is_read else turn.config.reply_packed_bytes_max,
-    )
 
 
 def _conclude(turn: Turn, command: Command, reply: Said, answer: Answer | None) -> None:

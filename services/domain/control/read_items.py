@@ -10,6 +10,7 @@ from contracts.messages.entities import CatalogueEntity
 from contracts.messages.feed_commands import ImportReference
 from contracts.messages.fields import Versioned
 from contracts.messages.queries import ImportQuery, Query
+from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.item import given, referred
 from services.domain.catalogue.search import Page, filters, matching, page, search
@@ -26,8 +27,8 @@ def entity_got(turn: Turn, kind: str, item: Versioned) -> ItemAnswer:
     entity: CatalogueEntity = referred(table, item)
     data = entity_data(entity)
     id_ = str(data[f"{kind}_id"])
-    data["uses"] = _related(turn.state.catalogue.uses(kind, id_))
-    data["used_by"] = _related(turn.state.catalogue.users_of(kind, id_))
+    data["uses"] = _related(turn.state.catalogue, turn.state.catalogue.uses(kind, id_))
+    data["used_by"] = _related(turn.state.catalogue, turn.state.catalogue.users_of(kind, id_))
     return ItemAnswer(data)
 
 
@@ -81,5 +82,6 @@ def _found(query: Query | ImportQuery, found: Page, results: list[dict[str, obje
     return ItemAnswer({"total": found.total, "offset": query.offset, "limit": query.limit, "results": results})
 
 
-def _related(pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"kind": kind, "id": id_} for kind, id_ in pairs[:_RELATED_MAX]]
+def _related(catalogue: Catalogue, pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
+    seen = [(kind, id_) for kind, id_ in pairs if catalogue.tables[kind].seen({id_})]
+    return [{"kind": kind, "id": id_} for kind, id_ in seen[:_RELATED_MAX]]
