@@ -59,6 +59,15 @@ def test_commands_of_one_second_too_many_are_rejected_and_may_come_again() -> No
     assert accepted.counts.applied == 1
 
 
+def test_a_quota_that_lets_nothing_in_can_be_raised_again() -> None:
+    bench = Bench().space(quotas={"commands_a_second": 0})
+
+    assert codes_of(bench.send("audiences.get", {"audience": "a"})) == [codes.QUOTA_EXCEEDED.code]
+    assert not bench.send("spaces.update", {"quotas": {"commands_a_second": 5}}).errors
+    bench.now_ms += 1_000
+    assert bench.send("audiences.create", audience("a")).status == "accepted"
+
+
 def test_quotas_are_changed_one_by_one_and_null_brings_back_the_defaults() -> None:
     bench = Bench().space()
 
