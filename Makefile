@@ -4,7 +4,7 @@ STAMP := .venv/.installed
 SEED := $(shell date +%s)
 ROUNDS := 200
 
-.PHONY: install demo test chaos check bench bench-check lock clean
+.PHONY: install demo test chaos soak check bench bench-check lock clean
 
 install: $(STAMP)
 
@@ -22,6 +22,9 @@ test: install
 
 chaos: install # kills and freezes at random; a failure says its seed, and SEED=… strikes the same services again
 	CHAOS_SEED=$(SEED) CHAOS_ROUNDS=$(ROUNDS) $(PY) -m pytest -vv tests/broker/test_chaos.py
+
+soak: install # kills activation and lets receivers fail at random; a failure says its seed
+	SOAK_SEED=$(SEED) SOAK_ROUNDS=$(ROUNDS) $(PY) -m pytest -vv tests/broker/test_soak.py
 
 check: install
 	.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports

@@ -25,8 +25,8 @@ BODY_BYTES_MAX: Final = 64 << 20
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to answer `times` requests (None: until told otherwise). The default is to be good.
 
-    `applied`: the request takes effect before the answer goes wrong. `cut`: the connection ends without an answer.
-    `garbage`: what comes back is not HTTP.
+    `applied`: the request takes effect before the answer goes wrong; `partly`: half of its deliveries do. `cut`: the
+    connection ends without an answer. `garbage`: what comes back is not HTTP.
     """
 
     status: int = 200
@@ -34,6 +34,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     body: str = ""
     delay_seconds: float = 0.0
     applied: bool = False
+    partly: bool = False
     cut: bool = False
     garbage: bool = False
     times: int | None = 1
@@ -76,10 +77,10 @@ class Receiver:
         now = self._next_behaviour()
         if now.delay_seconds:
             await self._clock.sleep(now.delay_seconds)
-        if now.is_good() or now.applied:
+        if now.is_good() or now.applied or now.partly:
             try:
                 headers = {name.lower(): value for name, value in request.headers.items()}
-                self.received.take(headers, body, self._clock.now_ms() / 1000)
+                self.received.take(headers, body, self._clock.now_ms() / 1000, half=now.partly)
             except Refused as error:
                 return web.Response(status=error.status, text=str(error))
         if now.cut or now.garbage:
