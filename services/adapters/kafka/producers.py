@@ -35,6 +35,8 @@ class Writer:
         """Raises `Rejected` for what its topic does not take, by the settings that it has now."""
         names = {out.topic for out in outs}
         counts: dict[str, int] = {}
+        for name in names:  # all at once: asked one by one, a thousand topics took longer than any deadline
+            self._producer.client.add_topic(self._settings.full(name))
         with translated("looking for the partitions"):
             async with asyncio.timeout(self._settings.request_timeout_seconds):
                 for name in names:

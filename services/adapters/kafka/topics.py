@@ -65,17 +65,16 @@ class KafkaTopics:
         replicas = (await self._replicas_of([spec.name])).get(spec.name)
         if replicas is None:
             return ["missing"]
-        settings = await self._topic_settings(spec.name)
+        settings = (await self._topic_settings([spec.name]))[spec.name]
         return topic_differences(spec, len(replicas), settings, replicas=min(replicas))
 
     async def limits(self, names: Iterable[str]) -> dict[str, int]:
         """The largest batch that each topic takes, in bytes; asked once, until `forget_limits`."""
-        found = {}
-        for name in names:
-            if name not in self._limits:
-                self._limits[name] = int((await self._topic_settings(name))[MESSAGE_BYTES])
-            found[name] = self._limits[name]
-        return found
+        wanted = list(names)
+        if unknown := [name for name in wanted if name not in self._limits]:
+            for name, settings in (await self._topic_settings(unknown)).items():
+                self._limits[name] = int(settings[MESSAGE_BYTES])
+        return {name: self._limits[name] for name in wanted}
 
     def forget_limits(self, names: Iterable[str]) -> None:
         """They have turned out to be otherwise."""
@@ -187,16 +186,20 @@ class KafkaTopics:
         client: AIOKafkaClient = await self._made("group offsets", self._client)
         return min(_REPLICAS, len(client.cluster.brokers()))
 
-    async def _topic_settings(self, name: str) -> dict[str, str]:
+    async def _topic_settings(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        """In one question, however many topics there are."""
         admin: AIOKafkaAdminClient = await self._made("admin", self._admin)
-        with translated(f"asking for the settings of {name}"):
-            (answer,) = await admin.describe_configs(
-                [ConfigResource(ConfigResourceType.TOPIC, self._settings.full(name))]
-            )
-            ((error_code, words, _, _, entries),) = answer.resources
-            if error_code:
-                raise kafka.for_code(error_code)(words)
-        return {entry[0]: entry[1] for entry in entries}
+        theirs = {self._settings.full(name): name for name in names}
+        found: dict[str, dict[str, str]] = {}
+        with translated(f"asking for the settings of {', '.join(names[:3])}"):
+            for answer in await admin.describe_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, one) for one in theirs]
+            ):
+                for error_code, words, _, topic, entries in answer.resources:
+                    if error_code:
+                        raise kafka.for_code(error_code)(words)
+                    found[theirs[topic]] = {entry[0]: entry[1] for entry in entries}
+        return found
 
     async def _offsets(self, *, committed_only: bool) -> AIOKafkaConsumer:
         isolation = "read_committed" if committed_only else "read_uncommitted"
