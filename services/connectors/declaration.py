@@ -123,6 +123,8 @@ class Declaration:
     """Empty: any id type, as it is."""
     mapping: tuple[MappingField, ...] = ()
     """What the action `send` lets an activation map. Empty: nothing, what is sent has one form."""
+    refresh_days: int | None = None
+    """Members expire over there: an activation sends all of them again at least this often. None: they stay."""
     polling: Polling | None = None
     """None: an answer says at once what became of its request."""
     met: str = ""

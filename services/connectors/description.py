@@ -37,6 +37,11 @@ def tables(declaration: Declaration) -> str:
         rows = [(f"`{one.id_type}`", f"`{one.name}`", one.form) for one in declaration.identifiers]
         sections.append("## Identifiers\n\n" + _table(("id type", "called there", "sent"), rows))
     sections.append(f"## Removal\n\n{declaration.removal}")
+    if declaration.refresh_days is not None:
+        sections.append(
+            "## Expiry\n\nMembers expire over there. Every activation is `recurring`, with `recurring_days` of at most "
+            f"{declaration.refresh_days}, whatever it is saved with: so all are sent again before they expire."
+        )
     if declaration.polling is not None:
         asked = declaration.polling
         sections.append(

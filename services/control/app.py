@@ -87,7 +87,16 @@ def _rules(connector: Connector, references: SecretReferences) -> ConnectorRules
         return connector.replaces(filled(declaration.connection_settings, connection.connection_settings))
 
     description = described(declaration)
-    return ConnectorRules(on_destination, on_connection, on_activation, refuses, replaces, description, members_min)
+    return ConnectorRules(
+        on_destination,
+        on_connection,
+        on_activation,
+        refuses,
+        replaces,
+        description,
+        members_min,
+        declaration.refresh_days,
+    )
 
 
 def _remarks(found: list[Mistake]) -> list[Remark]:

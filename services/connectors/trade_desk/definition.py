@@ -27,9 +27,9 @@ DECLARATION: Final = Declaration(
     identifiers=tuple(Identifier(id_type, name) for id_type, name in advertiser_data.ID_NAMES.items()),
     limits=Limits(items_per_request=5_000, items_per_request_max=20_000, bytes_per_request_max=2_500_000),
     removal=(
-        "A member that exits is sent with a time to live of 0, at once. One that stays is gone when its own has "
-        "passed, unless it is sent again."
+        "A member that exits is sent with a time to live of 0, at once."
     ),
+    refresh_days=15,  # half of the shortest time to live
     verification=(
         "A request of no lines is posted: the token and its right to the advertiser's data are judged, nothing is "
         "written. An answer that lines are missing is a good one."

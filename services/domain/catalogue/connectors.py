@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import structs
+
 from contracts import codes
 from contracts.codes import Code
 from contracts.messages.entities import Activation, Connection, Destination
@@ -25,7 +27,8 @@ class ConnectorRules:
 
     `on_activation` looks at the mapping alone. `refuses` says why identities of an id type can't be sent to a
     destination, None: they can. `replaces`: a resync over the connection empties the list there first. `members_min`:
-    so many an audience must have before a destination is told of any.
+    so many an audience must have before a destination is told of any. `refresh_days`: how often members must be sent
+    again, None: they stay without.
     """
 
     on_destination: Callable[[Destination], Sequence[Remark]]
@@ -35,6 +38,7 @@ class ConnectorRules:
     replaces: Callable[[Connection], bool]
     description: Mapping[str, object]
     members_min: Callable[[Destination], int]
+    refresh_days: int | None = None
 
 
 Connectors = Mapping[str, ConnectorRules]
@@ -66,6 +70,16 @@ def check_activation(activation: Activation, catalogue: Catalogue, connectors: C
     found = _rules(destination, connectors).on_activation(activation)
     if found:
         fail(found[0][0], "; ".join(detail for _, detail in found)[:_DETAIL_CHARS_MAX])
+
+
+def kept_alive(activation: Activation, catalogue: Catalogue, connectors: Connectors) -> Activation:
+    """The activation as one that sends all members again before they expire over there, if they do."""
+    destination = catalogue.destinations.get(activation.destination_id)
+    assert destination is not None, "a destination with an activation is not deleted"
+    days = _rules(destination, connectors).refresh_days
+    if days is None:
+        return activation
+    return structs.replace(activation, recurring=True, recurring_days=min(activation.recurring_days, days))
 
 
 def replaces(connection: Connection, destination: Destination, connectors: Connectors) -> bool:

@@ -29,7 +29,12 @@ from services.domain.catalogue.activations import (
     update_activation,
 )
 from services.domain.catalogue.connections import create_connection, deletable_connection, update_connection
-from services.domain.catalogue.connectors import check_activation, check_connection, check_resync
+from services.domain.catalogue.connectors import (
+    check_activation,
+    check_connection,
+    check_resync,
+    kept_alive,
+)
 from services.domain.catalogue.destinations import (
     create_destination,
     deletable_destination,
@@ -116,6 +121,7 @@ def activation_created(turn: Turn, item: ActivationCreate, origin: Origin) -> It
     activation, connection = create_activation(item, turn.state.catalogue, origin)
     check_connection(connection, turn.state.catalogue, turn.config.connectors)
     check_activation(activation, turn.state.catalogue, turn.config.connectors)
+    activation = kept_alive(activation, turn.state.catalogue, turn.config.connectors)
     if turn.state.catalogue.connections.get(connection.connection_id) is None:
         turn.state.catalogue.connections.put(connection)
     return _kept(turn, activation)
@@ -125,6 +131,7 @@ def activation_updated(turn: Turn, item: ActivationUpdate, origin: Origin) -> It
     """A running one is told in the log, at its place among the changes; `perform_resync` asks for all members."""
     activation = update_activation(item, turn.state.catalogue, origin)
     check_activation(activation, turn.state.catalogue, turn.config.connectors)
+    activation = kept_alive(activation, turn.state.catalogue, turn.config.connectors)
     return _kept(turn, activation, resync=None if item.perform_resync is UNSET else activation.perform_resync)
 
 

@@ -1,5 +1,7 @@
 """Activations that are paused, resumed, extended, resynced and sent anew: the markers and states of each."""
 
+import dataclasses
+
 import pytest
 
 from contracts import codes
@@ -7,7 +9,7 @@ from contracts.codes import Code
 from contracts.instants import instant_text
 from contracts.messages.entities import Activation
 from contracts.messages.steps import ActivationStep, RedriveStep
-from tests.unit.domain.control.bench import Bench, codes_of, config, steps
+from tests.unit.domain.control.bench import WEBHOOK, Bench, codes_of, config, steps
 from tests.unit.domain.control.delivering import activatable, activate, markers, status
 
 
@@ -198,3 +200,21 @@ def test_only_a_running_one_is_redriven(bench: Bench) -> None:
     reply = bench.send("activations.redrive", {"activation": "act", "identifiers": ["u1"]})
 
     assert codes_of(reply) == [codes.ACTIVATION_NOT_RUNNING.code]
+
+
+@pytest.mark.parametrize(
+    ("fields", "days"),
+    [
+        ({}, 7),
+        ({"recurring": False}, 7),
+        ({"recurring": True, "recurring_days": 3}, 3),
+        ({"recurring": True, "recurring_days": 90}, 15),
+    ],
+)
+def test_members_that_expire_over_there_are_sent_again_before_they_do(fields: dict[str, object], days: int) -> None:
+    expiring = dataclasses.replace(WEBHOOK, refresh_days=15)
+    bench = activatable(config(connectors={"webhook": expiring}))
+    activate(bench, **fields)
+    bench.made("activations.update", {"activation": "act", "display_name": "x", **fields})
+    (form,) = [one for one in bench.catalogue.values() if isinstance(one, Activation)]
+    assert (form.recurring, form.recurring_days) == (True, days)
