@@ -30,8 +30,8 @@ async def test_who_can_be_reached_and_lets_us_in_is_told_apart(space: Space, rec
 
         reply = await space.ask("destinations.verify", *({"destination": name} for name in names))
 
-    (well,) = reply["data"]
-    assert (well["item"], well["destination_id"]) == (0, space.observed.id_of("destination", "good"))
+    (well,), (good,) = reply["data"], await space.send("destinations.get", {"destination": "good"})
+    assert (well["item"], well["destination_id"]) == (0, good["destination_id"])
     assert well["verified"] is True
     assert well["latency_ms"] >= 0
     assert [(one["item"], one["code"]) for one in reply["errors"]] == [
