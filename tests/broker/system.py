@@ -206,7 +206,7 @@ def _environment(stack: StackState) -> dict[str, str]:
         "USHER_CHECKPOINT_INPUT_BYTES": str(CHECKPOINT_INPUT_BYTES),
         "USHER_ALLOW_PRIVATE_DESTINATIONS": "true",
         "USHER_DELIVERY_PROBE_SECONDS": "1",
-        "USHER_COMMAND_TOPICS": "commands.v1=operator,crm.commands.v1=crm=crm.replies.v1,open.commands.v1",
+        "USHER_COMMAND_TOPICS": "commands.v1=operator,crm.commands.v1=crm,open.commands.v1,desk.commands.v1=crm=desk.replies.v1",
         SECRET_REFERENCE.removeprefix("env:"): SECRET,
     }
     s3, sqs = (client(service, environment) for service in ("s3", "sqs"))

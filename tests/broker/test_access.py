@@ -33,7 +33,7 @@ async def test_by_a_topic_by_a_signature_and_not_otherwise(space: Space, key: tu
     add = {"audience": "vip", "identifiers": ["u1"]}
     async with (
         opened(log, topic="open.commands.v1") as nobody,
-        opened(log, topic="crm.commands.v1", replies="crm.replies.v1") as crm,
+        opened(log, topic="desk.commands.v1", replies="desk.replies.v1") as crm,
         opened(log, topic="open.commands.v1", signer=signer) as planner,
     ):
         assert await _says(nobody, space, "audiences.create", VIP) == [codes.AUTHORIZATION_REQUIRED.code]

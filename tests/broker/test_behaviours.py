@@ -52,7 +52,7 @@ async def test_an_activation_says_who_made_it_and_how_it_is(manual: Space, recei
 
     wanted = {"name": "x", "audience": "a", "destination": "d", "description": "for\nspring", "system_generated": True,
               "start_date": "2026-01-02T00:00:00.0000000Z", "recurring": True, "recurring_days": 1}  # fmt: skip
-    async with opened(manual.system.log, topic="crm.commands.v1", replies="crm.replies.v1") as crm:
+    async with opened(manual.system.log, topic="crm.commands.v1") as crm:
         made = builtins(await crm.call(manual.name, "activations.create", [wanted]))
     assert [one["code"] for one in made["warnings"]] == [codes.FIELD_READ_ONLY.code]
     (data,) = made["data"]

@@ -31,7 +31,8 @@ days:
 # Each page but those of patterns, and the topics of commands that the system's settings name besides.
 ALL_TOPICS = set(catalog.topic_pages()) - catalog.PATTERN_PAGES | {
     "crm.commands.v1",
-    "crm.replies.v1",
+    "desk.commands.v1",
+    "desk.replies.v1",
     "open.commands.v1",
 }
 Done = subprocess.CompletedProcess[str]
