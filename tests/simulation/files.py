@@ -23,6 +23,7 @@ class Feed:
     format: Literal["caret", "tab", "csv"]
     audience_from: str
     id_type: str
+    remove_share_max: float | None = None
 
     @property
     def prefix(self) -> str:
@@ -46,6 +47,7 @@ class Feed:
             "format": self.format,
             "audience_from": {"audience": self.audience_from} if fixed else self.audience_from,
             **({"lookback_days": self.lookback_days} if self.lookback_days is not None else {}),
+            **({"remove_share_max": self.remove_share_max} if self.remove_share_max is not None else {}),
             **({"columns": columns} if self.format == "csv" else {}),
         }
 

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Any, Final
 
 from contracts import catalog, codec, codes
@@ -24,6 +25,7 @@ from tests.simulation.simulation import SETTINGS, Finished
 # What may end an import that nothing is wrong with: its object was gone, or the store was, for all attempts.
 EXCUSED: Final = {
     codes.DAY_INVALID.code,
+    codes.IMPORT_MARKER_TIMEOUT.code,
     codes.OBJECT_OVERWRITTEN.code,
     codes.OBJECT_UNREADABLE.code,
     codes.READING_LATE.code,
@@ -43,6 +45,8 @@ def check(finished: Finished) -> None:
     laws.membership()
     laws.commands()
     laws.imports()
+    laws.events()
+    laws.sets()
     laws.destination()
     laws.dead_letters()
     assert not laws.broken, "\n".join(laws.broken)
@@ -103,7 +107,7 @@ class _Laws:
     def commands(self) -> None:
         """Every members item that was accepted became one step and one import, which was applied."""
         replied = Counter(
-            item["import_id"] for _, reply in self._unique_replies() for item in _items(reply) if "import_id" in item
+            item["import_id"] for _, reply in self._unique_replies() for item in _items(reply) if "operation" in item
         )
         patched = sum((replay.patched for replay in self._replays.values()), Counter[str]())
         told = Counter(one.import_id for one in self._imports.values() if one.command_id is not None)
@@ -120,12 +124,7 @@ class _Laws:
 
     def imports(self) -> None:
         """Each version that was put came to an end, and what was applied is what the file says."""
-        ids = {
-            (item["space_id"], item["name"]): item["audience_id"]
-            for _, reply in self._unique_replies()
-            for item in _items(reply)
-            if "created_step" in item
-        }
+        ids = self._ids()
         by_version: defaultdict[tuple[str, str | None], list[Import]] = defaultdict(list)
         for one in self._imports.values():
             self.hold(one.state in TERMINAL, f"{one.import_id} is {one.state}")
@@ -143,13 +142,23 @@ class _Laws:
                     is_last=last[upload.version.key] is upload,
                 )
 
+    def _ids(self) -> dict[tuple[str, str], str]:
+        """Of audiences, by space and name."""
+        return {
+            (item["space_id"], item["name"]): item["audience_id"]
+            for _, reply in self._unique_replies()
+            for item in _items(reply)
+            if "created_step" in item
+        }
+
     def _upload(self, upload: Upload, imports: list[Import], ids: dict[tuple[str, str], str], *, is_last: bool) -> None:
         mine = [
             one
             for one in imports
             if one.object is not None and one.object.last_modified_ms == upload.version.last_modified_ms
         ]
-        self.hold(bool(mine if is_last else imports), f"nothing was ever heard of {upload.version}")
+        told = is_last or upload.version not in self._finished.user.unannounced
+        self.hold(not told or bool(mine if is_last else imports), f"nothing was ever heard of {upload.version}")
         opened = [one for one in mine if one.import_id in self._applied()]
         self.hold(len(opened) <= 1, f"{upload.version} was applied by {[one.import_id for one in opened]}")
         for one in opened:
@@ -177,6 +186,44 @@ class _Laws:
             (counts.rows, counts.rejected, counts.duplicate) == expected, f"{one.import_id}: {counts}, not {expected}"
         )
 
+    def events(self) -> None:
+        """Each event of a topic was taken once, as it says, or is a dead letter."""
+        events = [event for records in self._input.events.values() for some in records for event in some]
+        taken = {event.source: event for event in events}
+        self.hold(len(taken) == len(events), "an event was taken twice")
+        letters = {
+            (codec.header(one.headers, "dlq-topic"), codec.header(one.headers, "dlq-offset"))
+            for one in self._topics[catalog.DEAD_LETTERS]
+        }
+        for source in self._finished.user.sources.values():
+            for record in self._topics[source.topic]:
+                event = taken.pop((record.topic, record.partition, record.offset), None)
+                if event is None:
+                    self.hold((record.topic, str(record.offset)) in letters, f"lost: {record}")
+                else:
+                    said = codec.decode(record.value or b"", dict[str, str])
+                    self.hold((event.identity, event.operation) == (said["id"], said["op"]), f"{event}, but {said}")
+        self.hold(not taken, f"events of nowhere: {taken}")
+
+    def sets(self) -> None:
+        """What was applied of a marked folder are whole files of it, so many as its import says."""
+        for one in self._imports.values():
+            folder = "" if one.object is None else one.object.key.rpartition("/")[0] + "/"
+            source = self._finished.user.sources.get(one.space_id)
+            if source is None or folder not in source.sets or one.import_id not in self._applied():
+                continue
+            _, step = self._applied()[one.import_id]
+            rows: Rows = self._input.readings.get((one.import_id, step.reading_id), Counter())
+            read = {audience for _, audience in rows}
+            ids = self._ids()
+            parts = [
+                Counter({(who, ids[one.space_id, name]): n for (who, name), n in part.items()
+                         if ids.get((one.space_id, name)) in read})
+                for part in source.whole(folder)
+            ]  # fmt: skip
+            some = combinations(parts, one.objects or 0)
+            self.hold(any(sum(chosen, Counter()) == rows for chosen in some), f"{one.import_id}: {rows} of {parts}")
+
     def destination(self) -> None:
         """The receiver has what it was to be told; where that is all there is, it has the audience."""
         told = _Told()
@@ -203,7 +250,9 @@ class _Laws:
         """What was wrong is kept, and nothing else; control keeps each record once."""
         letters = self._topics[catalog.DEAD_LETTERS]
         found = {codec.header(letter.headers, "dlq-code") or "" for letter in letters}
-        due = self._finished.user.dead_letters_due
+        user = self._finished.user
+        due = user.dead_letters_due.union(*(source.wrong for source in user.sources.values()))
+        due |= found & {codes.ROW_AUDIENCE_UNKNOWN.code}  # an event may name an audience that is deleted by then
         self.hold(found == due, f"dead letters of {found - due} too much, of {due - found} missing")
         places = Counter(
             tuple(codec.header(letter.headers, f"dlq-{what}") for what in ("topic", "partition", "offset"))

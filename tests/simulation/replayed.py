@@ -4,9 +4,10 @@ Looks at the log as control and intake wrote it, all partitions at once, and kno
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import count
+from typing import Any, NamedTuple
 
 from contracts import codec
 from contracts.instants import DAY_MS, day_start_ms
@@ -23,11 +24,20 @@ from contracts.messages.steps import (
 )
 from contracts.partitioning import member_partition
 from contracts.records import Record
-from services.domain.rows import decode_rows, read_rows_header
+from services.domain.rows import decode_events, decode_rows, read_rows_header, read_stream_header
 from tests.property.naive_membership import OLDEST, Import, Key, NaiveList, Patch, evaluated
 
 Rows = Counter[tuple[str, str]]
 """(identity, audience id)."""
+
+
+class Event(NamedTuple):
+    """What was taken of a topic feed; `source` is topic, partition, offset."""
+
+    source: tuple[str, int, int]
+    identity: str
+    audience: str
+    operation: str
 
 
 @dataclass
@@ -37,6 +47,8 @@ class Input:
     partitions: int
     steps: dict[str, dict[int, dict[int, Step]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(dict)))
     readings: dict[tuple[str, str], Rows] = field(default_factory=lambda: defaultdict(Counter))
+    events: dict[tuple[str, int], list[list[Event]]] = field(default_factory=lambda: defaultdict(list))
+    """Of topic feeds, by the latest step and the record that they came in."""
 
     @classmethod
     def of(cls, records: Sequence[Record], partitions: int) -> "Input":
@@ -44,6 +56,7 @@ class Input:
         log = cls(partitions)
         latest: dict[tuple[str, int], int] = {}
         batches: set[tuple[str, int, int]] = set()
+        taken: dict[tuple[Any, ...], int] = {}
         for record in records:
             kind = codec.header(record.headers, "ce_type")
             if kind == "step":
@@ -62,7 +75,28 @@ class Input:
                     rows = list(zip(batch.identities.texts(), named, strict=True))
                     assert all(member_partition(identity, partitions) == record.partition for identity, _ in rows)
                     log.readings[header.import_id, header.reading_id].update(rows)
+            elif kind == "stream-rows":
+                log._stream(record, latest, taken)
         return log
+
+    def _stream(self, record: Record, latest: Mapping[tuple[str, int], int], taken: dict[tuple[Any, ...], int]) -> None:
+        """The events of a record that were not taken before."""
+        said = read_stream_header(record.headers)
+        batch = decode_events(record.value or b"", said)
+        place = record.partition, said.space_id, said.feed_id, said.topic, said.partition, batch.rows.identities.form
+        step = latest[said.space_id, record.partition]
+        named = [batch.rows.audiences[index] for index in batch.rows.audience.tolist()]
+        fresh: list[Event] = []
+        for offset, identity, audience, adds in zip(
+            batch.offsets.tolist(), batch.rows.identities.texts(), named, batch.adds.tolist(), strict=True
+        ):
+            if offset >= taken.get(place, 0):
+                taken[place] = offset + 1
+                assert member_partition(identity, self.partitions) == record.partition
+                source = said.topic, said.partition, offset
+                fresh.append(Event(source, identity, audience, "add" if adds else "remove"))
+        if fresh:
+            self.events[said.space_id, step].append(fresh)
 
     def whole_steps(self, space: str) -> Iterator[list[Step]]:
         """The parts of each step, in order; all are the same but for patches."""
@@ -118,6 +152,22 @@ class Replay:
             case _:
                 pass
         self._evaluate(running)
+        self._take_events(step, self._log.events.get((step.space_id, step.step), []))
+
+    def _take_events(self, latest: Step, records: Sequence[Sequence[Event]]) -> None:
+        """What each record does is seen: whoever has entered by one is known, although the next takes him out."""
+        places = count(1)
+        share = 1 / (1 + sum(map(len, records)))
+        for events in records:
+            for event in events:
+                self._take_event(event, latest.step + next(places) * share)
+            self._evaluate(())
+
+    def _take_event(self, event: Event, place: float) -> None:
+        """A patch of one identity between two steps. What is deleted since takes none."""
+        audience = self._lists.get(event.audience)
+        if audience is not None:
+            audience.events.append(Patch(place, event.operation, {event.identity}, self._newest, 0))
 
     def _define(self, step: DefinitionStep) -> None:
         if step.deleted:

@@ -78,7 +78,7 @@ async def _membership(
 
 
 async def _intake(log: MemoryLog, ports: Ports, settings: Settings, health: Health, stopping: asyncio.Event) -> None:
-    outside = Outside(log, ports.objects, queues=ports.queues)
+    outside = Outside(log, ports.objects, others=log, queues=ports.queues)  # no prefix sets usher's topics apart here
     await run_intake(
         outside,
         settings,

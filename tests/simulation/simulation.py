@@ -17,6 +17,7 @@ from contracts.messages.published import Import
 from contracts.records import Record, TopicPartition
 from services.adapters.memory import MemoryBroker
 from services.client import Follower
+from services.intake.app import STREAM_GROUP
 from services.runtime.log import Log
 from services.runtime.settings import Settings
 from services.tools.observed import TERMINAL
@@ -24,6 +25,7 @@ from tests.simulation.loop import VirtualClock, VirtualLoop
 from tests.simulation.nemesis import Faulty, Nemesis, Weather, explained
 from tests.simulation.receiver import Receiver
 from tests.simulation.services import Ports
+from tests.simulation.sources import STREAM_FEED
 from tests.simulation.store import Queue, Store
 from tests.simulation.user import BUCKET, User
 
@@ -43,6 +45,8 @@ SETTINGS: Final = Settings.model_validate(
         "checkpoint_seconds": 5.0,
         "delivery_budget_seconds": 20.0,
         "delivery_probe_seconds": 10.0,
+        "reconcile_seconds": 15.0,
+        "reconcile_grace_seconds": 5.0,
     }
 )
 GROUPS: Final = {
@@ -131,7 +135,6 @@ class _Simulation:
             doings.append(nemesis.rage(self._plan.seconds))
         await asyncio.gather(*doings)
         await nemesis.relent()
-        await user.announce_all()
         await drain.finish()
         await nemesis.stop_all()
         assert not nemesis.crashed, [explained(error) for error in nemesis.crashed]
@@ -156,7 +159,6 @@ class _Drain:
         self._user = user
         self._queue = queue
         self._answered: set[str] = set()
-        self._imports: dict[str, Import] = {}
 
     @classmethod
     async def open(cls, log: Log, user: User, queue: Queue) -> "_Drain":
@@ -172,6 +174,7 @@ class _Drain:
             async with asyncio.timeout(DRAIN_SECONDS_MAX):
                 while left:
                     await asyncio.sleep(1.0)
+                    await self._user.unblock()
                     left = await self._left()
         except TimeoutError:
             raise NotDrained(f"still to be done: {'; '.join(left)}") from None
@@ -181,7 +184,7 @@ class _Drain:
             self._answered.add(codec.header(record.headers, "ce_correlationid") or "")
         elif record.value is not None:
             one = codec.decode(record.value, Import)
-            self._imports[one.import_id] = one
+            self._user.imports[one.import_id] = one
 
     async def _left(self) -> list[str]:
         await self._follower.catch_up()
@@ -190,11 +193,16 @@ class _Drain:
             for one in self._user.commands
             if one.readable and one.id not in self._answered
         ]
-        left += [f"{one.import_id} is {one.state}" for one in self._imports.values() if one.state not in TERMINAL]
+        left += [f"{one.import_id} is {one.state}" for one in self._user.imports.values() if one.state not in TERMINAL]
+        left += [f"nobody has found {key}" for key in self._user.unheard()]
         if self._queue.undone:
             left.append(f"{self._queue.undone} notifications")
         queues = [name for name in await self._log.topics() if name.startswith("deliveries.")]
-        for group, topics in (*GROUPS.items(), (LANES, queues)):
+        streams = [
+            (f"{SETTINGS.topic_prefix}.{STREAM_GROUP}.{one.space}.{STREAM_FEED}", [one.topic])
+            for one in self._user.sources.values()
+        ]
+        for group, topics in (*GROUPS.items(), (LANES, queues), *streams):
             left += [f"{group} is behind on {place}" for place in await self._behind(group, topics)]
         return left
 

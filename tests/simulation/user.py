@@ -2,20 +2,26 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, Final
 
 from contracts import catalog, codec
 from contracts.instants import DAY_MS, day_of, instant_text
+from contracts.messages.intake import ObjectVersion
+from contracts.messages.published import Import
 from contracts.partitioning import space_partition
 from contracts.records import Out
 from services.runtime.clock import Clock
 from services.runtime.failures import Unavailable
 from services.runtime.log import Log
+from tests.simulation import activations
 from tests.simulation.files import Feed, File, Upload, file, universe
 from tests.simulation.notifications import DIALECTS, NO_NEWS, notification
 from tests.simulation.receiver import URL
+from tests.simulation.sources import REMOVE_SHARE_MAX, Sources
+from tests.simulation.space import Space
 from tests.simulation.store import Queue, Store
 
 BUCKET: Final = "drops"
@@ -35,27 +41,6 @@ class Command:
     readable: bool = True
 
 
-@dataclass
-class Space:
-    """What its user believes to be there."""
-
-    name: str
-    manual: bool
-    id_type: str
-    identities: list[str]
-    time_ms: int
-    lists: list[str] = field(default_factory=list)
-    composed: list[str] = field(default_factory=list)
-    feeds: list[Feed] = field(default_factory=list)
-    activations: list[str] = field(default_factory=list)
-    written: list[File] = field(default_factory=list)
-    made: int = 0
-
-    def new(self, what: str) -> str:
-        self.made += 1
-        return f"{what}{self.made}"
-
-
 class User:
     """All users. `commands` and `uploads` are what the laws hold the outcome against."""
 
@@ -63,19 +48,22 @@ class User:
         self.commands: list[Command] = []
         self.uploads: list[Upload] = []
         self.dead_letters_due: set[str] = set()  # codes
+        self.imports: dict[str, Import] = {}  # as far as anybody has looked
+        self.sources: dict[str, Sources] = {}
         self.spaces: list[Space] = []
         self._random = random
         self._clock = clock
         self._log = log
         self._store = store
         self._queue = queue
-        self._unannounced: list[Upload] = []
+        self.unannounced: list[ObjectVersion] = []
         self._astray = 0.0  # the share of commands that another client's partitioner sends
         for number in range(random.randint(1, 3)):
             id_type = random.choice(ID_TYPES)
             manual = number > 0 or random.random() < 0.5
             at_ms = MANUAL_START_MS if manual else clock.now_ms()
             self.spaces.append(Space(f"space{number}", manual, id_type, universe(id_type, 14), at_ms))
+            self.sources[f"space{number}"] = self._sources(self.spaces[-1])
 
     # What they do.
 
@@ -93,11 +81,15 @@ class User:
             item = {"name": "receiver", "connector": "webhook", "settings": {"url": URL}, "limits": limits}
             await self.send(space, "destinations.create", [item])
             await self._activate(space)
+            await self.sources[space.name].set_up()
 
     async def live(self, until_seconds: float) -> None:
         """Does one thing after the other until that instant of the clock."""
         doings: Sequence[tuple[int, Callable[[Space], Awaitable[None]]]] = (
             (30, self._upload),
+            (20, self._stream),
+            (6, self._mark),
+            (5, self._decide),
             (6, self._upload_again),
             (6, self._overwrite),
             (25, self._members),
@@ -125,11 +117,42 @@ class User:
             _, do = self._random.choices(doings, weights)[0]
             await do(self._random.choice(self.spaces))
 
-    async def announce_all(self) -> None:
-        """What was never announced is announced now, as by a reconciler."""
-        for upload in self._unannounced:
-            await self._announce(upload)
-        self._unannounced.clear()
+    def unheard(self) -> list[str]:
+        """The keys of what nobody announced, and no import is made of: a listing shows the newest version alone."""
+        objects = [one.object for one in self.imports.values() if one.object is not None]
+        heard = {(one.key, one.etag, one.last_modified_ms) for one in objects}
+        newest = {one.version.key: one.version for one in self.uploads}
+        unheard = [one for one in self.unannounced if (one.key, one.etag, one.last_modified_ms) not in heard]
+        return [one.key for one in unheard if one is newest[one.key]]
+
+    async def unblock(self) -> None:
+        """Decides about what is held, and lets the time pass that sets wait for."""
+        for space in self.spaces:
+            waiting = [one for one in self.imports.values() if one.space_id == space.name and one.state == "waiting"]
+            if space.manual and waiting:
+                await self._advance(space)
+            await self._decide(space)
+
+    def _sources(self, space: Space) -> Sources:
+        return Sources(
+            random=self._random,
+            space=space.name,
+            id_type=space.id_type,
+            identities=space.identities,
+            log=self._log,
+            send=partial(self.send, space),
+            put=self._put_part,
+        )
+
+    async def _stream(self, space: Space) -> None:
+        await self.sources[space.name].stream(space.lists)
+
+    async def _mark(self, space: Space) -> None:
+        await self.sources[space.name].mark(space.lists, space.time_ms)
+
+    async def _decide(self, space: Space) -> None:
+        held = [one.import_id for one in self.imports.values() if one.space_id == space.name and one.state == "held"]
+        await self.sources[space.name].decide(held)
 
     # Commands.
 
@@ -258,45 +281,14 @@ class User:
 
     async def _activate(self, space: Space) -> None:
         name = space.new("activation")
-        kinds = ("audience_membership_changed", "audience_membership_changed", "audience_entered", "audience_exited")
-        item: dict[str, object] = {
-            "name": name,
-            "audience": self._random.choice([*space.lists, *space.composed]),
-            "destination": "receiver",
-            "activation_type": self._random.choice(kinds),
-            "perform_resync": self._random.random() < 0.8,
-            "recurring": self._random.random() < 0.1,
-            "recurring_days": 1,
-        }
-        if item["activation_type"] == "audience_membership_changed":
-            item["on_end"] = self._random.choice(("keep", "remove"))
-        if self._random.random() < 0.2:
-            item["start_date"] = instant_text(space.time_ms + self._random.randint(-1, 2) * DAY_MS)
-        if self._random.random() < 0.2:
-            item["end_date"] = instant_text(space.time_ms + self._random.randint(1, 4) * DAY_MS)
+        item = activations.new(self._random, name, [*space.lists, *space.composed], space.time_ms)
         await self.send(space, "activations.create", [item])
         space.activations.append(name)
 
     async def _change_activation(self, space: Space) -> None:
         name = self._random.choice(space.activations)
-        if self._random.random() < 0.3:
-            await self.send(space, "activations.delete", [{"name": name}])
-            return
-        if self._random.random() < 0.5:
-            verb = self._random.choice(("pause", "resume", "resume", "resync"))
-            await self.send(space, f"activations.{verb}", [{"activation": name}])
-            return
-        changes: Sequence[dict[str, object]] = (
-            {"enabled": False},
-            {"enabled": True},
-            {"display_name": "other"},
-            {"activation_type": "audience_membership_changed"},
-            {"end_date": instant_text(space.time_ms + DAY_MS)},
-            {"end_date": None},
-            {"extend": True, "extend_days": 1},
-        )
-        change = self._random.choice(changes)
-        await self.send(space, "activations.update", [{"activation": name, **change}])
+        type_, item = activations.changed(self._random, name, space.time_ms)
+        await self.send(space, type_, [item])
 
     async def _flicker(self, space: Space) -> None:
         """Off and on again and gone, before anything of it is routed."""
@@ -326,6 +318,7 @@ class User:
             format=self._random.choice(("caret", "tab", "csv")),
             audience_from=self._random.choice(("column", "column", "path", space.lists[0])),
             id_type=space.id_type,
+            remove_share_max=REMOVE_SHARE_MAX if mode == "replace" and self._random.random() < 0.5 else None,
         )
         await self.send(space, "feeds.create", [feed.item()])
         space.feeds.append(feed)
@@ -363,10 +356,14 @@ class User:
             file=one, version=self._store.outside.put(BUCKET, one.key, one.body), at_ms=self._clock.now_ms()
         )
         self.uploads.append(upload)
-        if self._random.random() < 0.1:
-            self._unannounced.append(upload)
+        if one.key.startswith(one.feed.prefix) and self._random.random() < 0.1:
+            self.unannounced.append(upload.version)  # for the reconciler to find
         else:
             await self._announce(upload)
+
+    async def _put_part(self, one: File) -> None:
+        version = self._store.outside.put(BUCKET, one.key, one.body)
+        await self._announce(Upload(file=one, version=version, at_ms=self._clock.now_ms()))
 
     async def _announce(self, upload: Upload) -> None:
         for _ in range(self._random.choice((1, 1, 1, 2, 3))):
