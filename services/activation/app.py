@@ -10,11 +10,13 @@ from services.activation import lanes, receipts, verifier
 from services.activation.lane_health import RetryPolicy
 from services.activation.lane_ports import LanePorts
 from services.activation.rates import Rates
+from services.activation.reports import Reports
 from services.activation.restore import RouterService
 from services.activation.secret_store import SecretStore
 from services.activation.tokens import Tokens
 from services.adapters.connect import open_http, open_kafka
 from services.adapters.connect_destinations import open_outlets, open_web
+from services.runtime.backoff import SYSTEM_RANDOM
 from services.runtime.catalogue_view import CatalogueView
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.deliver import run_deliveries
@@ -69,7 +71,7 @@ async def activate(
     ports = LanePorts(
         web=web,
         outlets=outlets,
-        producer=producer,
+        reports=Reports(producer, clock=clock, random=SYSTEM_RANDOM),
         catalogue=catalogue,
         secrets=secrets,
         tokens=Tokens(web, clock=clock),

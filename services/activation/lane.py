@@ -15,7 +15,7 @@ from contracts.records import Out, Record, TopicPartition
 from services.activation.lane_events import DELIVERY_MEMBERS, DELIVERY_WAIT_SECONDS, DeliveriesDeadLettered, LaneTurned
 from services.activation.lane_health import DELIVERING, LaneHealth
 from services.activation.lane_ports import LanePorts
-from services.activation.lane_reports import letter, outcome, receipt, write
+from services.activation.lane_reports import letter, outcome, receipt
 from services.activation.sending import UNKNOWN, Attempt, Ready, ready, send_once
 from services.activation.work import Work
 from services.domain.delivery.answers import SETTLED, Fate, Verdict, gravest
@@ -52,7 +52,7 @@ class Lane:
                 else:
                     await self._send(Work(kept), ledger, key)
                 outs += self._account(ledger)
-        await write(self._ports, outs)
+        await self._ports.reports.write(outs)
 
     def _read(self, records: Sequence[Record], outs: list[Out]) -> dict[DestinationKey, list[tuple[Record, Delivery]]]:
         """The deliveries by destination, in practice one; what can't be read becomes dead letters in `outs`."""
@@ -78,7 +78,7 @@ class Lane:
             return  # it can't be, and dead letters say why: what follows is added to what the list holds
         at = instant_text(self._ports.clock.now_ms())
         done = ListCleared(space_id=said.space_id, connection_id=said.connection_id, step=said.step, at=at)
-        await write(self._ports, [outcome(done, self._ports.outcome_partitions)])
+        await self._ports.reports.write([outcome(done, self._ports.outcome_partitions)])
         while not self._is_cleared(said):
             await self._ports.clock.sleep(CLEARED_POLL_SECONDS)
 
@@ -208,7 +208,7 @@ class Lane:
                 code=code or "",
                 detail=detail or "",
             ).emit()
-        await write(self._ports, [outcome(said, self._ports.outcome_partitions)])
+        await self._ports.reports.write([outcome(said, self._ports.outcome_partitions)])
 
     def _account(self, ledger: Ledger) -> list[Out]:
         """The dead letters and outcomes of a batch whose every member is settled."""

@@ -6,11 +6,11 @@ from typing import Protocol, TypeVar
 from contracts.messages.entities import CatalogueEntity
 from services.activation.lane_health import RetryPolicy
 from services.activation.rates import Rates
+from services.activation.reports import Reports
 from services.activation.secret_store import SecretStore
 from services.activation.tokens import Tokens
 from services.runtime.backoff import SYSTEM_RANDOM, Random
 from services.runtime.clock import Clock
-from services.runtime.log import Producer
 from services.runtime.outlets import Outlets
 from services.runtime.web import Web
 
@@ -34,7 +34,7 @@ class LanePorts:
 
     web: Web
     outlets: Outlets
-    producer: Producer
+    reports: Reports
     catalogue: Catalogue
     secrets: SecretStore
     tokens: Tokens

@@ -1,6 +1,5 @@
-"""What lanes and verifier write: outcomes, receipts, dead letters. Durable when a call returns, however long."""
+"""What lanes and verifier say, as records: outcomes, receipts, dead letters. `reports` writes them."""
 
-from collections.abc import Iterable, Sequence
 from typing import Final
 
 from contracts import catalog, codec
@@ -17,12 +16,8 @@ from contracts.messages.delivery import (
 )
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
-from services.activation.lane_events import OutcomesRetried
-from services.activation.lane_ports import LanePorts
 from services.domain.delivery.ledger import Taken
-from services.runtime.backoff import Backoff
 from services.runtime.dead_letters import dead_letter
-from services.runtime.failures import Unavailable
 
 SERVICE: Final = "activation"
 _SOURCE: Final = "/usher/activation/lane"
@@ -82,18 +77,3 @@ def receipt_record(said: Receipt, partition: int) -> Out:
         ),
         partition=partition,
     )
-
-
-async def write(ports: LanePorts, outs: Iterable[Out]) -> None:
-    """Writes all, trying again by itself: giving up would deliver the batch once more, only to write this."""
-    durable: Sequence[Out] = list(outs)
-    backoff = Backoff(base_seconds=0.1, cap_seconds=10.0, random=ports.random)
-    while durable:
-        try:
-            await ports.producer.send(durable)
-        except Unavailable as error:
-            delay_seconds = backoff.next_seconds(error.retry_after_seconds)
-            OutcomesRetried(detail=str(error), delay_seconds=delay_seconds).emit()
-            await ports.clock.sleep(delay_seconds)
-        else:
-            return

@@ -16,7 +16,7 @@ from contracts.messages.entities import Destination
 from contracts.records import Out, Record, TopicPartition
 from services.activation.lane_events import DELIVERY_REPORTED
 from services.activation.lane_ports import LanePorts
-from services.activation.lane_reports import letter, outcome, receipt_record, write
+from services.activation.lane_reports import letter, outcome, receipt_record
 from services.activation.sending import Exchange, Ready, Trouble, exchange, forget_credentials, ready
 from services.connectors.base import PolledConnector, Report
 from services.connectors.declaration import Polling
@@ -44,9 +44,9 @@ class Receipts:
             try:
                 said = codec.decode(record.value or b"", Receipt)
             except codec.Unreadable as error:
-                await write(self._ports, [letter(record, codes.DELIVERY_UNREADABLE, error.detail, 1)])
+                await self._ports.reports.write([letter(record, codes.DELIVERY_UNREADABLE, error.detail, 1)])
             else:
-                await write(self._ports, [await self._followed(record, said)])
+                await self._ports.reports.write([await self._followed(record, said)])
 
     async def revoked(self, partition: TopicPartition) -> None:
         """Nothing is kept of a partition."""

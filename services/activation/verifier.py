@@ -18,7 +18,7 @@ from contracts.messages.entities import Destination
 from contracts.records import Out, Record, TopicPartition
 from services.activation.lane_events import DestinationVerified
 from services.activation.lane_ports import LanePorts
-from services.activation.lane_reports import letter, outcome, write
+from services.activation.lane_reports import letter, outcome
 from services.activation.sending import FAILURES, ready, verdict_on
 from services.activation.tokens import Tokens
 from services.connectors.base import EffectConnector, Target, WebConnector
@@ -59,7 +59,7 @@ class Verifier:
             await self._ports.catalogue.caught_up()  # a destination may be a moment older than the question
         said = await asyncio.gather(*map(self._answer, asked))
         outs += [outcome(one, self._ports.outcome_partitions) for one in said]
-        await write(self._ports, outs)
+        await self._ports.reports.write(outs)
 
     async def _answer(self, asked: Verification) -> Verified:
         clock = self._ports.clock

@@ -20,11 +20,13 @@ from deploy.local.processes import free_port
 from services.activation.lane import Lane
 from services.activation.lane_ports import LanePorts
 from services.activation.rates import Rates
+from services.activation.reports import Reports
 from services.activation.secret_store import SecretStore
 from services.activation.tokens import Tokens
 from services.adapters.http import HttpWeb
 from services.adapters.outlets import OpenOutlets
 from services.domain.delivery.router import RouterPartition
+from services.runtime.backoff import SYSTEM_RANDOM
 from services.runtime.clock import SystemClock
 from services.runtime.secret_references import SecretReferences
 from services.tools.local_system import LocalSystem
@@ -126,7 +128,7 @@ async def _ports(to: Destination) -> AsyncIterator[LanePorts]:
         yield LanePorts(
             web=web,
             outlets=outlets,
-            producer=KeepingProducer(),
+            reports=Reports(KeepingProducer(), clock=clock, random=SYSTEM_RANDOM),
             catalogue=FixedCatalogue(to),
             secrets=secrets,
             tokens=Tokens(web, clock=clock),

@@ -19,6 +19,7 @@ from services.activation.lane import Lane
 from services.activation.lane_health import RetryPolicy
 from services.activation.lane_ports import LanePorts
 from services.activation.rates import Rates
+from services.activation.reports import Reports
 from services.activation.secret_store import SecretStore
 from services.activation.tokens import Tokens
 from services.connectors.webhook.requests import WebhookDelivery, WebhookMessage
@@ -186,7 +187,7 @@ class Bench:
         self.ports = LanePorts(
             web=self.web,
             outlets=self.outlets,
-            producer=self.producer,
+            reports=Reports(self.producer, clock=self.clock, random=lambda: 0.5),
             catalogue=self.catalogue,
             secrets=secrets,
             tokens=Tokens(self.web, clock=self.clock),

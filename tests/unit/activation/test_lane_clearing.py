@@ -12,6 +12,7 @@ from contracts.messages.delivery import Delivery, ListCleared
 from contracts.messages.entities import Connection
 from contracts.records import Out
 from services.activation.lane import Lane
+from services.activation.reports import Reports
 from services.runtime.failures import Unavailable
 from services.runtime.web import WebAnswer, WebRequest
 from tests.unit.activation.lane_bench import PLACE, Bench, FixedCatalogue
@@ -91,7 +92,9 @@ def listed() -> Listed:
         destination_id="des_1", connection_settings={"segment_id": "4711", "resync": "replace"},
     )  # fmt: skip
     control = Control(bench.catalogue)
-    bench.ports = dataclasses.replace(bench.ports, producer=control)
+    bench.ports = dataclasses.replace(
+        bench.ports, reports=Reports(control, clock=bench.clock, random=bench.ports.random)
+    )
     bench.lane = Lane(PLACE, bench.ports)
     made = Listed(bench, control)
     bench.web.otherwise = made.take
