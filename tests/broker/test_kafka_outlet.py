@@ -19,6 +19,7 @@ from services.domain.delivery.merge import collapse, cut
 from services.runtime.clock import SystemClock
 from services.runtime.failures import Rejected, Unavailable
 from services.runtime.outlets import EventsWrite, TopicCheck
+from tests.broker.system import eventually
 from tests.unit.domain.delivery.making import delivery
 
 PARTITIONS = 3
@@ -42,6 +43,11 @@ async def test_events_are_where_their_keys_belong_each_once_and_in_order(stack: 
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
     await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
+
+    async def is_known() -> bool:  # a broker may hear of it a moment after the controller has answered
+        return [one["error_code"] for one in await admin.describe_topics([topic])] == [0]
+
+    await eventually("the topic is known", is_known)
     await admin.close()
     outlets = OpenOutlets(clock=SystemClock(), allow_private=True)
     try:
