@@ -22,7 +22,7 @@ from tests.broker.space import Space, own_space
 from tests.broker.system import SECRET, SECRET_REFERENCE, System
 
 SEED: Final = int(os.environ.get("SOAK_SEED") or 1)
-ROUNDS: Final = int(os.environ.get("SOAK_ROUNDS") or 2)
+ROUNDS: Final = int(os.environ.get("SOAK_ROUNDS") or 1)
 ROUNDS_A_SPACE: Final = 10
 IDENTITIES: Final = [f"u{number:04d}" for number in range(300)]
 TIMEOUT_SECONDS: Final = 1.0
