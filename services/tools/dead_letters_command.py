@@ -13,7 +13,7 @@ from contracts import catalog, codec
 from contracts.instants import instant_text, parse_instant
 from contracts.messages.delivery import Delivery
 from contracts.records import Record
-from services.client import Client, Follower, opened
+from services.client import Client, Follower
 from services.runtime.log import Log
 from services.tools.failed import CallFailed
 from services.tools.sender import Sender
@@ -73,16 +73,12 @@ async def redrive(wanted: Wanted, sender: Sender, *, timeout_seconds: float, as_
     """Sends the members of those that are wanted again as they stand; exit 1 where an activation can't."""
     if wanted == Wanted():
         raise CallFailed("say which: --destination, --activation, --space, --reason, --since or --until")
-    signer = sender.signer()
-    async with session() as (_, log):
+    async with sender.session() as (log, client):
         by_activation = members_of(delivery for _, delivery in await found(log, wanted) if delivery is not None)
-        async with opened(
-            log, source="/usher/cli", topic=sender.topic, replies=sender.replies, signer=signer
-        ) as client:
-            outcomes = [
-                await _redriven(client, space_id, activation_id, members, timeout_seconds)
-                for (space_id, activation_id), members in by_activation.items()
-            ]
+        outcomes = [
+            await _redriven(client, space_id, activation_id, members, timeout_seconds)
+            for (space_id, activation_id), members in by_activation.items()
+        ]
     for one in outcomes:
         print(msgspec.json.encode(one).decode() if as_json else " ".join(str(word) for word in one.values()))
     return 1 if any(one["errors"] for one in outcomes) else 0

@@ -6,12 +6,11 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from services.client import NoReply, opened
+from services.client import NoReply
 from services.connectors.description import described
 from services.connectors.registry import CONNECTORS
 from services.tools.failed import CallFailed
 from services.tools.sender import Sender
-from services.tools.session import session
 
 _VERIFY_SECONDS: Final = 75.0  # control answers within 60
 
@@ -42,8 +41,7 @@ def list_all(connector: str | None, *, as_json: bool) -> int:
 
 async def verify(space: str, destination: str, sender: Sender, *, as_json: bool) -> int:
     """One line that says whether it can be reached and lets us in; exit 1 where it isn't so."""
-    signer = sender.signer()
-    async with session() as (_, log), opened(log, source="/usher/cli", topic=sender.topic, signer=signer) as client:
+    async with sender.session() as (_, client):
         item = {"destination": destination}
         try:
             reply = await client.call(space, "destinations.verify", [item], timeout_seconds=_VERIFY_SECONDS)

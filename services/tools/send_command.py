@@ -7,19 +7,15 @@ from pathlib import Path
 import msgspec
 
 from contracts import codec
-from services.client import Client, opened
+from services.client import Client
 from services.tools.failed import CallFailed
 from services.tools.sender import Sender
-from services.tools.session import session
 
 
 async def main(file: str, sender: Sender, *, timeout_seconds: float) -> int:
     """Exit 1 where an item failed, a command was rejected, or a line is no command."""
-    text, signer = await asyncio.to_thread(_text, file), sender.signer()
-    async with (
-        session() as (_, log),
-        opened(log, source="/usher/cli", topic=sender.topic, replies=sender.replies, signer=signer) as client,
-    ):
+    text = await asyncio.to_thread(_text, file)
+    async with sender.session() as (_, client):
         results = [await _send(client, line, timeout_seconds) for line in text.splitlines() if line.strip()]
     return 0 if all(results) else 1
 
