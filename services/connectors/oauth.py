@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from contracts import codes
+from services.connectors.bodies import understood
 from services.domain.delivery.answers import Fate, judge
 from services.runtime.failures import Rejected, Unavailable
 from services.runtime.secret import Secret, SecretUnavailable
@@ -50,10 +51,9 @@ def granted(answer: WebAnswer) -> Token:
     detail = f"asked for a token, the destination answered {answer.status}"
     match judge(answer.status).fate:
         case Fate.DELIVERED:
-            try:
-                said = _read(answer.body)
-            except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-                raise Unavailable(f"{detail} without one") from None
+            said = understood(_read, answer.body)
+            if said is None:
+                raise Unavailable(f"{detail} without one")
             return Token(bearer(Secret(said.access_token)), said.expires_in)
         case Fate.UNAVAILABLE:
             raise Unavailable(detail)
@@ -67,6 +67,12 @@ def bearer(secret: Secret) -> Secret:
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise SecretUnavailable("the token can't stand in a header")
     return secret
+
+
+def bearing(token: Secret | None) -> dict[str, str]:
+    """The headers of a call with the token of the moment, for an answer in JSON."""
+    assert token is not None, "a connector with a grant gets a token"
+    return {"accept": "application/json", "authorization": f"Bearer {token.reveal()}"}
 
 
 def _asked(url: str, client_id: Secret, client_secret: Secret, **form: str) -> WebRequest:

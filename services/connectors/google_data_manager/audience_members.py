@@ -13,6 +13,8 @@ import msgspec
 
 from contracts import codes
 from services.connectors.base import Request, Settings, Target
+from services.connectors.bodies import understood
+from services.connectors.oauth import bearing
 from services.domain.delivery.answers import DELIVERED, NOT_UNDERSTOOD, UNANSWERED, Fate, Verdict, judge
 from services.domain.delivery.merge import Item
 from services.runtime.web import WebAnswer, WebRequest
@@ -105,9 +107,8 @@ def attempt(sent: Request, target: Target) -> WebRequest:
 
 
 def called(target: Target, method: str, path: str, body: bytes) -> WebRequest:
-    """A call of the API with the token of the moment, for the quota of a project where one is named."""
-    assert target.token is not None, "a connector with a grant gets a token"
-    headers = {"accept": "application/json", "authorization": f"Bearer {target.token.reveal()}"}
+    """A call of the API, for the quota of a project where one is named."""
+    headers = bearing(target.token)
     if body:
         headers["content-type"] = "application/json"
     if target.settings["quota_project"] is not None:
@@ -132,11 +133,7 @@ def verified(answer: WebAnswer) -> Verdict:
     verdict = _verdict(answer.status, _Answer(request_id="-"))
     if verdict is None or verdict is not DELIVERED:
         return verdict or NOT_UNDERSTOOD
-    try:
-        _read_lists(answer.body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return NOT_UNDERSTOOD
-    return DELIVERED
+    return NOT_UNDERSTOOD if understood(_read_lists, answer.body) is None else DELIVERED
 
 
 def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
@@ -179,10 +176,7 @@ def _account(settings: Settings, which: str) -> dict[str, object]:
 
 
 def _said(answer: WebAnswer) -> _Answer:
-    try:
-        return _read(answer.body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return _Answer()
+    return understood(_read, answer.body) or _Answer()
 
 
 def _reasons(said: _Answer) -> set[str]:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from services.connectors.base import Report, Target
+from services.connectors.bodies import understood
 from services.connectors.google_data_manager.audience_members import called
 from services.runtime.web import WebAnswer, WebRequest
 
@@ -52,13 +53,10 @@ def inquiry(receipt: str, target: Target) -> WebRequest:
 
 def report(answer: WebAnswer) -> Report | None:
     """What the answer says about its one destination; None where Google is not done, or says what we don't know."""
-    try:
-        statuses = _read(answer.body).request_status_per_destination
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+    said = understood(_read, answer.body)
+    if said is None or len(said.request_status_per_destination) != 1:
         return None
-    if len(statuses) != 1:
-        return None
-    (status,) = statuses
+    (status,) = said.request_status_per_destination
     matched = _matched(status.audience_members_ingestion_status.user_data_ingestion_status.upload_match_rate_range)
     counts = status.error_info.error_counts
     match status.request_status:

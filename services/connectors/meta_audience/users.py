@@ -12,6 +12,7 @@ import msgspec
 
 from contracts import codes
 from services.connectors.base import Request, Target
+from services.connectors.bodies import understood
 from services.domain.delivery.answers import DELIVERED, NOT_UNDERSTOOD, Fate, Verdict, judge
 from services.domain.delivery.merge import Item, members_of
 from services.runtime.secret import SecretUnavailable
@@ -88,20 +89,14 @@ def verification(target: Target) -> WebRequest:
 
 def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
     """One verdict for all: Meta counts what it received and names none. A count that isn't ours says nothing."""
-    try:
-        said = _read(answer.body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        said = _Answer()
+    said = understood(_read, answer.body) or _Answer()
     verdict = _verdict(answer.status, said, members_of(sent.items))
     return {} if verdict is None else dict.fromkeys((item.id for item in sent.items), verdict)
 
 
 def verified(answer: WebAnswer) -> Verdict:
     """Whether the token is good, and for what we need it."""
-    try:
-        said = _read_permissions(answer.body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        said = _Permissions()
+    said = understood(_read_permissions, answer.body) or _Permissions()
     refused = _refused(answer.status, said.error) if said.error is not None else judge(answer.status)
     if refused is not None and refused is not DELIVERED:
         return refused

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 from contracts import codes
 from services.connectors.base import EffectConnector, Request, Settings, Target
@@ -88,5 +88,5 @@ def _request(items: Sequence[Item]) -> Request:
 
 def _rows(item: Item) -> Rows:
     said = item.delivery
-    operation: Literal["add", "remove"] = "add" if said.operation == "add" else "remove"
-    return Rows(operation, said.id_type, item.members, said.at, said.partition, said.sequence)
+    assert said.operation != "clear", "a table is not emptied by a resync"
+    return Rows(said.operation, said.id_type, item.members, said.at, said.partition, said.sequence)

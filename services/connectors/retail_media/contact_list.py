@@ -11,6 +11,8 @@ import msgspec
 
 from contracts import codes
 from services.connectors.base import Request, Target
+from services.connectors.bodies import understood
+from services.connectors.oauth import bearing
 from services.domain.delivery.answers import DELIVERED, NOT_UNDERSTOOD, Fate, Verdict, judge
 from services.domain.delivery.merge import Item
 from services.runtime.web import WebAnswer, WebRequest
@@ -86,9 +88,8 @@ def verified(answer: WebAnswer) -> Verdict:
     verdict = _placed(answer.status)
     if verdict is not DELIVERED:
         return verdict
-    try:
-        said = _read_accounts(answer.body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+    said = understood(_read_accounts, answer.body)
+    if said is None:
         return NOT_UNDERSTOOD
     if not said.data:
         return Verdict(Fate.UNAUTHORIZED, codes.DELIVERY_AUTHENTICATION, "the app has consent for no account")
@@ -97,10 +98,7 @@ def verified(answer: WebAnswer) -> Verdict:
 
 def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
     """One verdict for all: Criteo counts what is invalid and names a sample. An answer of other words says nothing."""
-    try:
-        said = _read(answer.body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        said = _Answer()
+    said = understood(_read, answer.body) or _Answer()
     verdict = _verdict(answer.status, said, sent.items[0].delivery.operation)
     return {} if verdict is None else dict.fromkeys((item.id for item in sent.items), verdict)
 
@@ -126,17 +124,11 @@ def _placed(status: int) -> Verdict:
 
 
 def _request(method: str, path: str, target: Target, body: bytes = b"") -> WebRequest:
-    """With the token of the moment."""
-    assert target.token is not None, "a connector with a grant gets a token"
     base, version = str(target.settings["url"]).rstrip("/"), target.settings["api_version"]
     return WebRequest(
         method=method,
         url=f"{base}/{version}/retail-media/{path}",
-        headers={
-            "content-type": "application/json",
-            "accept": "application/json",
-            "authorization": f"Bearer {target.token.reveal()}",
-        },
+        headers={"content-type": "application/json", **bearing(target.token)},
         body=body,
         timeout_seconds=_SECONDS_MAX,
     )

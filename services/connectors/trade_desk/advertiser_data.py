@@ -12,6 +12,7 @@ import msgspec
 
 from contracts import codes
 from services.connectors.base import Request, Settings, Target
+from services.connectors.bodies import understood
 from services.connectors.oauth import bearer
 from services.domain.delivery.answers import DELIVERED, NOT_UNDERSTOOD, REFUSED_MEMBER, Fate, Verdict, judge
 from services.domain.delivery.merge import Item
@@ -107,10 +108,7 @@ def _data(item: Item, settings: Settings) -> dict[str, object]:
 
 
 def _said(answer: WebAnswer) -> _Answer | None:
-    try:
-        return _read(answer.body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return None
+    return understood(_read, answer.body)
 
 
 def _verdict(answer: WebAnswer) -> Verdict | None:
