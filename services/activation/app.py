@@ -133,10 +133,11 @@ def _verifications(deliver: Loop, ports: LanePorts) -> Coroutine[None, None, Non
 
 async def _beginning(log: Log) -> tuple[Producer, int]:
     """A producer, and how many partitions the outcomes have."""
-    for topic in (catalog.OUTCOMES, catalog.RECEIPTS, *verifier.TOPICS):
-        if await log.partitions(topic) == 0:
+    counts = {topic: await log.partitions(topic) for topic in (catalog.OUTCOMES, catalog.RECEIPTS, *verifier.TOPICS)}
+    for topic, count in counts.items():
+        if count == 0:
             raise Fatal(f"there is no topic {topic}: run `usher topics`")
-    return await log.producer(), await log.partitions(catalog.OUTCOMES)
+    return await log.producer(), counts[catalog.OUTCOMES]
 
 
 def _record_age_seconds_max() -> float:

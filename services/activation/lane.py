@@ -16,7 +16,7 @@ from services.activation.lane_events import DELIVERY_MEMBERS, DELIVERY_WAIT_SECO
 from services.activation.lane_health import DELIVERING, LaneHealth
 from services.activation.lane_ports import LanePorts
 from services.activation.lane_reports import letter, outcome, receipt
-from services.activation.sending import UNKNOWN, Attempt, Ready, ready, send_once
+from services.activation.sending import UNKNOWN, Attempt, Ready, keep_to_rate, ready, send_once
 from services.activation.work import Work
 from services.domain.delivery.answers import SETTLED, Fate, Verdict, gravest
 from services.domain.delivery.ledger import Ledger
@@ -119,7 +119,7 @@ class Lane:
     async def _try(self, work: Work, ledger: Ledger, to: Ready) -> tuple[Verdict | None, float | None]:
         """Sends the next request once; the verdict on what must be sent again, None where nothing must."""
         request = work.head()
-        await self._keep_to_rate(to)
+        await keep_to_rate(to, self._ports)
         attempt = await send_once(request, to, self._ports)
         ledger.attempted(request.items)
         left = self._settle(attempt, ledger)
@@ -144,14 +144,6 @@ class Lane:
                 left.append((item, verdict))
         ledger.uploaded(delivered, attempt.taken)
         return left
-
-    async def _keep_to_rate(self, to: Ready) -> None:
-        clock = self._ports.clock
-        wait_seconds = self._ports.rates.reserve(
-            to.destination, to.limits.requests_per_second, clock.monotonic_seconds()
-        )
-        if wait_seconds > 0:
-            await clock.sleep(wait_seconds)
 
     async def _wait(
         self, trouble: Verdict, retry_after_seconds: float | None, key: DestinationKey, ledger: Ledger

@@ -17,7 +17,7 @@ from contracts.records import Out, Record, TopicPartition
 from services.activation.lane_events import DELIVERY_REPORTED
 from services.activation.lane_ports import LanePorts
 from services.activation.lane_reports import letter, outcome, receipt_record
-from services.activation.sending import Exchange, Ready, Trouble, exchange, forget_credentials, ready
+from services.activation.sending import Exchange, Ready, Trouble, exchange, forget_credentials, keep_to_rate, ready
 from services.connectors.base import PolledConnector, Report
 from services.connectors.declaration import Polling
 from services.domain.delivery.answers import Fate, judge
@@ -72,8 +72,7 @@ class Receipts:
         connector = to.connector
         if not isinstance(connector, PolledConnector):
             return _NOTHING_SAID
-        clock, rate = self._ports.clock, to.limits.requests_per_second
-        await clock.sleep(self._ports.rates.reserve(to.destination, rate, clock.monotonic_seconds()))
+        await keep_to_rate(to, self._ports)
         made = await exchange(to, {}, self._ports, lambda target: connector.inquiry(said.receipt, target))
         if isinstance(made, Trouble):
             return None if made.verdict.fate in _LATER else _NOTHING_SAID

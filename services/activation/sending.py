@@ -44,7 +44,7 @@ EFFECT_SECONDS_MAX: Final = 30.0
 _FATES: Final = {codes.DELIVERY_AUTHENTICATION: Fate.UNAUTHORIZED, codes.DELIVERY_SETTINGS_INVALID: Fate.BLOCKED}
 """What is rejected for such a reason waits for somebody to act; for any other the items are refused."""
 _SECRETS_OUTDATED: Final = frozenset({codes.DELIVERY_AUTHENTICATION, codes.DELIVERY_SECRET_UNAVAILABLE})
-FAILURES: Final = (ReferenceRefused, SecretUnavailable, Rejected, Unavailable)
+_FAILURES: Final = (ReferenceRefused, SecretUnavailable, Rejected, Unavailable)
 
 UNKNOWN = Verdict(Fate.REFUSED, codes.DELIVERY_DESTINATION_UNKNOWN, codes.DELIVERY_DESTINATION_UNKNOWN.title)
 _DISABLED = Verdict(Fate.GONE, codes.DELIVERY_DESTINATION_DISABLED, codes.DELIVERY_DESTINATION_DISABLED.title)
@@ -137,7 +137,14 @@ async def exchange(
         target = replace(target, token=token)
         return Exchange(target, await ports.web.send(make(target)))
 
-    return await _reached(to, connection, ports, act)
+    return await reached(to, connection, ports, act)
+
+
+async def keep_to_rate(to: Ready, ports: LanePorts) -> None:
+    """Waits until the destination, or whoever shares its credential, may be asked again."""
+    wait_seconds = ports.rates.reserve(to.destination, to.limits.requests_per_second, ports.clock.monotonic_seconds())
+    if wait_seconds > 0:
+        await ports.clock.sleep(wait_seconds)
 
 
 def forget_credentials(to: Ready, target: Target, ports: LanePorts) -> None:
@@ -158,7 +165,7 @@ async def _attempt(request: Request, to: Ready, ports: LanePorts) -> Attempt:
         async def act(target: Target) -> None:
             await ports.outlets.carry_out(effecting.effect(request, target), timeout_seconds=EFFECT_SECONDS_MAX)
 
-        done = await _reached(to, connection, ports, act)
+        done = await reached(to, connection, ports, act)
         return _all(request, DELIVERED) if done is None else _all(request, done.verdict, done.retry_after_seconds)
     assert isinstance(connector, WebConnector)
     made = await exchange(to, connection, ports, lambda target: connector.attempt(request, target))
@@ -167,23 +174,25 @@ async def _attempt(request: Request, to: Ready, ports: LanePorts) -> Attempt:
     return _judged(request, to, made, ports)
 
 
-async def _reached(
-    to: Ready, connection: Settings, ports: LanePorts, act: Callable[[Target], Awaitable[T]]
+async def reached(
+    to: Ready, connection: Settings, ports: LanePorts, act: Callable[[Target], Awaitable[T]], *, anew: bool = False
 ) -> T | Trouble:
-    """What `act` comes to with the destination's secrets; every end but cancellation is an answer."""
+    """What `act` comes to with the destination's secrets, read `anew` or not; every end but cancellation is one."""
     space_id, references = to.destination.space_id, to.destination.secrets
     try:
+        if anew:
+            ports.secrets.forget(space_id, references)
         secrets = await ports.secrets.resolve(space_id, references)
         return await act(Target(to.settings, secrets, ports.clock.now_ms(), connection))
-    except FAILURES as error:
-        verdict = verdict_on(error)
+    except _FAILURES as error:
+        verdict = _verdict_on(error)
         if verdict.code in _SECRETS_OUTDATED:
             ports.secrets.forget(space_id, references)
         return Trouble(verdict, error.retry_after_seconds if isinstance(error, Unavailable) else None)
 
 
-def verdict_on(failure: Exception) -> Verdict:
-    """What one of the `FAILURES` to reach a destination means."""
+def _verdict_on(failure: Exception) -> Verdict:
+    """What one of the `_FAILURES` to reach a destination means."""
     match failure:
         case ReferenceRefused():
             return Verdict(Fate.BLOCKED, codes.SECRET_REFUSED, str(failure))

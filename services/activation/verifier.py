@@ -19,7 +19,7 @@ from contracts.records import Out, Record, TopicPartition
 from services.activation.lane_events import DestinationVerified
 from services.activation.lane_ports import LanePorts
 from services.activation.lane_reports import letter, outcome
-from services.activation.sending import FAILURES, ready, verdict_on
+from services.activation.sending import Trouble, reached, ready
 from services.activation.tokens import Tokens
 from services.connectors.base import EffectConnector, Target, WebConnector
 from services.domain.delivery.answers import DELIVERED, Verdict
@@ -84,17 +84,17 @@ async def verified(destination: Destination | None, ports: LanePorts) -> Verdict
     to = ready(None if destination is None else msgspec.structs.replace(destination, enabled=True))
     if isinstance(to, Verdict):
         return to
-    space_id, references = to.destination.space_id, to.destination.secrets
-    try:
-        ports.secrets.forget(space_id, references)
-        target = Target(to.settings, await ports.secrets.resolve(space_id, references), ports.clock.now_ms())
-        if isinstance(to.connector, EffectConnector):
-            await ports.outlets.check(to.connector.check(target), timeout_seconds=EXCHANGE_SECONDS_MAX)
+    connector = to.connector
+
+    async def act(target: Target) -> Verdict:
+        if isinstance(connector, EffectConnector):
+            await ports.outlets.check(connector.check(target), timeout_seconds=EXCHANGE_SECONDS_MAX)
             return DELIVERED
-        assert isinstance(to.connector, WebConnector)
-        return await _asked(to.connector, target, ports)
-    except FAILURES as error:
-        return verdict_on(error)
+        assert isinstance(connector, WebConnector)
+        return await _asked(connector, target, ports)
+
+    made = await reached(to, {}, ports, act, anew=True)
+    return made.verdict if isinstance(made, Trouble) else made
 
 
 async def _asked(connector: WebConnector, target: Target, ports: LanePorts) -> Verdict:
