@@ -1,5 +1,6 @@
 """Activations in time: their markers in the log of membership, and their status (architecture.md §7)."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -76,10 +77,8 @@ def held(turn: Turn, result: Held) -> None:
 
 def destination_changed(turn: Turn, destination_id: str) -> None:
     """It may take smaller audiences now."""
-    for activation_id in turn.state.catalogue.activations.holders(held_by("destination", destination_id)):
-        activation = turn.state.catalogue.activations.get(activation_id)
-        assert activation is not None
-        _go_on_if_grown(turn, activation, _delivering(turn, activation))
+    for activation, delivering in _of_destination(turn, destination_id):
+        _go_on_if_grown(turn, activation, delivering)
 
 
 def take_away(turn: Turn, activation: Activation) -> None:
@@ -97,16 +96,13 @@ def take_away(turn: Turn, activation: Activation) -> None:
 
 def lanes_changed(turn: Turn, destination_id: str, error: Reason | None, waited_ms: int | None) -> None:
     """The activations of a destination show how its lanes are, why, and how long what they try in vain has waited."""
-    for activation_id in turn.state.catalogue.activations.holders(held_by("destination", destination_id)):
-        activation = turn.state.catalogue.activations.get(activation_id)
-        assert activation is not None
-        delivering = _delivering(turn, activation)
+    for activation, before in _of_destination(turn, destination_id):
+        status = before.status
         if error is not None:
-            status = msgspec.structs.replace(delivering.status, last_error=error, updated_at=turn.at)
-            delivering = msgspec.structs.replace(delivering, status=status)
-        if waited_ms is not None and delivering.status.counters.pending:
-            status = msgspec.structs.replace(delivering.status, lag_seconds=waited_ms / 1000, updated_at=turn.at)
-            delivering = msgspec.structs.replace(delivering, status=status)
+            status = msgspec.structs.replace(status, last_error=error, updated_at=turn.at)
+        if waited_ms is not None and status.counters.pending:
+            status = msgspec.structs.replace(status, lag_seconds=waited_ms / 1000, updated_at=turn.at)
+        delivering = msgspec.structs.replace(before, status=status)
         show(turn, delivering, _state(turn.state, activation, delivering, turn.at_ms), turn.at_ms)
 
 
@@ -190,6 +186,13 @@ def _mark(turn: Turn, activation: Activation, marker: _Marker, at_ms: int, *, re
         )
     )
     return step
+
+
+def _of_destination(turn: Turn, destination_id: str) -> Iterator[tuple[Activation, Delivering]]:
+    for activation_id in turn.state.catalogue.activations.holders(held_by("destination", destination_id)):
+        activation = turn.state.catalogue.activations.get(activation_id)
+        assert activation is not None
+        yield activation, _delivering(turn, activation)
 
 
 def _delivering(turn: Turn, activation: Activation) -> Delivering:

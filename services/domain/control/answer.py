@@ -1,11 +1,9 @@
 """The reply to a command, gathered item by item (contracts.md §3)."""
 
-import zlib
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from isal import isal_zlib
 from msgspec import UNSET, UnsetType
 
 from contracts import codec
@@ -15,8 +13,7 @@ from contracts.messages.entities import CatalogueEntity, entity_id, entity_kind
 from contracts.messages.published import Problem, Reply, ReplyCounts
 from services.domain.catalogue.failed import Invalid
 from services.domain.catalogue.forms import Forms
-
-_COMPRESSION_LEVEL: Final = 1  # 100 ns for 1 KiB of a long reply
+from services.domain.control.compression import compressed, decompressed
 
 
 class _Short(msgspec.Struct):
@@ -185,19 +182,14 @@ def said(reply: Reply, *, bytes_max: int, kept_bytes_max: int | None) -> Said:
 
 def _said(reply: Reply, *, is_kept: bool) -> Said:
     body = codec.encode(reply)
-    return Said(reply, body, _compressed(body) if is_kept else b"")
+    return Said(reply, body, compressed(body) if is_kept else b"")
 
 
 def packed(reply: Reply) -> bytes:
     """The form in which a reply is remembered."""
-    return _compressed(codec.encode(reply))
+    return compressed(codec.encode(reply))
 
 
 def unpacked(remembered: bytes) -> bytes:
     """The bytes of the reply as they were sent."""
-    return zlib.decompress(remembered)
-
-
-def _compressed(body: bytes) -> bytes:
-    compressed: bytes = isal_zlib.compress(body, _COMPRESSION_LEVEL)
-    return compressed
+    return decompressed(remembered)

@@ -4,7 +4,7 @@ from functools import partial
 
 from msgspec import UNSET
 
-from contracts import codec, codes
+from contracts import codes
 from contracts.catalog import DELIVERIES, queue_topic, topic_spec
 from contracts.ids import canonical
 from contracts.messages.commands import (
@@ -45,7 +45,7 @@ from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.item import Origin, required
 from services.domain.control.activations import adjust, destination_changed, take_away
 from services.domain.control.answer import ItemAnswer, deleted_data
-from services.domain.control.member_items import canonicals, invalid_text, refuse_invalid
+from services.domain.control.member_items import canonicals, invalid_text, refuse_invalid, refuse_large
 from services.domain.control.quotas import count_identifiers
 from services.domain.control.schedule import period_ms, stand_at
 from services.domain.control.turn import Turn
@@ -167,9 +167,7 @@ def activation_redriven(turn: Turn, item: ActivationRedrive) -> ItemAnswer:
         fail(codes.FIELD_REQUIRED, "identifiers is empty")
     found = canonicals(partial(canonical, audience.id_type), sent, turn.config.membership_partitions)
     refuse_invalid(found)
-    bytes_max = turn.config.patch_bytes_max
-    if any(len(codec.encode(part)) > bytes_max for part in found.by_partition.values()):
-        fail(codes.COMMAND_TOO_LARGE, f"the identifiers of one partition exceed {bytes_max} bytes")
+    refuse_large(found, turn.config.patch_bytes_max)
     count_identifiers(turn, len(sent))
     step = turn.next_step()
     for partition, identifiers in sorted(found.by_partition.items()):

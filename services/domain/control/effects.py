@@ -1,10 +1,8 @@
 """What a shard writes, in order, with the headers and partitions that the topics want."""
 
-import zlib
 from collections.abc import Iterable
 
 import msgspec
-from isal import isal_zlib
 
 from contracts import catalog, codec
 from contracts.catalog import TopicSpec
@@ -16,6 +14,7 @@ from contracts.messages.published import ACTIVATION_STATUS_IDS, ActivationStatus
 from contracts.messages.steps import Step
 from contracts.partitioning import space_partition
 from contracts.records import Out
+from services.domain.control.compression import compressed, decompressed
 from services.domain.control.config import ShardConfig
 
 SOURCE = "/usher/control"
@@ -120,7 +119,7 @@ class Effects:
         """An entry of the shard's own changelog, None: it is gone."""
         value = None if entry is None else codec.encode(entry)
         if value is not None and len(value) > _COMPRESS_ABOVE_BYTES:
-            value = isal_zlib.compress(value, 1)
+            value = compressed(value)
         self._keyed(catalog.CONTROL_STATE, space_id, f"{space_id}/{tag}/{id_}", value, kind=tag, at=at, subject=id_)
 
     def reply(
@@ -174,4 +173,4 @@ class Effects:
 
 def state_bytes(value: bytes) -> bytes:
     """The JSON of a changelog record's value, whether or not it was compressed."""
-    return value if value[:1] == b"{" else zlib.decompress(value)
+    return value if value[:1] == b"{" else decompressed(value)

@@ -52,9 +52,7 @@ def members_changed(turn: Turn, operation: Operation, item: MembersClear, origin
     found = canonicals(read, sent, turn.config.membership_partitions)
     if sent:
         refuse_invalid(found)
-    bytes_max = turn.config.patch_bytes_max
-    if any(len(codec.encode(part)) > bytes_max for part in found.by_partition.values()):
-        fail(codes.COMMAND_TOO_LARGE, f"the identifiers of one partition exceed {bytes_max} bytes")
+    refuse_large(found, turn.config.patch_bytes_max)
     count_identifiers(turn, len(sent))
     step = turn.next_step()
     import_id = origin.make_id("imp")
@@ -144,6 +142,12 @@ def refuse_invalid(found: Canonicals) -> None:
     if not found.distinct:
         sample = Invalid(len(found.invalid), found.sample_invalid)
         raise ItemFailed(codes.IDENTIFIER_INVALID, invalid_text(found.invalid), invalid=sample)
+
+
+def refuse_large(found: Canonicals, bytes_max: int) -> None:
+    """Raises `ItemFailed`(command-too-large) where a partition's identifiers fit no record of a step."""
+    if any(len(codec.encode(part)) > bytes_max for part in found.by_partition.values()):
+        fail(codes.COMMAND_TOO_LARGE, f"the identifiers of one partition exceed {bytes_max} bytes")
 
 
 def _counts(sent: Sequence[str], found: Canonicals) -> ImportCounts:

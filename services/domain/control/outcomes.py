@@ -74,13 +74,9 @@ def reported(turn: Turn, outcome: Reported) -> None:
     if before is None or outcome.through_offset <= before.delivered.get(source, -1):
         return
     counters = before.status.counters
-    counters = msgspec.structs.replace(
-        counters,
-        processing=max(counters.processing - outcome.members, 0),
-        failed=min(
-            counters.failed + outcome.failed, counters.delivered - max(counters.processing - outcome.members, 0)
-        ),
-    )
+    processing = max(counters.processing - outcome.members, 0)
+    failed = min(counters.failed + outcome.failed, counters.delivered - processing)
+    counters = msgspec.structs.replace(counters, processing=processing, failed=failed)
     status = counted(turn, before.status, counters)
     status = msgspec.structs.replace(status, match_rate=outcome.matched or status.match_rate)
     if outcome.code is not None:
