@@ -144,6 +144,9 @@ async def abandon(producer: AIOKafkaProducer) -> None:
     for batch in held:  # whoever awaited it may have given up
         _hear(batch.future)
         _hear(batch._drain_waiter)
+    transactions = producer._txn_manager
+    if transactions is not None and transactions._transaction_waiter is not None:
+        _hear(transactions._transaction_waiter)  # a sender that failed before us has failed it: nobody got to its end
     # The sender waits for its requests under way, which a broker that is away may keep for long. What they raise by
     # now (a batch that was failed here can't be queued again) tells nobody anything, and nobody waits to be told.
     sender = producer._sender

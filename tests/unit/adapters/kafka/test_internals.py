@@ -21,7 +21,7 @@ from aiokafka.errors import (
 )
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import Sender
-from aiokafka.producer.transaction_manager import TransactionState
+from aiokafka.producer.transaction_manager import TransactionManager, TransactionState
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest
 
@@ -44,6 +44,8 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (AIOKafkaProducer, "_closed"),
         (AIOKafkaProducer, "_message_accumulator"),
         (AIOKafkaProducer, "_sender"),
+        (AIOKafkaProducer, "_txn_manager"),
+        (TransactionManager, "_transaction_waiter"),
         (MessageAccumulator, "_batches"),
         (MessageAccumulator, "_pending_batches"),
         (MessageBatch, "_drain_waiter"),
@@ -127,6 +129,26 @@ async def test_a_producer_is_abandoned_with_what_it_holds() -> None:
     held = producer._message_accumulator._append_batch(batch, PARTITION)
     await internals.abandon(producer)
     assert isinstance(held.future.exception(), ProducerClosed)
+
+
+async def test_a_transaction_whose_sender_failed_before_its_end_tells_nobody() -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", transactional_id="t")
+    producer._txn_manager.state = TransactionState.READY
+    producer._txn_manager.begin_transaction()
+
+    async def stumble() -> None:
+        raise KafkaError("Unexpected error during batch delivery")
+
+    producer._sender._sender_task = sending = asyncio.ensure_future(stumble())
+    sending.add_done_callback(producer._sender._fail_all)
+    await asyncio.wait((sending,))
+    await asyncio.sleep(0)  # its callbacks have run
+    await internals.abandon(producer)
+    del producer, sending
+    gc.collect()
+    assert told == []
 
 
 async def test_a_sender_that_stumbles_over_what_was_abandoned_tells_nobody() -> None:
