@@ -17,8 +17,8 @@ $(STAMP): pyproject.toml requirements.lock
 demo: install
 	$(PY) -m services.tools demo
 
-test: install
-	$(PY) -m pytest
+test: install # in two processes: what needs the broker, and all else
+	$(PY) -m pytest -n 2 --dist loadgroup
 
 chaos: install # kills and freezes at random; a failure says its seed, and SEED=… strikes the same services again
 	CHAOS_SEED=$(SEED) CHAOS_ROUNDS=$(ROUNDS) $(PY) -m pytest -vv tests/broker/test_chaos.py

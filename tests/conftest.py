@@ -43,11 +43,29 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of the processes of a parallel run one has all tests of the broker, so that there is one broker."""
+    for item in items:
+        if item.get_closest_marker("broker"):
+            item.add_marker(pytest.mark.xdist_group("broker"))
+
+
+@pytest.hookimpl(optionalhook=True)  # xdist's
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Before the processes of a parallel run are there, lest each fetches the jars."""
+    _fetch_jars(config)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Fetches Kafka's jars, once for this user, before any test's clock runs."""
-    config = session.config
-    wanted = any(item.get_closest_marker("broker") for item in session.items)
-    if not wanted or config.getoption("--stack") in {"external", "containers"} or config.option.collectonly:
+    """Before any test's clock runs."""
+    if any(item.get_closest_marker("broker") for item in session.items):
+        _fetch_jars(session.config)
+
+
+def _fetch_jars(config: pytest.Config) -> None:
+    # Once for this user.
+    if config.getoption("--stack") in {"external", "containers"} or config.option.collectonly:
         return
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     try:
