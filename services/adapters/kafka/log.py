@@ -137,6 +137,7 @@ class KafkaLog:
             group_instance_id=instance_id,
             partition_assignment_strategy=(RangePartitionAssignor,),
             isolation_level="read_committed",
+            check_crcs=False,  # `fetched.py` has
             enable_auto_commit=False,
             auto_offset_reset="none",
             session_timeout_ms=session_ms,

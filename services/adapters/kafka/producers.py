@@ -8,10 +8,15 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from contracts.partitioning import default_partition
 from contracts.records import Out, TopicPartition
-from services.adapters.kafka import internals
+from services.adapters.kafka import (
+    internals,
+    produced,  # noqa: F401 - for what importing it does
+)
+from services.adapters.kafka.batches import LARGE_BYTES, LargeRecords
 from services.adapters.kafka.conversion import Batch, packed, waves
 from services.adapters.kafka.errors import translated
 from services.adapters.kafka.settings import KafkaSettings
@@ -26,10 +31,13 @@ _RETRY_MS: Final = 10
 class Writer:
     """Writes records through one aiokafka producer."""
 
-    def __init__(self, settings: KafkaSettings, topics: KafkaTopics, producer: AIOKafkaProducer) -> None:
+    def __init__(
+        self, settings: KafkaSettings, topics: KafkaTopics, producer: AIOKafkaProducer, *, transactional: bool
+    ) -> None:
         self._settings = settings
         self._topics = topics
         self._producer = producer
+        self._transactional = transactional
 
     async def pack(self, outs: Sequence[Out]) -> dict[TopicPartition, list[Batch]]:
         """Raises `Rejected` for what its topic does not take, by the settings that it has now."""
@@ -71,14 +79,19 @@ class Writer:
                 raise Unavailable(str(late)) from late
 
     async def _store(self, batch: Batch) -> None:
+        theirs = self._settings.theirs(batch.partition)
+        await (await self._producer.send_batch(self._built(batch), theirs.topic, partition=theirs.partition))
+
+    def _built(self, batch: Batch) -> BatchBuilder | LargeRecords:
         now_ms = time.time_ns() // 1_000_000
+        if batch.bytes >= len(batch.outs) * LARGE_BYTES:
+            return LargeRecords(batch.outs, now_ms, transactional=self._transactional)
         builder = self._producer.create_batch()
         for out in batch.outs:
             added = builder.append(timestamp=now_ms, key=out.key, value=out.value, headers=list(out.headers))
             assert added is not None, (batch.partition, batch.bytes)
         builder.close()
-        theirs = self._settings.theirs(batch.partition)
-        await (await self._producer.send_batch(builder, theirs.topic, partition=theirs.partition))
+        return builder
 
     async def abandon(self) -> None:
         """Whatever is still held is not sent."""
@@ -117,7 +130,7 @@ class KafkaProducer:
         """The writer, made where there is none."""
         async with self._starting:
             if self._writer is None:
-                self._writer = Writer(self._settings, self._topics, await _started(self._settings))
+                self._writer = Writer(self._settings, self._topics, await _started(self._settings), transactional=False)
             return self._writer
 
 
@@ -127,7 +140,7 @@ class KafkaTransactionalProducer:
     def __init__(self, settings: KafkaSettings, topics: KafkaTopics, producer: AIOKafkaProducer, id: str) -> None:
         self._settings = settings
         self._producer = producer
-        self._writer = Writer(settings, topics, producer)
+        self._writer = Writer(settings, topics, producer, transactional=True)
         self._id = id
         self._open = False
         self._spent: Stop | Unavailable | None = None

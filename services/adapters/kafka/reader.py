@@ -33,6 +33,7 @@ class KafkaReader:
         consumer = AIOKafkaConsumer(
             **settings.client(),
             auto_offset_reset="none",
+            check_crcs=False,  # `fetched.py` has
             isolation_level="read_committed" if committed_only else "read_uncommitted",
             fetch_max_wait_ms=settings.fetch_wait_ms,
         )

@@ -7,7 +7,9 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult, PartitionRecords
+from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import _DefaultRecordBatchPy
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import _MemoryRecordsPy
 from msgspec import structs
 
@@ -23,7 +25,7 @@ Row = tuple[bytes, Headers]
 @pytest.mark.parametrize(
     ("owner", "names"),
     [
-        (_MemoryRecordsPy, ["self._next_slice", "DefaultRecordBatch(next_slice)"]),
+        (_MemoryRecordsPy, ["self._next_slice", "DefaultRecordBatch(next_slice)", "LegacyRecordBatch(next_slice"]),
         (_DefaultRecordBatchPy, ["self._buffer = ", "buffer[pos : pos + h_key_len].decode("]),
         (PartitionRecords, ["self._unpack_records()", "self._records", "record.offset < self.next_fetch_offset"]),
         (Fetcher, [" MemoryRecords("]),
@@ -38,13 +40,36 @@ def test_what_we_build_upon_is_there(owner: type, names: Sequence[str]) -> None:
 def fetched(*batches: bytes, offset: int = 0, aborted: Sequence[tuple[int, int]] = ()) -> list[Record]:
     """As aiokafka's fetcher makes them of an answer."""
     records = fetcher.MemoryRecords(b"".join(batches))
-    return list(PartitionRecords(PARTITION, records, aborted, offset, None, None, True, READ_COMMITTED))
+    return list(PartitionRecords(PARTITION, records, aborted, offset, None, None, False, READ_COMMITTED))
 
 
 def batch(base: int, rows: Sequence[Row], *, compression: int = 0) -> bytes:
     made = bytearray(builder(rows, compression=compression).build())
     made[:8] = base.to_bytes(8, "big")  # no part of what its checksum is of
     return bytes(made)
+
+
+def test_what_was_changed_on_its_way_is_not_taken() -> None:
+    changed = bytearray(batch(6, [(b"second", GOOD)]))
+    changed[-3] ^= 1
+    records = fetcher.MemoryRecords(batch(5, [(b"first", GOOD)]) + changed)
+    found = PartitionRecords(PARTITION, records, (), 5, None, None, False, READ_COMMITTED)
+    assert next(found).value == b"first"
+    with pytest.raises(CorruptRecordException, match="at 6"):
+        next(found)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_batch_of_the_first_formats_is_checked_its_own_way(damaged: bool) -> None:
+    old = LegacyRecordBatchBuilder(1, 0, 1 << 20)
+    old.append(0, NOW_MS, b"k", b"v")
+    written = bytearray(old.build())
+    written[-1] ^= damaged
+    if damaged:
+        with pytest.raises(CorruptRecordException):
+            fetched(bytes(written))
+    else:
+        assert [one.value for one in fetched(bytes(written))] == [b"v"]
 
 
 @pytest.mark.parametrize("compression", [0, GZIP])

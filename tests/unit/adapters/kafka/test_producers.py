@@ -49,7 +49,7 @@ async def test_many_topics_are_asked_about_at_once(monkeypatch: pytest.MonkeyPat
         return broker
 
     monkeypatch.setattr(topics, "_admin", admin)
-    writer = Writer(SETTINGS, topics, cast("AIOKafkaProducer", broker))
+    writer = Writer(SETTINGS, topics, cast("AIOKafkaProducer", broker), transactional=False)
 
     batches = await writer.pack([Out(name, b"k", b"v") for name in NAMES])
 
