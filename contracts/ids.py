@@ -6,6 +6,7 @@ batch, and a property test holds the two together.
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Final
 
 ID_PATTERN: Final = re.compile(r"[a-z0-9_-]{1,64}")
@@ -42,8 +43,13 @@ def is_id(text: str) -> bool:
 
 def made_id(prefix: str, *parts: str | int) -> str:
     """An id that is a function of its parts, so that replaying the commands makes the same ids."""
-    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()
-    return f"{prefix}_{digest[:20]}"
+    return f"{prefix}_{made_digest(*parts).hex()[:20]}"
+
+
+@lru_cache(maxsize=1)  # one item may make several ids
+def made_digest(*parts: str | int) -> bytes:
+    """32 bytes that are a function of the parts, for ids of other forms."""
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
 
 
 def canonical(id_type: str, value: str) -> str | None:

@@ -155,9 +155,12 @@ async def _turn(health: Health, clock: SystemClock) -> None:
 
 
 def calm_collector() -> None:
-    """Records are many, short-lived and in no cycles: at its defaults the collector takes half the time of a read."""
+    """Records are many, short-lived and in no cycles: at its defaults the collector takes half the time of a read.
+
+    What control writes of a command of 10,000 items is some 300,000 tuples, gone with its transaction.
+    """
     gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
+    gc.set_threshold(400_000, 20, 50)
 
 
 def _heed_signals(stopping: asyncio.Event, health: Health) -> None:

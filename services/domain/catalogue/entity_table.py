@@ -90,8 +90,11 @@ class EntityTable(Generic[E]):
 
     def are_free(self, texts: Collection[str]) -> bool:
         """Whether none of the texts means, or once was the id of, something in this space."""
-        indexes = (self._names.keys(), self._externals.keys(), self._gone)
-        return all(one.isdisjoint(texts) for one in indexes) and not any(map(self.get, texts))
+        names, externals, gone, rows = self._names, self._externals, self._gone, self.rows
+        for text in texts:
+            if text in externals or text in names or text in gone or rows.get(text) is not None:
+                return False
+        return True
 
     def put(self, entity: E) -> None:
         """Adds the entity or its new form."""

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from contracts import codec, codes
 from contracts.codes import Code
-from contracts.ids import is_id, made_id
+from contracts.ids import is_id, made_digest, made_id
 from contracts.instants import instant_text
 from contracts.messages.entities import CatalogueEntity, Entity, entity_id
 from contracts.messages.fields import Item, NamedFields, Versioned, immutable_fields
@@ -44,6 +44,10 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     def make_id(self, prefix: str, *more: str | int) -> str:
         """The same for the same item on every replay."""
         return made_id(prefix, self.space_id, self.source, self.command_id, self.item, *more)
+
+    def make_digest(self, *more: str | int) -> bytes:
+        """As `make_id`, for ids that have another form."""
+        return made_digest(self.space_id, self.source, self.command_id, self.item, *more)
 
 
 def decode_item(raw: object, kind: type[I]) -> I:

@@ -4,7 +4,6 @@ They are a function of space, command and item, so that replaying the commands m
 audience's `external_ids`, and so are accepted wherever a reference stands, also in files.
 """
 
-import hashlib
 import string
 from typing import Final
 
@@ -46,7 +45,7 @@ def kept_ids(item: NamedFields, before: Audience) -> dict[str, str]:
 
 
 def _made(origin: Origin, attempt: int) -> dict[str, str]:
-    digest = hashlib.sha256(origin.make_id("studio", attempt).encode()).digest()
+    digest = origin.make_digest("studio", attempt)
     return {
         "id": str(int.from_bytes(digest[:8], "big") % _INTEGER_MAX + 1),
         "segment_uuid": _word(digest[8:16], _SHORT),

@@ -16,7 +16,7 @@ from services.domain.catalogue.connectors import replaces
 from services.domain.catalogue.entity_table import held as held_by
 from services.domain.control.counting import with_held
 from services.domain.control.growing import is_grown, members_min, reported, waits
-from services.domain.control.schedule import period_ms, stand_at
+from services.domain.control.schedule import Stand, period_ms, stand_at
 from services.domain.control.space_state import SpaceState
 from services.domain.control.turn import Turn
 
@@ -64,7 +64,7 @@ def adjust(
             after = msgspec.structs.replace(before, paused=before.running)
         case "before" | "after" if before.running:
             after = _ended(turn, activation, after, at_ms)
-    show(turn, after, _state(turn.state, activation, after, at_ms), at_ms)
+    show(turn, after, _state(turn.state, activation, after, stand), at_ms)
 
 
 def held(turn: Turn, result: Held) -> None:
@@ -103,7 +103,7 @@ def lanes_changed(turn: Turn, destination_id: str, error: Reason | None, waited_
         if waited_ms is not None and status.counters.pending:
             status = msgspec.structs.replace(status, lag_seconds=waited_ms / 1000, updated_at=turn.at)
         delivering = msgspec.structs.replace(before, status=status)
-        show(turn, delivering, _state(turn.state, activation, delivering, turn.at_ms), turn.at_ms)
+        show(turn, delivering, _state(turn.state, activation, delivering, stand_at(activation, turn.at_ms)), turn.at_ms)
 
 
 def show(turn: Turn, delivering: Delivering, state: str, at_ms: int) -> None:
@@ -146,7 +146,7 @@ def _go_on_if_grown(turn: Turn, activation: Activation, delivering: Delivering) 
         assert delivering.growing is not None
         _mark(turn, activation, "resumed", turn.at_ms, resync=delivering.growing.resync)
         delivering = msgspec.structs.replace(delivering, growing=None)
-    show(turn, delivering, _state(turn.state, activation, delivering, turn.at_ms), turn.at_ms)
+    show(turn, delivering, _state(turn.state, activation, delivering, stand_at(activation, turn.at_ms)), turn.at_ms)
 
 
 def _extended(turn: Turn, activation: Activation, at_ms: int) -> Activation:
@@ -210,8 +210,7 @@ def _delivering(turn: Turn, activation: Activation) -> Delivering:
     return Delivering(space_id=turn.space_id, id=activation.activation_id, status=status)
 
 
-def _state(space: SpaceState, activation: Activation, delivering: Delivering, at_ms: int) -> str:
-    stand = stand_at(activation, at_ms)
+def _state(space: SpaceState, activation: Activation, delivering: Delivering, stand: Stand) -> str:
     if stand == "running" and delivering.growing is not None:
         return "waiting-for-minimum"
     if stand == "running":
