@@ -101,18 +101,17 @@ def event_headers(
     extensions: Sequence[tuple[str, str]] = (),
 ) -> Headers:
     """The headers of a binary-mode event with a JSON value."""
-    shared = _shared_headers(source, type, space_id, time)
+    headers: Headers = (_VERSION_HEADER, ("ce_id", id.encode()), *_shared_headers(source, type, space_id, time))
+    if subject is not None:
+        headers += (("ce_subject", subject.encode()),)
     if extensions:
-        shared += tuple((f"ce_{name}", value.encode()) for name, value in extensions)
-    if subject is None:
-        return (*shared, ("ce_id", id.encode()))
-    return (*shared, ("ce_id", id.encode()), ("ce_subject", subject.encode()))
+        headers += tuple((f"ce_{name}", value.encode()) for name, value in extensions)
+    return headers
 
 
 @lru_cache(maxsize=256)  # what is written of one command is of a few types, and of one instant
 def _shared_headers(source: str, type: str, space_id: str, time: str) -> Headers:
     return (
-        _VERSION_HEADER,
         ("ce_source", source.encode()),
         ("ce_type", type.encode()),
         ("ce_spaceid", space_id.encode()),

@@ -48,9 +48,10 @@ def test_the_same_log_gives_the_same_bytes_however_it_is_cut(history: list[tuple
 @given(histories)
 def test_whole_and_touched_evaluation_agree(history: list[tuple[Any, ...]]) -> None:
     world = played(history).world
-    for share in (0, 1 << 40):  # always touched only; always whole
+    for share, few in ((0, 0), (1 << 40, 0), (0, 1 << 40)):  # always touched only; always whole; always one by one
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(composition, "_WHOLE_SHARE", share)
+            patch.setattr(composition, "_FEW", few)
             for partition, log in enumerate(world.log):
                 outs = list(world.fold(partition).handle(log, 0))
                 assert by_topic(outs) == by_topic(world.outs[partition])

@@ -1,7 +1,7 @@
 """Evaluation of expressions over bitmaps (engine.md §2).
 
 Evaluation goes identity by identity in meaning: whether one is a member depends on its own memberships alone. So the
-same function serves whole sets and touched identities only: give it sets cut to those touched.
+same function serves whole sets and touched identities only: give it sets cut to those touched. `selects` asks of one.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,6 +27,21 @@ def evaluate(node: Expression, members_of: MembersOf, known: BitMap) -> BitMap:
     if node.and_:
         return _intersect(node.and_, members_of, known)
     raise ValueError("an expression node has none of its four keys, or an empty list")
+
+
+def selects(node: Expression, identity: int, members_of: MembersOf, known: BitMap) -> bool:
+    """Whether `evaluate` would select this identity, at the cost of one, and of as many parts as it takes."""
+    if node.audience is not None:
+        return identity in members_of(node.audience)
+    if node.not_ is not None:
+        return identity in known and not selects(node.not_, identity, members_of, known)
+    for part in node.or_ or ():
+        if selects(part, identity, members_of, known):
+            return True
+    for part in node.and_ or ():
+        if not selects(part, identity, members_of, known):
+            return False
+    return bool(node.and_)
 
 
 def parts_of(node: Expression) -> frozenset[str]:

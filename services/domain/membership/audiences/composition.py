@@ -1,6 +1,7 @@
 """The composed audiences of a space: re-evaluated after the parts that changed, in dependency order.
 
-Small steps look at touched identities only, large ones at whole bitmaps; both give the same (a property test).
+Small steps look at touched identities only, the smallest at each of them, large ones at whole bitmaps; all give the
+same (a property test).
 """
 
 from collections import defaultdict
@@ -11,14 +12,15 @@ from typing import Final
 
 from pyroaring import BitMap
 
-from services.domain.membership.audiences.algebra import evaluate, parts_of, selects_strangers
-from services.domain.membership.audiences.members import ComposedAudience, Difference
+from services.domain.membership.audiences.algebra import evaluate, parts_of, selects, selects_strangers
+from services.domain.membership.audiences.members import UNCHANGED, ComposedAudience, Difference
 
 MembersOf = Callable[[str, str], BitMap]
 """The present members of an audience (by id) of an id type; none where there is no such audience of that type."""
 
 # From here on whole bitmaps are cheaper than cutting every leaf to the touched: an eighth of what they hold.
 _WHOLE_SHARE: Final = 8
+_FEW: Final = 8  # up to here one by one is cheaper than a set of them for each leaf
 
 
 class Composition:
@@ -62,7 +64,7 @@ class Composition:
         Those of `whole` are evaluated anew: redefined, or in a run. Other scheduled ones stay as they are. Empty
         differences are left out.
         """
-        changed = dict(differences)
+        changed = {part: difference.touched() for part, difference in differences.items()}
         waiting = self._first(changed, whole | self._of_strangers if grown else whole)
         done = -1
         while waiting:
@@ -76,8 +78,8 @@ class Composition:
             if touched is not None and not touched:
                 continue
             difference = _settle(audience, touched, members_of, known.get(audience.id_type, _NOBODY))
-            if difference:
-                changed[audience.audience_id] = difference
+            if difference is not UNCHANGED and difference:
+                changed[audience.audience_id] = difference.touched()
                 for user in self._users.get(audience.audience_id, ()):
                     heappush(waiting, user)
                 yield audience, difference
@@ -97,29 +99,36 @@ class Composition:
         self._users = dict(users)
 
     def _touched(
-        self, audience: ComposedAudience, changed: Mapping[str, Difference], grown: Mapping[str, BitMap]
+        self, audience: ComposedAudience, changed: Mapping[str, BitMap], grown: Mapping[str, BitMap]
     ) -> BitMap:
-        touched = BitMap()
-        for part in self._parts[audience.audience_id]:
-            if part in changed:
-                touched |= changed[part].touched()
-        if audience.audience_id in self._of_strangers:
-            touched |= grown.get(audience.id_type, _NOBODY)
-        return touched
+        touched = [changed[part] for part in self._parts[audience.audience_id] if part in changed]
+        if audience.audience_id in self._of_strangers and audience.id_type in grown:
+            touched.append(grown[audience.id_type])
+        return touched[0] if len(touched) == 1 else BitMap().union(*touched)
 
 
 _NOBODY = BitMap()
 
 
 def _settle(audience: ComposedAudience, touched: BitMap | None, members_of: MembersOf, known: BitMap) -> Difference:
-    def whole(audience_id: str) -> BitMap:
+    def of_audience(audience_id: str) -> BitMap:
         return members_of(audience_id, audience.id_type)
 
+    if touched is not None and len(touched) <= _FEW:
+        return _settle_few(audience, touched, of_audience, known)
     if touched is None or len(touched) * _WHOLE_SHARE > len(known):
-        return audience.settle(evaluate(audience.expression, whole, known))
+        return audience.settle(evaluate(audience.expression, of_audience, known))
     cut = touched
-    now = evaluate(audience.expression, lambda audience_id: whole(audience_id) & cut, known & cut)
+    now = evaluate(audience.expression, lambda audience_id: of_audience(audience_id) & cut, known & cut)
     return audience.settle_within(cut, now)
+
+
+def _settle_few(
+    audience: ComposedAudience, touched: BitMap, members_of: Callable[[str], BitMap], known: BitMap
+) -> Difference:
+    expression, members = audience.expression, audience.members
+    moved = [one for one in touched if selects(expression, one, members_of, known) != (one in members)]
+    return audience.turn(BitMap(moved)) if moved else UNCHANGED
 
 
 def _in_dependency_order(parts: Mapping[str, frozenset[str]]) -> tuple[str, ...]:

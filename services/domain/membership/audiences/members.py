@@ -51,6 +51,12 @@ class Membership:
         self.members = now
         return difference
 
+    def turn(self, moved: BitMap) -> Difference:
+        """Those who are members exit, and the others enter."""
+        difference = Difference(moved - self.members, moved & self.members)
+        self.members ^= moved
+        return difference
+
     def settle_within(self, touched: BitMap, now: BitMap) -> Difference:
         """Makes `now` the members among `touched`; the others stay."""
         before = self.members & touched
