@@ -211,6 +211,13 @@ DELIVERY_FAILED_LATER = _declare(
 DELIVERY_ID_TYPE_REFUSED = _declare(
     "delivery-id-type-refused", "validation", "The destination takes no identities of this id type", SENDER
 )
+DELIVERY_LIST_REFUSED = _declare(
+    "delivery-list-refused",
+    "validation",
+    "The connection's list can't be found or made there",
+    DESTINATION_OWNER,
+    retryable=True,
+)
 DELIVERY_PERMANENT = _declare(
     "delivery-permanent", "validation", "The destination refuses this delivery for good", DESTINATION_OWNER
 )

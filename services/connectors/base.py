@@ -128,6 +128,43 @@ class PolledConnector(WebConnector):
         """What a good answer says, whatever its bytes; None: it is not done yet, or nothing we understand."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListsFound:
+    """Ids of the lists with the wanted name, of one answer to a search; `next_page` None: that was the last of it."""
+
+    ids: tuple[str, ...]
+    next_page: str | None = None
+
+
+class ListingConnector(WebConnector):
+    """Its destination's lists are found by their name, and made, as `declaration.list_making` and connections say.
+
+    The engine looks before it makes one, and again after each answer that it did not get.
+    """
+
+    @abstractmethod
+    def list_search(self, target: Target, page: str | None) -> WebRequest:
+        """The question for lists of the name, or for all; `page` is the `next_page` of the answer before."""
+
+    @abstractmethod
+    def lists_found(self, answer: WebAnswer, target: Target, id_type: str) -> ListsFound | Verdict:
+        """Those of exactly the name that take identities of the type, whatever the answer's bytes.
+
+        A verdict, never `DELIVERED`, where it says nothing of them, or of one with the name that can't be used.
+        """
+
+    @abstractmethod
+    def list_creation(self, target: Target, id_type: str) -> WebRequest:
+        """The request that makes the list. Raises `Rejected` where the destination makes none such."""
+
+    @abstractmethod
+    def list_created(self, answer: WebAnswer) -> str | Verdict:
+        """The id of the list that was made, whatever the answer's bytes; a verdict, never `DELIVERED`, where none was.
+
+        `UNAVAILABLE` also where there is one of the name by now: it is looked for again.
+        """
+
+
 class EffectConnector(Connector):
     """Sends by another way: a request takes effect as a whole, or an exception of `Outlets.carry_out` says why not."""
 

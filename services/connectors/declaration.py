@@ -38,6 +38,9 @@ class SettingField:
         assert bool(self.choices) == (self.kind == "choice"), self.name
 
 
+LIST_NAME: Final = r"(?!\s)[^\x00-\x1f\x7f\"\\]{1,255}(?<!\s)"
+"""The pattern of a list's name: what every platform takes and gives back as it is."""
+
 REPLACE: Final = "replace"
 RESYNC: Final = SettingField(
     "resync",
@@ -106,6 +109,17 @@ class Polling:
 
 
 @dataclass(frozen=True, slots=True)
+class ListMaking:
+    """Which connection settings say what list is meant: its id by `id_setting`, or all of `made_by`, its name first.
+
+    Of the latter it is found, and made where there is none.
+    """
+
+    id_setting: str
+    made_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """All that usher and its users need to know about a connector before they use it."""
 
@@ -116,9 +130,13 @@ class Declaration:
     limits: Limits
     removal: str
     """When, and how, a member that exits is gone there: a sentence."""
+    lists: str
+    """What it is at the destination that holds the members, and who makes it: a sentence."""
     verification: str
     """What `destinations.verify` does there, and what that shows: a sentence."""
     connection_settings: tuple[SettingField, ...] = ()
+    list_making: ListMaking | None = None
+    """None: nothing is to be made, or connections name what exists."""
     identifiers: tuple[Identifier, ...] = ()
     """Empty: any id type, as it is."""
     mapping: tuple[MappingField, ...] = ()
@@ -154,7 +172,21 @@ def mistakes(
 
 def connection_mistakes(declaration: Declaration, settings: Mapping[str, object]) -> list[Mistake]:
     """Everything that is wrong with a connection's settings."""
-    return list(_setting_mistakes("connection_settings", declaration.connection_settings, settings))
+    found = list(_setting_mistakes("connection_settings", declaration.connection_settings, settings))
+    making = declaration.list_making
+    if making is not None and settings.get(making.id_setting) is None:
+        missing = [name for name in making.made_by if settings.get(name) is None]
+        detail = f"the list is named by {making.id_setting}, or by {' and '.join(making.made_by)}"
+        found += [Mistake(f"connection_settings.{name}", codes.FIELD_REQUIRED, detail) for name in missing]
+    return found
+
+
+def list_naming(declaration: Declaration, settings: Mapping[str, object]) -> tuple[object, ...] | None:
+    """By what a connection's list is found and made, as far as it is said; None where it is named by its id alone."""
+    making = declaration.list_making
+    if making is None or settings.get(making.made_by[0]) is None:
+        return None
+    return tuple(settings.get(name) for name in making.made_by)
 
 
 def filled(fields: Sequence[SettingField], settings: Mapping[str, object]) -> dict[str, object]:

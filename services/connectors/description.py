@@ -16,6 +16,11 @@ from services.connectors.registry import CONNECTORS
 BEGIN: Final = "<!-- of the declaration: python -m services.connectors.description -->"
 END: Final = "<!-- end -->"
 _LEFT_OUT: Final = (None, (), "")
+_LISTED: Final = (
+    " This is done once, before the first delivery, and the connection's `external_audience_id` says which list it is. "
+    "Where there are several of the name, or the destination refuses, members wait (`delivery-list-refused`) until the "
+    "connection names one by its id, or another name. Such a connection has one lane (decision 0032)."
+)
 _FOLDER: Final = Path(__file__).parent
 
 
@@ -36,6 +41,7 @@ def tables(declaration: Declaration) -> str:
     if declaration.identifiers:
         rows = [(f"`{one.id_type}`", f"`{one.name}`", one.form) for one in declaration.identifiers]
         sections.append("## Identifiers\n\n" + _table(("id type", "called there", "sent"), rows))
+    sections.append(f"## The list\n\n{declaration.lists}{_LISTED if declaration.list_making is not None else ''}")
     sections.append(f"## Removal\n\n{declaration.removal}")
     if declaration.refresh_days is not None:
         sections.append(

@@ -32,6 +32,7 @@ DECLARATION: Final = Declaration(
         "A member that exits is a row with the change `exited`. The presets have no such column: what exited is in "
         "objects of the folder `exited/`, for a suppression or the next full refresh, as these platforms want it."
     ),
+    lists="Objects below a prefix. Nothing has to be made: the bucket exists.",
     verification=(
         "A small object `_usher-verify.txt` is put behind the prefix, always the same: that takes no right but "
         "PutObject. It stays; let a reader of the bucket skip what begins with `_`."

@@ -119,9 +119,14 @@ def called(target: Target, method: str, path: str, body: bytes) -> WebRequest:
 
 def verification(target: Target) -> WebRequest:
     """The operating account's audiences, one at most (`UserListService.ListUserLists`)."""
+    return of_account(target, "GET", "userLists?pageSize=1", b"")
+
+
+def of_account(target: Target, method: str, path: str, body: bytes) -> WebRequest:
+    """A call about the operating account, as the user of the login account where that is another."""
     settings = target.settings
     kind, account = settings["operating_account_type"], settings["operating_account_id"]
-    asked = called(target, "GET", f"accountTypes/{kind}/accounts/{account}/userLists?pageSize=1", b"")
+    asked = called(target, method, f"accountTypes/{kind}/accounts/{account}/{path}", body)
     if settings["login_account_id"] is None:
         return asked
     login = f"accountTypes/{settings['login_account_type']}/accounts/{settings['login_account_id']}"
@@ -130,10 +135,13 @@ def verification(target: Target) -> WebRequest:
 
 def verified(answer: WebAnswer) -> Verdict:
     """Whether the account answers with a list, which may be empty."""
-    verdict = _verdict(answer.status, _Answer(request_id="-"))
-    if verdict is None or verdict is not DELIVERED:
-        return verdict or NOT_UNDERSTOOD
-    return NOT_UNDERSTOOD if understood(_read_lists, answer.body) is None else DELIVERED
+    verdict = judged(answer)
+    return NOT_UNDERSTOOD if verdict is DELIVERED and understood(_read_lists, answer.body) is None else verdict
+
+
+def judged(answer: WebAnswer) -> Verdict:
+    """The verdict on an answer to what is no request about members; `DELIVERED` says nothing of what is in it."""
+    return _verdict(answer.status, _Answer(request_id="none is wanted", error=_said(answer).error)) or NOT_UNDERSTOOD
 
 
 def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:

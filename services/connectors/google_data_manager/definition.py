@@ -3,9 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.connectors.base import PolledConnector, Report, Request, Settings, Target
-from services.connectors.declaration import RESYNC, Declaration, Identifier, Limits, Polling, SecretField, SettingField
-from services.connectors.google_data_manager import audience_members, request_status
+from services.connectors.base import ListingConnector, ListsFound, PolledConnector, Report, Request, Settings, Target
+from services.connectors.declaration import (
+    LIST_NAME,
+    RESYNC,
+    Declaration,
+    Identifier,
+    Limits,
+    ListMaking,
+    Polling,
+    SecretField,
+    SettingField,
+)
+from services.connectors.google_data_manager import audience_members, request_status, user_lists
 from services.connectors.grouping import grouped
 from services.connectors.oauth import refreshed
 from services.domain.delivery.answers import Verdict
@@ -53,11 +63,13 @@ DECLARATION: Final = Declaration(
     ),
     connection_settings=(
         SettingField(
-            "audience_id", "text", "The audience (user list), which exists and takes the id type", required=True,
+            "audience_id", "text", "The audience (user list), if it exists: one that takes the id type",
             pattern=r"[0-9]{1,20}",
         ),
+        SettingField("audience_name", "text", "Else the name by which it is found, or made", pattern=LIST_NAME),
         RESYNC,
     ),
+    list_making=ListMaking("audience_id", ("audience_name",)),
     identifiers=tuple(
         Identifier(id_type, kind, "hex" if kind == "userData" else "as it is")
         for id_type, kind in audience_members.KINDS.items()
@@ -72,6 +84,12 @@ DECLARATION: Final = Declaration(
         "A member that exits is removed by a request of its own, for which Google wants no consent. It takes effect "
         "when Google has processed it, within hours."
     ),
+    lists=(
+        "A user list of the operating account. One that is named by `audience_name` is looked for among the account's, "
+        "and made by `POST /v1/accountTypes/<type>/accounts/<id>/userLists` where there is none. Members of a list "
+        "that is made stay as long as they do by Google's default (540 days). A list of mobile ids belongs to one app, "
+        "and has to exist."
+    ),
     verification=(
         "A token is granted, and `GET /v1/accountTypes/<type>/accounts/<id>/userLists` must show the operating "
         "account's audiences. Which of them connections name is not looked at."
@@ -83,7 +101,7 @@ DECLARATION: Final = Declaration(
 )  # fmt: skip
 
 
-class GoogleAudiences(PolledConnector):
+class GoogleAudiences(PolledConnector, ListingConnector):
     """The connector `google-data-manager`."""
 
     declaration = DECLARATION
@@ -132,3 +150,19 @@ class GoogleAudiences(PolledConnector):
     def report(self, answer: WebAnswer) -> Report | None:
         """How many records failed, and Google's range of matches."""
         return request_status.report(answer)
+
+    def list_search(self, target: Target, page: str | None) -> WebRequest:
+        """The account's user lists of the name."""
+        return user_lists.search(target, page)
+
+    def lists_found(self, answer: WebAnswer, target: Target, id_type: str) -> ListsFound | Verdict:
+        """Those that take the type."""
+        return user_lists.found(answer, target.connection, id_type)
+
+    def list_creation(self, target: Target, id_type: str) -> WebRequest:
+        """One that takes the type."""
+        return user_lists.creation(target, id_type)
+
+    def list_created(self, answer: WebAnswer) -> str | Verdict:
+        """Its id."""
+        return user_lists.created(answer)

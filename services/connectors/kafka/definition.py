@@ -33,6 +33,7 @@ DECLARATION: Final = Declaration(
     limits=Limits(items_per_request=5_000, items_per_request_max=50_000),
     mapping=(PAYLOAD,),
     removal="A member that exits is an event that says false, at once.",
+    lists="A topic, which exists.",
     verification=(
         "The brokers that lead the topic are connected to and asked whether it exists and whether the user may write "
         "to it; brokers before 2.3 don't say the latter. Nothing is written."

@@ -3,10 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.connectors.base import Request, Settings, Target, WebConnector
-from services.connectors.declaration import Declaration, Identifier, Limits, SecretField, SettingField
+from services.connectors.base import ListingConnector, ListsFound, Request, Settings, Target
+from services.connectors.declaration import (
+    LIST_NAME,
+    Declaration,
+    Identifier,
+    Limits,
+    ListMaking,
+    SecretField,
+    SettingField,
+)
 from services.connectors.grouping import of_one_kind
-from services.connectors.meta_audience import users
+from services.connectors.meta_audience import audiences, users
 from services.domain.delivery.answers import Verdict
 from services.domain.delivery.merge import Item
 from services.runtime.web import WebAnswer, WebRequest
@@ -23,14 +31,25 @@ DECLARATION: Final = Declaration(
         SecretField("app_secret", "The app's secret, where the app asks for proofs of it"),
     ),
     connection_settings=(
-        SettingField("audience_id", "text", "The custom audience, which exists", required=True, pattern=r"[0-9]{1,20}"),
+        SettingField("audience_id", "text", "The custom audience, if it exists", pattern=r"[0-9]{1,20}"),
+        SettingField("audience_name", "text", "Else the name by which it is found, or made", pattern=LIST_NAME),
+        SettingField("ad_account_id", "text", "The ad account that has it, without act_", pattern=r"[0-9]{1,20}"),
+        SettingField(
+            "customer_file_source", "choice", "Of an audience that is made: who has given members' data",
+            default="USER_PROVIDED_ONLY", choices=audiences.SOURCES,
+        ),
     ),
+    list_making=ListMaking("audience_id", ("audience_name", "ad_account_id")),
     identifiers=tuple(
         Identifier(id_type, schema, "hex" if schema.endswith("SHA256") else "as it is")
         for id_type, schema in users.SCHEMAS.items()
     ),
     limits=Limits(items_per_request=10_000, items_per_request_max=10_000),
     removal="A member that exits is removed by a DELETE, at once; Meta takes up to 24 hours to follow.",
+    lists=(
+        "A custom audience of customers. One that is named by `audience_name` and `ad_account_id` is looked for among "
+        "the account's audiences, and made by `POST /act_<ad_account_id>/customaudiences` where there is none."
+    ),
     verification=(
         "`GET /me/permissions`: the token is good, and `ads_management` is granted to it. Audiences are named by "
         "connections, and not looked at."
@@ -39,10 +58,10 @@ DECLARATION: Final = Declaration(
         "Built by Meta's published reference and tried on a local server that holds to it, and on the payloads of "
         "`facebook-business`. It has not met the live service."
     ),
-)
+)  # fmt: skip
 
 
-class MetaAudience(WebConnector):
+class MetaAudience(ListingConnector):
     """The connector `meta-audience`."""
 
     declaration = DECLARATION
@@ -66,3 +85,19 @@ class MetaAudience(WebConnector):
     def verified(self, answer: WebAnswer) -> Verdict:
         """The one that we need is among them."""
         return users.verified(answer)
+
+    def list_search(self, target: Target, page: str | None) -> WebRequest:
+        """A page of the account's audiences."""
+        return audiences.search(target, page)
+
+    def lists_found(self, answer: WebAnswer, target: Target, id_type: str) -> ListsFound | Verdict:  # noqa: ARG002 - any
+        """Those of customers; they take all types."""
+        return audiences.found(answer, target.connection)
+
+    def list_creation(self, target: Target, id_type: str) -> WebRequest:  # noqa: ARG002 - audiences take all types
+        """One of customers."""
+        return audiences.creation(target)
+
+    def list_created(self, answer: WebAnswer) -> str | Verdict:
+        """Its id."""
+        return audiences.created(answer)

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from typing import Final
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -35,7 +36,9 @@ _PLACE: Final = frozenset({368, 2635})  # the account is blocked for now; the AP
 _PLACE_SUBCODES: Final = frozenset({33, 1713230})  # no such audience; it is flagged and takes no updates
 
 
-class _Error(msgspec.Struct):
+class Error(msgspec.Struct):
+    """What Meta says where it refuses."""
+
     code: int
     error_subcode: int | None = None
     is_transient: bool = False
@@ -43,7 +46,7 @@ class _Error(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     num_received: int | None = None
-    error: _Error | None = None
+    error: Error | None = None
 
 
 class _Permission(msgspec.Struct, frozen=True):
@@ -53,7 +56,7 @@ class _Permission(msgspec.Struct, frozen=True):
 
 class _Permissions(msgspec.Struct):
     data: list[_Permission] | None = None
-    error: _Error | None = None
+    error: Error | None = None
 
 
 _read = msgspec.json.Decoder(_Answer).decode
@@ -79,12 +82,12 @@ def request(items: Sequence[Item]) -> Request:
 def attempt(sent: Request, target: Target) -> WebRequest:
     """To the audience of the connection, with the credentials of the moment."""
     method = "POST" if sent.items[0].delivery.operation == "add" else "DELETE"
-    return _request(method, f"{target.connection['audience_id']}/users", target, sent.body)
+    return called(method, f"{target.connection['audience_id']}/users", target, sent.body)
 
 
 def verification(target: Target) -> WebRequest:
     """The permissions that the token's user has granted to its app (Graph API, User Permissions)."""
-    return _request("GET", "me/permissions", target)
+    return called("GET", "me/permissions", target)
 
 
 def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
@@ -97,14 +100,34 @@ def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
 def verified(answer: WebAnswer) -> Verdict:
     """Whether the token is good, and for what we need it."""
     said = understood(_read_permissions, answer.body) or _Permissions()
-    refused = _refused(answer.status, said.error) if said.error is not None else judge(answer.status)
-    if refused is not None and refused is not DELIVERED:
-        return refused
+    verdict = judged(answer.status, said.error)
+    if verdict is not DELIVERED:
+        return verdict
     if said.data is None:
         return NOT_UNDERSTOOD
     if _Permission(_PERMISSION, "granted") not in said.data:
         return Verdict(Fate.UNAUTHORIZED, codes.DELIVERY_AUTHENTICATION, f"the token is not granted {_PERMISSION}")
     return DELIVERED
+
+
+def judged(status: int, error: Error | None) -> Verdict:
+    """The verdict on an answer with or without an error; `DELIVERED` says nothing yet of what else is in it."""
+    return judge(status) if error is None else _refused(status, error) or NOT_UNDERSTOOD
+
+
+def called(
+    method: str, path: str, target: Target, body: bytes = b"", query: Mapping[str, str] | None = None
+) -> WebRequest:
+    """A call of the Graph API. The token goes in a header: an address ends up in logs."""
+    token = _text(target, "access_token")
+    headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+    asked = dict(query or {})
+    if "app_secret" in target.secrets:
+        proof = hmac.new(_text(target, "app_secret").encode(), token.encode(), "sha256").hexdigest()
+        asked["appsecret_proof"] = proof
+    base, version = target.settings["url"], target.settings["api_version"]
+    url = f"{str(base).rstrip('/')}/{version}/{path}" + (f"?{urlencode(asked)}" if asked else "")
+    return WebRequest(method=method, url=url, headers=headers, body=body, timeout_seconds=_SECONDS_MAX)
 
 
 def _verdict(status: int, said: _Answer, members: int) -> Verdict | None:
@@ -114,7 +137,7 @@ def _verdict(status: int, said: _Answer, members: int) -> Verdict | None:
     return verdict if verdict is not DELIVERED or said.num_received == members else None
 
 
-def _refused(status: int, error: _Error) -> Verdict | None:
+def _refused(status: int, error: Error) -> Verdict | None:
     detail = f"Meta answered {status}, error {error.code}/{error.error_subcode or 0}"
     if error.is_transient or error.code in _THROTTLED:
         return Verdict(Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, detail)
@@ -125,18 +148,6 @@ def _refused(status: int, error: _Error) -> Verdict | None:
     if 400 <= status <= 499 and judge(status).fate is Fate.REFUSED:
         return Verdict(Fate.REFUSED, codes.DELIVERY_PERMANENT, detail)
     return None if judge(status) is DELIVERED else judge(status)
-
-
-def _request(method: str, path: str, target: Target, body: bytes = b"") -> WebRequest:
-    """The token goes in a header: an address ends up in logs."""
-    token = _text(target, "access_token")
-    headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
-    base, version = target.settings["url"], target.settings["api_version"]
-    url = f"{str(base).rstrip('/')}/{version}/{path}"
-    if "app_secret" in target.secrets:
-        proof = hmac.new(_text(target, "app_secret").encode(), token.encode(), "sha256").hexdigest()
-        url += f"?appsecret_proof={proof}"
-    return WebRequest(method=method, url=url, headers=headers, body=body, timeout_seconds=_SECONDS_MAX)
 
 
 def _text(target: Target, name: str) -> str:

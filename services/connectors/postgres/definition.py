@@ -31,6 +31,7 @@ DECLARATION: Final = Declaration(
     ),
     limits=Limits(items_per_request=10_000, items_per_request_max=100_000),
     removal="A member that exits is deleted from the table, at once.",
+    lists="A table with the activation's name, made at the first delivery where there is none.",
     verification=(
         "The user logs in and asks whether the database takes writes, the schema exists, and the user may make tables "
         "in it. Nothing is written."

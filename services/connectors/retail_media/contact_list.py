@@ -31,10 +31,12 @@ IDENTIFIER_TYPES: Final = {
 _SECONDS_MAX: Final = 30.0
 _PLACE: Final = frozenset({404, 410})  # no such segment; a version of the API that is retired
 _CLEARED: Final = frozenset({201, 204})  # without a body: the one by the source document, the other by the API
-_PASSING: Final = frozenset({"availability", "quota"})
+PASSING: Final = frozenset({"availability", "quota"})
 
 
-class _Problem(msgspec.Struct):
+class Problem(msgspec.Struct):
+    """An element of `errors` and `warnings` (retail-media.md §2.2), as far as we look at it."""
+
     type: str = ""
     code: str = ""
 
@@ -45,7 +47,7 @@ class _Done(msgspec.Struct):
 
 class _Answer(msgspec.Struct):
     data: _Done | None = None
-    errors: list[_Problem] | None = None
+    errors: list[Problem] | None = None
 
 
 class _Accounts(msgspec.Struct):
@@ -75,17 +77,17 @@ def attempt(sent: Request, target: Target) -> WebRequest:
     """To the segment of the connection."""
     segment = f"audience-segments/{target.connection['segment_id']}"
     call = "clear" if sent.items[0].delivery.operation == "clear" else "add-remove"
-    return _request("POST", f"{segment}/contact-list/{call}", target, sent.body)
+    return called("POST", f"{segment}/contact-list/{call}", target, sent.body)
 
 
 def verification(target: Target) -> WebRequest:
     """The accounts that the app has consent for, one at most (Criteo Retail Media, Accounts)."""
-    return _request("GET", "accounts?pageSize=1", target)
+    return called("GET", "accounts?pageSize=1", target)
 
 
 def verified(answer: WebAnswer) -> Verdict:
     """Whether there is any; a token without consent is of no use."""
-    verdict = _placed(answer.status)
+    verdict = placed(answer.status)
     if verdict is not DELIVERED:
         return verdict
     said = understood(_read_accounts, answer.body)
@@ -104,7 +106,7 @@ def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
 
 
 def _verdict(status: int, said: _Answer, operation: str) -> Verdict | None:
-    by_status = _placed(status)
+    by_status = placed(status)
     if by_status is not DELIVERED:
         return by_status
     if operation == "clear" and not said.errors:
@@ -112,18 +114,20 @@ def _verdict(status: int, said: _Answer, operation: str) -> Verdict | None:
     if said.errors:
         problems = {(one.type, one.code) for one in said.errors}
         detail = f"Criteo answered {status} with {len(problems)} kinds of errors"
-        if any(kind in _PASSING for kind, _ in problems):
+        if any(kind in PASSING for kind, _ in problems):
             return Verdict(Fate.UNAVAILABLE, codes.DELIVERY_UNAVAILABLE, detail)
         return Verdict(Fate.REFUSED, codes.DELIVERY_PERMANENT, detail)
     return DELIVERED if said.data is not None and said.data.operation.lower() == operation else None
 
 
-def _placed(status: int) -> Verdict:
+def placed(status: int) -> Verdict:
+    """The verdict on a status; that of a place which isn't there waits for somebody to name another."""
     verdict = judge(status)
     return Verdict(Fate.BLOCKED, codes.DELIVERY_SETTINGS_INVALID, verdict.detail) if status in _PLACE else verdict
 
 
-def _request(method: str, path: str, target: Target, body: bytes = b"") -> WebRequest:
+def called(method: str, path: str, target: Target, body: bytes = b"") -> WebRequest:
+    """A call of the API."""
     base, version = str(target.settings["url"]).rstrip("/"), target.settings["api_version"]
     return WebRequest(
         method=method,

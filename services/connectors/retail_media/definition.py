@@ -3,11 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.connectors.base import Request, Settings, Target, WebConnector
-from services.connectors.declaration import RESYNC, Declaration, Identifier, Limits, SecretField, SettingField
+from services.connectors.base import ListingConnector, ListsFound, Request, Settings, Target
+from services.connectors.declaration import (
+    LIST_NAME,
+    RESYNC,
+    Declaration,
+    Identifier,
+    Limits,
+    ListMaking,
+    SecretField,
+    SettingField,
+)
 from services.connectors.grouping import of_one_kind
 from services.connectors.oauth import client_credentials
-from services.connectors.retail_media import contact_list
+from services.connectors.retail_media import contact_list, segments
 from services.domain.delivery.answers import Verdict
 from services.domain.delivery.merge import Item
 from services.runtime.web import WebAnswer, WebRequest
@@ -25,11 +34,15 @@ DECLARATION: Final = Declaration(
     ),
     connection_settings=(
         SettingField(
-            "segment_id", "text", "The audience segment, which exists and is a contact list of the id type",
-            required=True, pattern=r"[0-9]{1,20}",
+            "segment_id", "text", "The audience segment, if it exists: a contact list of the id type",
+            pattern=r"[0-9]{1,20}",
         ),
+        SettingField("segment_name", "text", "Else the name by which it is found, or made", pattern=LIST_NAME),
+        SettingField("account_id", "text", "The account that has it", pattern=r"[0-9]{1,20}"),
+        SettingField("retailer_id", "text", "The retailer that it is for", pattern=r"[0-9]{1,20}"),
         RESYNC,
     ),
+    list_making=ListMaking("segment_id", ("segment_name", "account_id", "retailer_id")),
     identifiers=tuple(
         Identifier(id_type, name, "hex" if name == "Email" else "as it is")
         for id_type, name in contact_list.IDENTIFIER_TYPES.items()
@@ -44,6 +57,11 @@ DECLARATION: Final = Declaration(
         "A member that exits is removed from the list at once. Criteo computes segments at 00:00 and 12:00 UTC; "
         "campaigns see it some 5 hours later."
     ),
+    lists=(
+        "A contact-list segment. One that is named by `segment_name`, `account_id` and `retailer_id` is looked for "
+        "among the account's segments, and made by `POST /accounts/<account_id>/audience-segments/create` where there "
+        "is none; Criteo makes none of type `Gum`."
+    ),
     verification=(
         "A token is fetched, and `GET /retail-media/accounts` must name an account that the app has consent for. "
         "Segments are named by connections, and not looked at."
@@ -55,7 +73,7 @@ DECLARATION: Final = Declaration(
 )  # fmt: skip
 
 
-class RetailMedia(WebConnector):
+class RetailMedia(ListingConnector):
     """The connector `retail-media`."""
 
     declaration = DECLARATION
@@ -84,3 +102,19 @@ class RetailMedia(WebConnector):
     def verified(self, answer: WebAnswer) -> Verdict:
         """There is one."""
         return contact_list.verified(answer)
+
+    def list_search(self, target: Target, page: str | None) -> WebRequest:
+        """A page of the account's segments."""
+        return segments.search(target, page)
+
+    def lists_found(self, answer: WebAnswer, target: Target, id_type: str) -> ListsFound | Verdict:
+        """Those that take the type."""
+        return segments.found(answer, target.connection, id_type)
+
+    def list_creation(self, target: Target, id_type: str) -> WebRequest:
+        """One that takes the type."""
+        return segments.creation(target, id_type)
+
+    def list_created(self, answer: WebAnswer) -> str | Verdict:
+        """Its id."""
+        return segments.created(answer)

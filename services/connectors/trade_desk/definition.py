@@ -30,6 +30,7 @@ DECLARATION: Final = Declaration(
         "A member that exits is sent with a time to live of 0, at once."
     ),
     refresh_days=15,  # half of the shortest time to live
+    lists="A segment with the activation's name, made by the first line that names it.",
     verification=(
         "A request of no lines is posted: the token and its right to the advertiser's data are judged, nothing is "
         "written. An answer that lines are missing is a good one."

@@ -37,6 +37,7 @@ DECLARATION: Final = Declaration(
     limits=Limits(items_per_request=1_000, items_per_request_max=10_000),
     mapping=(PAYLOAD,),
     removal='A member that exits is in an entry with `"change":"exited"`, or is an event that says false, at once.',
+    lists="Whatever the receiver makes of it: each entry names its audience and its activation.",
     verification=(
         'A message `{"type":"usher.verify","deliveries":[],"at":…}` is posted, signed like every other: answer it with '
         "a 2xx and do nothing."

@@ -1,7 +1,6 @@
 """The one suite that every connector passes: whatever is sent, whatever is answered, each item has one true outcome."""
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Sequence
 
@@ -17,35 +16,13 @@ from services.domain.delivery.answers import DELIVERED, Fate
 from services.domain.delivery.merge import Item, collapse, cut
 from services.runtime.outlets import Effect
 from services.runtime.web import WebAnswer, WebRequest
-from tests.unit.connectors.conformance import CANARY, CASES, NOW_MS, Case
+from tests.unit.connectors.conformance import CANARY, CASES, HOSTILE, NO_SUCCESS, NOW_MS, Case, named
 from tests.unit.domain.delivery.making import clearing, delivery
-
-
-def named(cases: Sequence[Case]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", cases, ids=[case.name or case.slug for case in cases])
-
 
 every = named(CASES)
 by_web = named([case for case in CASES if isinstance(CONNECTORS[case.slug], WebConnector)])
 clearing_ones = named([case for case in CASES if CONNECTORS[case.slug].replaces({"resync": "replace"})])
 by_effect = named([case for case in CASES if isinstance(CONNECTORS[case.slug], EffectConnector)])
-
-HOSTILE = (
-    b"",
-    b"{",
-    b"null",
-    b"[]",
-    b"[[]]",
-    b'"ok"',
-    b"\xff\xfe" * 100,
-    b"[" * 100_000,
-    b'{"errors":null,"data":null}',
-    b'{"data":{"attributes":[]}}',
-    b'{"errors":[1,2],"FailedLines":"x","num_received":{},"requestId":7}',
-    b'{"FailedLines":[{"ItemNumber":-1},{"ItemNumber":1e99},{"ItemNumber":"1"},7]}',
-    b'{"num_received":1e400}',
-    json.dumps({"a" * 1000: "b" * 60_000}).encode(),
-)
 
 
 def connector(case: Case) -> Connector:
@@ -239,9 +216,6 @@ def test_an_effect_says_each_member_once_and_shows_no_secret(case: Case) -> None
         assert repr(first) == repr(again)
 
 
-NO_SUCCESS = (100, 199, 300, 302, 400, 401, 403, 404, 408, 410, 413, 422, 425, 429, 500, 501, 503, 599, 999)
-
-
 def without_connection(case: Case) -> Target:
     return dataclasses.replace(case.target, connection={})
 
@@ -313,6 +287,11 @@ def test_an_emptied_list_is_one_request_that_only_its_own_good_answer_settles(ca
             found = web(case).outcomes(request, WebAnswer(status=status, headers={}, body=body))
             assert set(found) <= {item.id}
             assert status in (201, 204) or Fate.DELIVERED not in {one.fate for one in found.values()}
+
+
+@every
+def test_it_says_what_holds_its_members(case: Case) -> None:
+    assert connector(case).declaration.lists.endswith(".")
 
 
 @every

@@ -27,6 +27,7 @@ DECLARATION = Declaration(
     secrets=(SecretField("token", "Who", required=True),),
     limits=Limits(items_per_request=100, items_per_request_max=500),
     removal="At once.",
+    lists="A list, which exists.",
     verification="It is looked at.",
 )
 GOOD: dict[str, object] = {"url": "https://example.com/hook"}
