@@ -12,8 +12,9 @@ class RouterState(msgspec.Struct, frozen=True, kw_only=True):
     """The router's own record of an activation that runs on one changes partition, key `partition/space/activation`.
 
     A null value: it runs there no more. `step` is the step of the marker that made this form. `waiting`: it is paused
-    until its audience is large enough, and what changes meanwhile is counted when it goes on. `replaces`, from its
-    start to its end: its resyncs empty the list first, so that one lane has to write it all.
+    until its audience is large enough, and what changes meanwhile is counted when it goes on. From its start to its
+    end: `replaces`, its resyncs empty the list first; `makes`, its list is made over there. Either has one lane write
+    it all.
     """
 
     space_id: str
@@ -22,6 +23,7 @@ class RouterState(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool = False
     waiting: bool = False
     replaces: bool = False
+    makes: bool = False
     step: int
 
 
@@ -180,4 +182,17 @@ class ListCleared(msgspec.Struct, frozen=True, kw_only=True, tag="list-cleared",
     at: str
 
 
-Outcome = Routed | Delivered | LaneState | Verified | Reported | ListCleared
+class ListMade(msgspec.Struct, frozen=True, kw_only=True, tag="list-made", tag_field="type"):
+    """lane → control: a connection's list was found by its name, or made; the connection will say so.
+
+    `version`: the form of the connection whose settings name it. Of another form it is another list.
+    """
+
+    space_id: str
+    connection_id: str
+    version: int
+    external_audience_id: str
+    at: str
+
+
+Outcome = Routed | Delivered | LaneState | Verified | Reported | ListCleared | ListMade

@@ -207,7 +207,10 @@ class IdSync(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Connection(Entity, frozen=True, kw_only=True, tag="connection", tag_field="kind_of_entity"):
-    """One audience at one destination. `cleared_step`: the latest resync for which its list was emptied, 0: none."""
+    """One audience at one destination. `cleared_step`: the latest resync for which its list was emptied, 0: none.
+
+    `external_audience_id`: the list that usher found or made over there, where the settings don't name it by its id.
+    """
 
     connection_id: str
     audience_id: str

@@ -194,6 +194,7 @@ class ActivationMarker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """`activation.started`, `.updated`, `.waiting`, `.paused`, `.resumed`, `.ended` or `.forgotten` at its place.
 
     Usher's own. `replaces`: its resyncs take the place of whatever the list over there holds; `clears`: here is one.
+    `makes`: that list is made over there.
     """
 
     space_id: str
@@ -202,6 +203,7 @@ class ActivationMarker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     queue: str
     replaces: bool = False
     clears: bool = False
+    makes: bool = False
     at: str
     step: int
 

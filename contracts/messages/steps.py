@@ -103,7 +103,8 @@ class ActivationStep(StepBase, frozen=True, kw_only=True, tag="activation", tag_
 
     `waiting`: it does not go on before its audience has its destination's least size; `resync` says here that all
     members are to follow then. `forgotten`: one that has ended is deleted, and nobody will ask again what its
-    destination still has. `replaces`: all members take the place of whatever the list over there holds.
+    destination still has. `replaces`: all members take the place of whatever the list over there holds. `makes`: that
+    list is made over there.
     """
 
     marker: Literal["started", "updated", "waiting", "paused", "resumed", "ended", "forgotten"]
@@ -111,6 +112,7 @@ class ActivationStep(StepBase, frozen=True, kw_only=True, tag="activation", tag_
     queue: str
     resync: bool = False
     replaces: bool = False
+    makes: bool = False
 
 
 class RedriveStep(StepBase, frozen=True, kw_only=True, tag="redrive", tag_field="type"):

@@ -1,14 +1,14 @@
 """Control, composed: the fold loop over the sequencer, on Kafka."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from types import MappingProxyType
 
 from contracts import codes
 from contracts.messages.entities import Activation, Connection, Destination
 from services.adapters.connect import open_http, open_kafka
 from services.connectors.base import Connector
-from services.connectors.declaration import Mistake, connection_mistakes, filled, limited, mistakes
+from services.connectors.declaration import Mistake, connection_mistakes, filled, limited, list_naming, mistakes
 from services.connectors.description import described
 from services.connectors.mapping_check import mapping_mistakes
 from services.connectors.registry import CONNECTORS
@@ -86,16 +86,20 @@ def _rules(connector: Connector, references: SecretReferences) -> ConnectorRules
     def replaces(connection: Connection) -> bool:
         return connector.replaces(filled(declaration.connection_settings, connection.connection_settings))
 
+    def list_of(connection: Connection) -> Hashable | None:
+        return list_naming(declaration, connection.connection_settings)
+
     description = described(declaration)
     return ConnectorRules(
-        on_destination,
-        on_connection,
-        on_activation,
-        refuses,
-        replaces,
-        description,
-        members_min,
-        declaration.refresh_days,
+        on_destination=on_destination,
+        on_connection=on_connection,
+        on_activation=on_activation,
+        refuses=refuses,
+        replaces=replaces,
+        list_of=list_of,
+        description=description,
+        members_min=members_min,
+        refresh_days=declaration.refresh_days,
     )
 
 

@@ -3,7 +3,7 @@
 Told by `services.control.app`, asked when a destination, a connection or an activation is saved.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,7 +28,8 @@ class ConnectorRules:
     `on_activation` looks at the mapping alone. `refuses` says why identities of an id type can't be sent to a
     destination, None: they can. `replaces`: a resync over the connection empties the list there first. `members_min`:
     so many an audience must have before a destination is told of any. `refresh_days`: how often members must be sent
-    again, None: they stay without.
+    again, None: they stay without. `list_of`: by what the connection's list is found and made over there, None: its
+    settings don't ask for that.
     """
 
     on_destination: Callable[[Destination], Sequence[Remark]]
@@ -36,6 +37,7 @@ class ConnectorRules:
     on_activation: Callable[[Activation], Sequence[Remark]]
     refuses: Callable[[Destination, str], str | None]
     replaces: Callable[[Connection], bool]
+    list_of: Callable[[Connection], Hashable | None]
     description: Mapping[str, object]
     members_min: Callable[[Destination], int]
     refresh_days: int | None = None
@@ -88,12 +90,25 @@ def replaces(connection: Connection, destination: Destination, connectors: Conne
     return rules is not None and rules.replaces(connection)
 
 
-def check_resync(before: Connection, after: Connection, catalogue: Catalogue, connectors: Connectors) -> None:
-    """Raises `ItemFailed`(in-use) where the way of resyncs changes under activations: another lane would write them."""
+def list_of(connection: Connection, destination: Destination, connectors: Connectors) -> Hashable | None:
+    """By what the connection's list is found and made over there; None where it is not."""
+    rules = connectors.get(destination.connector)
+    return None if rules is None else rules.list_of(connection)
+
+
+def relisted(before: Connection, after: Connection, catalogue: Catalogue, connectors: Connectors) -> Connection:
+    """The next form of a connection, which forgets its list where the settings are of another.
+
+    Raises `ItemFailed`(in-use) where the way of resyncs, or of having a list, changes under activations: another lane
+    would write them.
+    """
     destination = catalogue.destinations.get(before.destination_id)
     assert destination is not None, "a destination with a connection is not deleted"
-    if replaces(before, destination, connectors) != replaces(after, destination, connectors):
+    replaced, replacing = (replaces(one, destination, connectors) for one in (before, after))
+    known, wanted = (list_of(one, destination, connectors) for one in (before, after))
+    if replaced != replacing or (known is None) != (wanted is None):
         refuse_used("connection", before.connection_id, catalogue)
+    return after if known == wanted else structs.replace(after, external_audience_id=None)
 
 
 def _rules(destination: Destination, connectors: Connectors) -> ConnectorRules:

@@ -12,7 +12,7 @@ from contracts.messages.entities import Activation
 from contracts.messages.published import ActivationStatus, Reason
 from contracts.messages.results import Held
 from contracts.messages.steps import ActivationStep
-from services.domain.catalogue.connectors import replaces
+from services.domain.catalogue.connectors import list_of, replaces
 from services.domain.catalogue.entity_table import held as held_by
 from services.domain.control.counting import with_held
 from services.domain.control.growing import is_grown, members_min, reported, waits
@@ -183,6 +183,7 @@ def _mark(turn: Turn, activation: Activation, marker: _Marker, at_ms: int, *, re
             queue=destination.queue,
             resync=resync,
             replaces=replaces(connection, destination, turn.config.connectors),
+            makes=list_of(connection, destination, turn.config.connectors) is not None,
         )
     )
     return step

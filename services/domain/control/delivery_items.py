@@ -32,8 +32,8 @@ from services.domain.catalogue.connections import create_connection, deletable_c
 from services.domain.catalogue.connectors import (
     check_activation,
     check_connection,
-    check_resync,
     kept_alive,
+    relisted,
 )
 from services.domain.catalogue.destinations import (
     create_destination,
@@ -103,7 +103,7 @@ def connection_updated(turn: Turn, item: ConnectionUpdate, origin: Origin) -> It
     connection = update_connection(item, turn.state.catalogue, origin)
     before = turn.state.catalogue.connections.get(connection.connection_id)
     assert before is not None, "what is updated is there"
-    check_resync(before, connection, turn.state.catalogue, turn.config.connectors)
+    connection = relisted(before, connection, turn.state.catalogue, turn.config.connectors)
     remarks = check_connection(connection, turn.state.catalogue, turn.config.connectors)
     turn.state.catalogue.connections.put(connection)
     return ItemAnswer(warnings=remarks, entity=connection)

@@ -9,7 +9,7 @@ import msgspec
 
 from contracts import catalog
 from contracts.messages.control_state import DeliveredAudience, Delivering, Lanes
-from contracts.messages.delivery import Delivered, LaneState, ListCleared, Reported, Routed
+from contracts.messages.delivery import Delivered, LaneState, ListCleared, ListMade, Reported, Routed
 from contracts.messages.published import ActivationStatus, Reason
 from services.domain.control.activations import forget, is_over, lanes_changed
 from services.domain.control.counting import counted, with_held
@@ -110,6 +110,14 @@ def list_cleared(turn: Turn, outcome: ListCleared) -> None:
     connection = turn.state.catalogue.connections.get(outcome.connection_id)
     if connection is not None and connection.cleared_step < outcome.step:
         turn.state.catalogue.connections.put(msgspec.structs.replace(connection, cleared_step=outcome.step))
+
+
+def list_made(turn: Turn, outcome: ListMade) -> None:
+    """Of the list that the connection names now; where its settings have changed since, the lane looks again."""
+    connection = turn.state.catalogue.connections.get(outcome.connection_id)
+    if connection is not None and connection.version == outcome.version:
+        listed = msgspec.structs.replace(connection, external_audience_id=outcome.external_audience_id)
+        turn.state.catalogue.connections.put(listed)
 
 
 def changed_statuses(state: SpaceState) -> Iterator[ActivationStatus]:

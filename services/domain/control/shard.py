@@ -12,7 +12,7 @@ from contracts.codec import Unreadable
 from contracts.ids import made_id
 from contracts.instants import instant_text
 from contracts.messages.control_state import ControlState
-from contracts.messages.delivery import Delivered, LaneState, ListCleared, Outcome, Reported, Routed, Verified
+from contracts.messages.delivery import Delivered, LaneState, ListCleared, ListMade, Outcome, Reported, Routed, Verified
 from contracts.messages.entities import CatalogueEntity
 from contracts.messages.intake import IntakeEvent, ObjectAnnounced, ReadingFailed, ReadingFinished, ReadingProgress
 from contracts.messages.results import Applied, Counted, Held, ReadingBroken, Result, Staged, Ticked, Weighed
@@ -189,6 +189,8 @@ class ControlShard:
                 outcomes.reported(turn, outcome)
             case ListCleared():
                 outcomes.list_cleared(turn, outcome)
+            case ListMade():
+                outcomes.list_made(turn, outcome)
 
     def _turn(self, state: SpaceState, effects: Effects, now_ms: int) -> Turn:
         self._touched[state.space_id] = None

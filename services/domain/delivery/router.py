@@ -168,9 +168,9 @@ class RouterPartition:
         yield self._queued(state, delivery)
 
     def _queued(self, state: RouterState, delivery: Delivery) -> Out:
-        """To the lane of this partition, or to the one lane of a list that is emptied as a whole."""
-        lanes = self._queue_partitions
-        one_lane = default_partition(state.activation.connection_id.encode(), lanes) if state.replaces else None
+        """To the lane of this partition, or to the one lane of a list that is emptied as a whole or made."""
+        lanes, has_one_lane = self._queue_partitions, state.replaces or state.makes
+        one_lane = default_partition(state.activation.connection_id.encode(), lanes) if has_one_lane else None
         return Out(
             topic=catalog.queue_topic(state.queue),
             key=None,
@@ -203,6 +203,7 @@ class RouterPartition:
                 paused=paused,
                 waiting=waiting,
                 replaces=said.replaces if before is None else before.replaces,
+                makes=said.makes if before is None else before.makes,
                 step=said.step,
             )
             if before is not None and before.waiting and not waiting:

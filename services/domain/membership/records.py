@@ -125,6 +125,7 @@ class StepWriter:
             queue=said.queue,
             replaces=said.replaces,
             clears=said.replaces and said.resync,
+            makes=said.makes,
             at=self._at,
             step=self._step,
         )

@@ -69,8 +69,21 @@ def replaces(connection: Connection) -> bool:
     return connection.connection_settings.get("resync") == "replace"
 
 
+def list_of(connection: Connection) -> str | None:
+    """Made where it has a name."""
+    name = connection.connection_settings.get("list_name")
+    return name if isinstance(name, str) else None
+
+
 WEBHOOK = ConnectorRules(
-    webhook, listed, unmapped, no_cookies, replaces, {"slug": "webhook", "title": "Webhook"}, least
+    on_destination=webhook,
+    on_connection=listed,
+    on_activation=unmapped,
+    refuses=no_cookies,
+    replaces=replaces,
+    list_of=list_of,
+    description={"slug": "webhook", "title": "Webhook"},
+    members_min=least,
 )
 
 

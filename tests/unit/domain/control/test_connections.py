@@ -4,7 +4,7 @@ import pytest
 
 from contracts import codes
 from contracts.codes import Code
-from contracts.messages.delivery import ListCleared
+from contracts.messages.delivery import ListCleared, ListMade
 from contracts.messages.entities import Activation, Connection
 from contracts.messages.steps import ActivationStep
 from tests.unit.domain.control.bench import SPACE, Bench, codes_of, steps
@@ -105,3 +105,38 @@ def test_a_list_that_was_emptied_is_known_by_its_connection_and_older_news_chang
         return after.cleared_step
 
     assert [heard(7), heard(6), heard(9, "con_gone"), heard(8)] == [7, 7, 7, 8]
+
+
+def test_a_list_that_was_made_is_known_by_the_connection_that_asked_for_it(bench: Bench) -> None:
+    """What is said of a form that the connection no longer has is of another list, maybe."""
+    ends = {"audience": "a", "destination": "d"}
+    (connection,) = bench.made("connections.create", {**ends, "connection_settings": {"list_name": "spring"}})
+
+    def heard(version: int, list_id: str, of: str = connection) -> str | None:
+        at = "2026-01-01T10:00:00.000Z"
+        said = ListMade(space_id=SPACE, connection_id=of, version=version, external_audience_id=list_id, at=at)
+        say(bench, said)
+        (after,) = [one for one in bench.catalogue.values() if isinstance(one, Connection)]
+        assert after.version < 4
+        return after.external_audience_id
+
+    assert [heard(1, "17"), heard(2, "18"), heard(1, "19", "con_gone")] == ["17", "17", "17"]
+    (form,) = bench.send("connections.update", {"connection": connection, "name": "renamed"}).data
+    assert form["external_audience_id"] == "17"
+    renamed = {"connection": connection, "connection_settings": {"list_name": "summer"}}
+    (form,) = bench.send("connections.update", renamed).data
+    assert form["external_audience_id"] is None
+    assert [heard(2, "17"), heard(3, "20")] == [None, "20"]
+
+
+def test_a_list_that_is_made_is_told_with_each_marker_and_stays_so_under_activations(bench: Bench) -> None:
+    ends = {"audience": "a", "destination": "d"}
+    (connection,) = bench.made("connections.create", {**ends, "connection_settings": {"list_name": "spring"}})
+    activate(bench)
+    (started,) = [one for one in steps(bench.outs) if isinstance(one, ActivationStep)]
+    assert (started.marker, started.makes, started.replaces) == ("started", True, False)
+    named = {"connection": connection, "connection_settings": {"list": 7}}
+    assert codes_of(bench.send("connections.update", named)) == [codes.IN_USE.code]
+    bench.made("connections.update", {"connection": connection, "connection_settings": {"list_name": "b", "list": 7}})
+    bench.made("activations.delete", {"name": "act"})
+    bench.made("connections.update", named)

@@ -170,6 +170,7 @@ def marker(
         step=step,
         replaces=more.get("replaces", False),
         clears=more.get("clears", False),
+        makes=more.get("makes", False),
     )
     return _record(
         offset,
