@@ -12,11 +12,12 @@ from contracts.instants import instant_text
 from contracts.messages.delivery import Delivery, LaneState, ListCleared
 from contracts.messages.entities import Connection, Destination
 from contracts.records import Out, Record, TopicPartition
+from services.activation.exchanges import UNKNOWN, Ready, keep_to_rate, ready
 from services.activation.lane_events import DELIVERY_MEMBERS, DELIVERY_WAIT_SECONDS, DeliveriesDeadLettered, LaneTurned
 from services.activation.lane_health import DELIVERING, LaneHealth
 from services.activation.lane_ports import LanePorts
 from services.activation.lane_reports import letter, outcome, receipt
-from services.activation.sending import UNKNOWN, Attempt, Ready, keep_to_rate, ready, send_once
+from services.activation.sending import Attempt, send_once
 from services.activation.work import Work
 from services.domain.delivery.answers import SETTLED, Fate, Verdict, gravest
 from services.domain.delivery.ledger import Ledger

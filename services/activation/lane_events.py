@@ -68,6 +68,16 @@ class DestinationVerified(Event, counter="usher_destinations_verified_total", la
 
 
 @dataclass(frozen=True)
+class ListTaken(Event, counter="usher_lists_taken_total", labels=("how",)):
+    """The list that a connection's deliveries go to from here on was `found` by its name, or `made`."""
+
+    space_id: str
+    connection_id: str
+    external_audience_id: str
+    how: str
+
+
+@dataclass(frozen=True)
 class ChangeRefused(Event, counter="usher_router_changes_refused_total", level="error"):
     """The router met a change that it can't read: destinations will lack it until a resync. Its bytes are kept."""
 

@@ -10,6 +10,7 @@ from contracts.messages.delivery import (
     Delivery,
     LaneState,
     ListCleared,
+    ListMade,
     Receipt,
     Reported,
     Verified,
@@ -28,7 +29,7 @@ def letter(record: Record, code: Code, detail: str, attempts: int) -> Out:
     return dead_letter(record, code, detail, service=SERVICE, attempts=max(attempts, 1))
 
 
-def outcome(said: Delivered | LaneState | Verified | Reported | ListCleared, outcome_partitions: int) -> Out:
+def outcome(said: Delivered | LaneState | Verified | Reported | ListCleared | ListMade, outcome_partitions: int) -> Out:
     """The record of `delivery.outcomes.v1`."""
     match said:
         case Delivered():
@@ -41,6 +42,8 @@ def outcome(said: Delivered | LaneState | Verified | Reported | ListCleared, out
             kind, about = "reported", f"{said.partition}.{said.through_offset}.{said.activation_id}"
         case ListCleared():
             kind, about = "list-cleared", f"{said.connection_id}.{said.step}"
+        case ListMade():
+            kind, about = "list-made", f"{said.connection_id}.{said.version}"
     return Out(
         topic=catalog.OUTCOMES,
         key=said.space_id.encode(),

@@ -14,10 +14,10 @@ from contracts.instants import instant_text, parse_instant
 from contracts.messages.delivery import Receipt, Reported
 from contracts.messages.entities import Destination
 from contracts.records import Out, Record, TopicPartition
+from services.activation.exchanges import Exchange, Ready, Trouble, exchange, forget_credentials, keep_to_rate, ready
 from services.activation.lane_events import DELIVERY_REPORTED
 from services.activation.lane_ports import LanePorts
 from services.activation.lane_reports import letter, outcome, receipt_record
-from services.activation.sending import Exchange, Ready, Trouble, exchange, forget_credentials, keep_to_rate, ready
 from services.connectors.base import PolledConnector, Report
 from services.connectors.declaration import Polling
 from services.domain.delivery.answers import Fate, judge

@@ -16,10 +16,10 @@ from contracts.instants import instant_text
 from contracts.messages.delivery import Verification, Verified
 from contracts.messages.entities import Destination
 from contracts.records import Out, Record, TopicPartition
+from services.activation.exchanges import Trouble, reached, ready
 from services.activation.lane_events import DestinationVerified
 from services.activation.lane_ports import LanePorts
 from services.activation.lane_reports import letter, outcome
-from services.activation.sending import Trouble, reached, ready
 from services.activation.tokens import Tokens
 from services.connectors.base import EffectConnector, Target, WebConnector
 from services.domain.delivery.answers import DELIVERED, Verdict

@@ -12,7 +12,7 @@ import msgspec
 
 from contracts import catalog, codec
 from contracts.messages.delivery import Delivered, Delivery, LaneState, Receipt
-from contracts.messages.entities import CatalogueEntity, Connection, Destination
+from contracts.messages.entities import Audience, CatalogueEntity, Connection, Destination
 from contracts.messages.entities import entity_id as entity_id_of
 from contracts.records import Out, Record, TopicPartition
 from services.activation.lane import Lane
@@ -126,10 +126,11 @@ class FixedCatalogue:
     present: Destination | None
     connection: Connection | None = None
     arriving: Destination | None = None
+    audience: Audience | None = None
     asked: int = 0
 
     def get(self, kind: type[E], space_id: str, entity_id: str) -> E | None:
-        for found in (self.present, self.connection):
+        for found in (self.present, self.connection, self.audience):
             if isinstance(found, kind) and (found.space_id, entity_id_of(found)) == (space_id, entity_id):
                 return found
         return None

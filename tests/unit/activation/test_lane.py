@@ -15,7 +15,7 @@ from contracts import codes
 from contracts.messages.delivery import Delivery
 from contracts.messages.entities import Connection
 from contracts.records import Record
-from services.activation import sending
+from services.activation import exchanges
 from services.activation.lane import Lane
 from services.connectors.base import Request, Target
 from services.connectors.declaration import Identifier, SettingField
@@ -103,7 +103,7 @@ async def test_only_the_items_of_an_answer_that_failed_are_sent_again(monkeypatc
                 return Verdict(Fate.REFUSED, codes.DELIVERY_PERMANENT, "no such list")
             return DELIVERED if item.delivery.operation == "remove" else None
 
-    monkeypatch.setattr(sending, "CONNECTORS", {"webhook": Particular()})
+    monkeypatch.setattr(exchanges, "CONNECTORS", {"webhook": Particular()})
     bench = Bench()
     await bench.deliver(ADD, delivery(2, "remove", ["c"]), delivery(3, "add", ["d"], activation_id="act_2"))
     assert sent_members(bench) == [
@@ -353,7 +353,7 @@ def connection(**settings: object) -> Connection:
 
 
 async def test_a_connector_is_told_the_settings_of_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "CONNECTORS", {"webhook": Listing()})
+    monkeypatch.setattr(exchanges, "CONNECTORS", {"webhook": Listing()})
     bench = Bench()
     bench.catalogue.connection = connection(list="spring")
     await bench.deliver(ADD)
@@ -361,7 +361,7 @@ async def test_a_connector_is_told_the_settings_of_the_connection(monkeypatch: p
 
 
 async def test_what_is_for_a_connection_that_is_gone_goes_to_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "CONNECTORS", {"webhook": Listing()})
+    monkeypatch.setattr(exchanges, "CONNECTORS", {"webhook": Listing()})
     bench = Bench()
     await bench.deliver(ADD)
     assert bench.web.sent == []
@@ -369,7 +369,7 @@ async def test_what_is_for_a_connection_that_is_gone_goes_to_dead_letters(monkey
 
 
 async def test_a_lane_waits_until_the_settings_of_a_connection_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "CONNECTORS", {"webhook": Listing()})
+    monkeypatch.setattr(exchanges, "CONNECTORS", {"webhook": Listing()})
     bench = Bench()
     bench.catalogue.connection = connection()
 
@@ -384,7 +384,7 @@ async def test_a_lane_waits_until_the_settings_of_a_connection_are_whole(monkeyp
 
 
 async def test_identities_that_the_destination_does_not_take_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "CONNECTORS", {"webhook": Listing()})
+    monkeypatch.setattr(exchanges, "CONNECTORS", {"webhook": Listing()})
     bench = Bench()
     bench.catalogue.connection = connection(list="spring")
     strange = msgspec.structs.replace(delivery(2, "add", ["x"]), id_type="gum")

@@ -1,4 +1,4 @@
-"""Router, lanes and a list that resyncs replace, over one log: four partitions of changes, two lanes, workers that die."""
+"""Router, lanes and a list that resyncs replace, or that is made, over one log: four partitions, workers that die."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from contracts import catalog, codec
-from contracts.messages.delivery import ListCleared
-from contracts.messages.entities import Connection, catalogue_key
+from contracts.messages.delivery import ListCleared, ListMade
+from contracts.messages.entities import Audience, Connection, catalogue_key
 from contracts.partitioning import default_partition, space_partition
 from contracts.records import Out, Record, TopicPartition
 from services.runtime.web import WebAnswer, WebRequest
@@ -24,23 +24,33 @@ LISTED = Connection(
 )  # fmt: skip
 
 
-class ContactList(World):
-    """Criteo's list, and control as far as it hears of lists that were emptied."""
+NAMED = replace(LISTED, connection_settings={"segment_name": "spring", "account_id": "1", "retailer_id": "2"})
+AUDIENCE = Audience(
+    space_id=SPACE, name="a", created_at="", updated_at="", audience_id="aud_1", kind="list", id_type="customer_id",
+    member_type="user", step=1, created_step=1,
+)  # fmt: skip
 
-    def __init__(self) -> None:
+
+class ContactList(World):
+    """Criteo's list, and control as far as it hears of lists that were emptied or made."""
+
+    def __init__(self, connection: Connection = LISTED) -> None:
         super().__init__()
         self.web = Web(self)
+        self.connection = connection
         self.members = {"stale"}
         self.clearings = 0
+        self.made: list[dict[str, object]] = []
 
     async def prepare(self) -> None:
         await super().prepare()
         secrets = {"client_id": "env:USHER_SECRET_X", "client_secret": "env:USHER_SECRET_X"}
         to = destination(connector="retail-media", secrets=secrets, limits={"requests_per_second": 100_000})
         await self.create(replace(to, settings={}, version=2))
-        await self.connect(LISTED)
+        await self.keep(AUDIENCE)
+        await self.keep(self.connection)
 
-    async def connect(self, made: Connection) -> None:
+    async def keep(self, made: Audience | Connection) -> None:
         place = space_partition(SPACE, 2)
         await self.write([Out(catalog.CATALOGUE, catalogue_key(made).encode(), codec.encode(made), partition=place)])
 
@@ -56,6 +66,13 @@ class ContactList(World):
             self.clearings += 1
             self.members = set()
             return WebAnswer(204, {}, b"")
+        if "/search?" in request.url:
+            found = [{"id": str(n), "attributes": one} for n, one in enumerate(self.made, start=1)]
+            return answered({"data": found, "meta": {"totalItems": len(found), "offset": 0, "limit": 500}})
+        if request.url.endswith("/create"):
+            ((wanted),) = msgspec.json.decode(request.body)["data"]
+            self.made.append(wanted["attributes"])
+            return answered({"data": [{"id": str(len(self.made))}]})
         said = msgspec.json.decode(request.body)["data"]["attributes"]
         change = set(said["identifiers"])
         self.members = self.members | change if said["operation"] == "add" else self.members - change
@@ -68,12 +85,9 @@ class ContactList(World):
         reader = await self.log.reader(places)
 
         async def listen() -> None:
-            latest = 0
             while True:
                 for record in await reader.read(timeout_seconds=0.01):
-                    if codec.header(record.headers, "ce_type") == "list-cleared":
-                        latest = max(latest, codec.decode(record.value or b"", ListCleared).step)
-                        await self.connect(replace(LISTED, cleared_step=latest))
+                    await self.hear(record)
 
         listening = asyncio.create_task(listen())
         try:
@@ -83,6 +97,18 @@ class ContactList(World):
             with contextlib.suppress(asyncio.CancelledError):
                 await listening
             await reader.close()
+
+    async def hear(self, record: Record) -> None:
+        match codec.header(record.headers, "ce_type"):
+            case "list-cleared":
+                step = max(self.connection.cleared_step, codec.decode(record.value or b"", ListCleared).step)
+                self.connection = replace(self.connection, cleared_step=step)
+            case "list-made":
+                list_id = codec.decode(record.value or b"", ListMade).external_audience_id
+                self.connection = replace(self.connection, external_audience_id=list_id)
+            case _:
+                return
+        await self.keep(self.connection)
 
     async def lanes_used(self) -> set[int]:
         return {record.partition for record in await read_all(self.log, catalog.queue_topic("q1"))}
@@ -142,3 +168,28 @@ async def test_workers_that_die_with_it_lose_nobody_and_bring_nobody_back(listed
             await listed.settled(6 * 4 * 3)
     assert listed.members == expected
     assert listed.clearings >= 6
+
+
+async def test_a_list_is_made_once_by_four_partitions_though_every_worker_dies_with_each_request() -> None:
+    """Made, and not heard of by anybody: whoever comes next finds it."""
+    made = ContactList(NAMED)
+    await made.prepare()
+    for partition in range(4):
+        await made.changes(
+            marker(0, "started", partition=partition, makes=True),
+            change(1, "entered", [f"a{partition}", f"b{partition}"], partition=partition),
+            change(2, "exited", [f"b{partition}"], partition=partition),
+        )
+    for n in range(5):
+        async with made.worker(f"worker{n}") as killed:
+            requests = made.web.requests
+            await until(lambda requests=requests: made.web.requests > requests)  # type: ignore[misc]  # bound at once
+            if n == 2:
+                await until(lambda: bool(made.made))
+            killed.set()
+    assert made.members == {"stale"}, "nothing is sent before control knows of the list"
+    async with made.control(), made.worker("last"):
+        await until(lambda: made.members == {"stale"} | {f"a{n}" for n in range(4)})
+        await made.settled(4 * 3)
+    assert [one["name"] for one in made.made] == ["spring"]
+    assert await made.lanes_used() == {default_partition(b"con_1", 2)}
