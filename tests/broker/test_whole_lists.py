@@ -1,4 +1,4 @@
-"""A list that each resync replaces: four partitions of membership, two lanes, one writer, which dies in the midst."""
+"""A list that each resync replaces, or that is made: four partitions, two lanes, one writer, which dies in the midst."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +19,7 @@ class ContactList:
     def __init__(self) -> None:
         self.members = {"stale"}
         self.clearings = 0
+        self.made: list[dict[str, object]] = []
 
     async def token(self, _: web.Request) -> web.Response:
         return web.json_response({"access_token": "t", "expires_in": 900})
@@ -34,12 +35,24 @@ class ContactList:
         self.members = self.members | change if said["operation"] == "add" else self.members - change
         return web.json_response({"data": {"operation": said["operation"]}})
 
+    async def search(self, _: web.Request) -> web.Response:
+        found = [{"id": "4711", "attributes": one} for one in self.made]
+        return web.json_response({"data": found, "meta": {"totalItems": len(found), "offset": 0, "limit": 500}})
+
+    async def create(self, request: web.Request) -> web.Response:
+        """Made, and nobody hears of it."""
+        self.made += [one["attributes"] for one in msgspec.json.decode(await request.read())["data"]]
+        return web.Response(status=504)
+
     @asynccontextmanager
     async def served(self) -> AsyncIterator[str]:
         """The value is its address."""
         app = web.Application()
         segment = "/{version}/retail-media/audience-segments/4711/contact-list"
         app.router.add_post("/oauth2/token", self.token)
+        account = "/{version}/retail-media/accounts/1/audience-segments"
+        app.router.add_post(f"{account}/search", self.search)
+        app.router.add_post(f"{account}/create", self.create)
         app.router.add_post(f"{segment}/clear", self.clear)
         app.router.add_post(f"{segment}/add-remove", self.change)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -88,3 +101,23 @@ async def test_each_resync_replaces_the_list_though_its_one_writer_is_killed(spa
         await space.until("all is counted", all_is_delivered)
         assert there.members == second
         assert there.clearings <= 3, "once for each resync, and once more where the writer died with it"
+
+
+async def test_a_list_is_made_once_for_all_partitions_and_the_connection_says_which_it_is(space: Space) -> None:
+    there = ContactList()
+    async with there.served() as url:
+        await space.audiences("a", id_type="customer_id")
+        await space.destination(
+            "d", url, connector="retail-media", settings={"url": url}, limits={"requests_per_second": 1000},
+            secrets={"client_id": SECRET_REFERENCE, "client_secret": SECRET_REFERENCE},
+        )  # fmt: skip
+        ends = {"audience": "a", "destination": "d"}
+        named = {"segment_name": "spring", "account_id": "1", "retailer_id": "2"}
+        await space.send("connections.create", {"name": "c", **ends, "connection_settings": named})
+        await space.send("activations.create", {"name": "x", **ends})
+        members = sorted(f"m{n}" for n in range(200))
+        await space.send("members.add", {"audience": "a", "id_type": "customer_id", "identifiers": members})
+        await space.until("the list is the audience", lambda: there.members == {"stale", *members})
+        (form,) = await space.send("connections.update", {"connection": "c", "name": "renamed"})
+    assert [(one["name"], one["contactList"]) for one in there.made] == [("spring", {"identifierType": "CustomerId"})]
+    assert form["external_audience_id"] == "4711"
