@@ -1,11 +1,13 @@
 """How many identifiers a list holds, as all partitions say at one place in the log."""
 
 import pytest
+from msgspec.structs import replace
 
 from contracts import catalog, codes
 from contracts.messages.results import Counted
 from contracts.messages.steps import CountStep, TickStep
 from tests.unit.domain.control.bench import PARTITIONS, SPACE, Bench, codes_of, replies, steps, ticked
+from tests.unit.domain.control.delivering import activatable, activate, delivered, reported, say
 
 
 @pytest.fixture
@@ -45,6 +47,28 @@ def test_the_reply_adds_up_what_every_partition_says(bench: Bench) -> None:
     again = bench.command("audiences.statistics", {"audience": "a"}, {"audience": "b"}, id_="c")
     assert replies(bench.handle(again)) == [reply]
     assert not [key for key in bench.state if "/advance/" in key]
+
+
+def test_what_destinations_say_of_matches_is_told_of_each_and_alone_where_one_does() -> None:
+    bench = activatable()
+    activate(bench)
+    bench.made("destinations.create", {"id": "dest_e", "name": "e", "connector": "webhook", "settings": {"url": "b"}})
+    bench.made("activations.create", {"id": "act_2", "name": "other", "audience": "a", "destination": "e"})
+
+    def told() -> tuple[object, list[tuple[str, str]]]:
+        (asked,) = steps(bench.handle(bench.command("audiences.statistics", {"audience": "a"})))
+        (reply,) = replies(bench.result(*(says(asked.step, partition, 9) for partition in range(PARTITIONS))))
+        (data,) = reply.data
+        listed = data["match_rates"]
+        assert isinstance(listed, list)
+        rates = [(one["destination_id"], one["match_rate"]) for one in listed]
+        return (data["identifiers"], data["matches"], data["match_rate"]), rates
+
+    assert told() == ((9 * PARTITIONS, None, None), [])
+    say(bench, delivered(4, count=10), reported(1, members=10, matched="31-40"))
+    assert told() == ((9 * PARTITIONS, None, "31-40"), [("dest_d", "31-40")])
+    say(bench, replace(reported(2, members=10, matched="61-70"), activation_id="act_2"))
+    assert told() == ((9 * PARTITIONS, None, None), [("dest_d", "31-40"), ("dest_e", "61-70")])
 
 
 def test_nothing_is_counted_of_a_composition_and_nothing_is_audited(bench: Bench) -> None:
