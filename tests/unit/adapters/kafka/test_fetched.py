@@ -27,9 +27,24 @@ Row = tuple[bytes, Headers]
     [
         (_MemoryRecordsPy, ["self._next_slice", "DefaultRecordBatch(next_slice)", "LegacyRecordBatch(next_slice"]),
         (_DefaultRecordBatchPy, ["self._buffer = ", "buffer[pos : pos + h_key_len].decode("]),
-        (PartitionRecords, ["self._unpack_records()", "self._records", "record.offset < self.next_fetch_offset"]),
-        (Fetcher, [" MemoryRecords("]),
-        (FetchResult, ["in self._partition_records"]),
+        (
+            PartitionRecords,
+            [
+                "self._records_iterator = self._unpack_records()",
+                "self._consume_aborted_up_to(",
+                "self._aborted_producers",
+            ],
+        ),
+        (Fetcher, [" MemoryRecords(", ".getall(max_records)"]),
+        (
+            FetchResult,
+            [
+                "self._partition_records.next_fetch_offset",
+                "def check_assignment(",
+                "def has_more(",
+                "def _update_position(",
+            ],
+        ),
     ],
 )
 def test_what_we_build_upon_is_there(owner: type, names: Sequence[str]) -> None:
