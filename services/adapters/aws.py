@@ -20,19 +20,28 @@ _TRIES: Final = 3  # within one call; above it our loops back off for as long as
 
 
 def open_client(
-    service: str, *, endpoint_url: str | None, region: str, read_seconds: float = READ_SECONDS
+    service: str,
+    *,
+    endpoint_url: str | None,
+    region: str,
+    read_seconds: float = READ_SECONDS,
+    signs_bodies: bool = True,
 ) -> AbstractAsyncContextManager[Any]:
     """A client for its whole life; credentials come by the usual AWS chain, which fetches those that expire anew.
 
     Another endpoint than Amazon's is spoken to by path (its buckets have no host names), and checksums are sent where
     an operation requires them and nowhere else: several S3 servers refuse the newer ones.
+
+    A body is part of its request's signature, by its SHA-256, unless `signs_bodies` is false: that is for who writes
+    what bears checksums of its own and checks them, and takes 0.9 ns a byte less.
     """
+    s3 = {"addressing_style": "path" if endpoint_url else "auto"}
     config = AioConfig(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=read_seconds,
         max_pool_connections=50,
         retries={"mode": "standard", "total_max_attempts": _TRIES},
-        s3={"addressing_style": "path" if endpoint_url else "auto"},
+        s3=s3 if signs_bodies else {**s3, "payload_signing_enabled": False},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         tcp_keepalive=True,

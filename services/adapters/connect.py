@@ -58,9 +58,10 @@ async def open_kafka(settings: Settings, *, client_id: str, prefix: str | None =
 
 
 @asynccontextmanager
-async def open_objects(settings: Settings) -> AsyncIterator[OwnedObjects]:
-    """Object storage."""
-    async with open_client("s3", endpoint_url=settings.s3_endpoint_url, region=settings.s3_region) as client:
+async def open_objects(settings: Settings, *, signs_bodies: bool = True) -> AsyncIterator[OwnedObjects]:
+    """Object storage; `signs_bodies` as in `aws.open_client`."""
+    url, region = settings.s3_endpoint_url, settings.s3_region
+    async with open_client("s3", endpoint_url=url, region=region, signs_bodies=signs_bodies) as client:
         yield S3Objects(client, clock=SystemClock())
 
 

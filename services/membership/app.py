@@ -51,7 +51,7 @@ async def _open_state(settings: Settings) -> AsyncIterator[OwnedObjects | None]:
     if settings.state_url is None:
         yield None
         return
-    async with open_objects(settings) as objects:
+    async with open_objects(settings, signs_bodies=False) as objects:  # a checkpoint is checked when it is loaded
         yield objects
 
 

@@ -1,6 +1,7 @@
 """What S3 can do to us: bodies that break, stores that refuse. The rest is in tests/conformance/test_objects.py."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -75,6 +76,7 @@ async def serving(
     *,
     read_seconds: float = READ_SECONDS,
     credentials_expire: bool = False,
+    signs_bodies: bool = True,
 ) -> AsyncIterator[S3Objects]:
     """With credentials of the environment, or with those that the handler gives at `/credentials`."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -83,13 +85,15 @@ async def serving(
         else:
             monkeypatch.setenv(name, "test")
     app = web.Application()
-    app.router.add_get("/{path:.*}", handler)
+    app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/credentials")
-    async with open_client("s3", endpoint_url=url, region="us-east-1", read_seconds=read_seconds) as client:
+    async with open_client(
+        "s3", endpoint_url=url, region="us-east-1", read_seconds=read_seconds, signs_bodies=signs_bodies
+    ) as client:
         yield S3Objects(client, clock=HandClock(), random=lambda: 0.0)
     await runner.cleanup()
 
@@ -268,3 +272,19 @@ async def test_a_name_that_no_bucket_can_have_is_gone(objects: S3Objects) -> Non
     with pytest.raises(Rejected) as caught:
         await objects.stat("no bucket/at all", "key")
     assert caught.value.code is codes.OBJECT_GONE
+
+
+@pytest.mark.parametrize("signs_bodies", [True, False])
+async def test_a_body_is_in_the_signature_unless_it_has_checksums_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, signs_bodies: bool
+) -> None:
+    said: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        said.append(request.headers["x-amz-content-sha256"])
+        assert await request.read() == b"body"
+        return web.Response(headers={"ETag": '"e"'})
+
+    async for objects in serving(take, monkeypatch, signs_bodies=signs_bodies):
+        await objects.write("bucket", "key", b"body", content_type="text/plain")
+    assert said == [hashlib.sha256(b"body").hexdigest() if signs_bodies else "UNSIGNED-PAYLOAD"]
