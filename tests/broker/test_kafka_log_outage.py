@@ -65,7 +65,7 @@ async def test_a_write_whose_answer_is_lost_is_stored_once(log: KafkaLog, monkey
     topic, producer = await new_topic(log), await log.producer()
     assert isinstance(producer, KafkaProducer)
     await producer.send([out(topic, "before")])
-    client = (await producer.started())._producer.client
+    client = (await producer.started())[0]._producer.client
     send, lost = client.send, 0
 
     async def loses_an_answer(node: int, request: object, **options: object) -> object:

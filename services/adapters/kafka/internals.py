@@ -142,11 +142,11 @@ async def abandon(producer: AIOKafkaProducer) -> None:
     held = [*accumulator._pending_batches, *chain.from_iterable(accumulator._batches.values())]
     accumulator.fail_all(ProducerClosed())
     for batch in held:  # whoever awaited it may have given up
-        _hear(batch.future)
-        _hear(batch._drain_waiter)
+        hear(batch.future)
+        hear(batch._drain_waiter)
     transactions = producer._txn_manager
     if transactions is not None and transactions._transaction_waiter is not None:
-        _hear(transactions._transaction_waiter)  # a sender that failed before us has failed it: nobody got to its end
+        hear(transactions._transaction_waiter)  # a sender that failed before us has failed it: nobody got to its end
     # The sender waits for its requests under way, which a broker that is away may keep for long. What they raise by
     # now (a batch that was failed here can't be queued again) tells nobody anything, and nobody waits to be told.
     sender = producer._sender
@@ -160,7 +160,7 @@ async def stop(consumer: AIOKafkaConsumer) -> None:
     """Stops a consumer also while the broker is away: then `stop` can end half-way, as if it had been cancelled."""
     coordination = getattr(consumer._coordinator, "_coordination_task", None)
     if coordination is not None:
-        _hear(coordination)  # the member has it too
+        hear(coordination)  # the member has it too
     await _attempt(consumer.stop())
     await consumer._client.close()
 
@@ -170,10 +170,10 @@ async def _attempt(call: Coroutine[Any, Any, None]) -> None:
     task = asyncio.ensure_future(call)
     await asyncio.wait((task,), timeout=_CLOSE_SECONDS)
     task.cancel()
-    _hear(task)
+    hear(task)
 
 
-def _hear(future: asyncio.Future[Any]) -> None:
+def hear(future: asyncio.Future[Any]) -> None:
     """What it raised, if it did, is known: else asyncio reports it when the future is gone."""
     if future.done() and not future.cancelled():
         future.exception()

@@ -20,6 +20,7 @@ from services.adapters.kafka.batches import LARGE_BYTES, LargeRecords
 from services.adapters.kafka.conversion import Batch, packed, waves
 from services.adapters.kafka.errors import translated
 from services.adapters.kafka.settings import KafkaSettings
+from services.adapters.kafka.together import Together
 from services.adapters.kafka.topics import KafkaTopics
 from services.runtime.failures import Rejected, Stop, Unavailable
 
@@ -104,34 +105,35 @@ class KafkaProducer:
     def __init__(self, settings: KafkaSettings, topics: KafkaTopics) -> None:
         self._settings = settings
         self._topics = topics
-        self._writer: Writer | None = None
+        self._begun: tuple[Writer, Together] | None = None
         self._starting = asyncio.Lock()
 
     async def send(self, outs: Sequence[Out]) -> None:
         if not outs:
             return
-        writer = await self.started()
-        batches = await writer.pack(outs)
+        begun = writer, together = await self.started()
         try:
-            await writer.write(batches)
+            await together.store(outs)
         except Unavailable:
             # What it still holds must not be written after the caller's next attempt.
-            if self._writer is writer:
-                self._writer = None
+            if self._begun is begun:
+                self._begun = None
             await writer.abandon()
             raise
 
     async def close(self) -> None:
-        if self._writer is not None:
-            await self._writer.abandon()
-            self._writer = None
+        if self._begun is not None:
+            await self._begun[0].abandon()
+            self._begun = None
 
-    async def started(self) -> Writer:
-        """The writer, made where there is none."""
+    async def started(self) -> tuple[Writer, Together]:
+        """The writer, made where there is none, and what writes through it."""
         async with self._starting:
-            if self._writer is None:
-                self._writer = Writer(self._settings, self._topics, await _started(self._settings), transactional=False)
-            return self._writer
+            if self._begun is None:
+                producer = await _started(self._settings)
+                writer = Writer(self._settings, self._topics, producer, transactional=False)
+                self._begun = writer, Together(writer)
+            return self._begun
 
 
 class KafkaTransactionalProducer:
