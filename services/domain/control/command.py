@@ -60,8 +60,10 @@ class _Loose(msgspec.Struct, frozen=True):
     """What can be had of a command that is none: enough to answer whoever sent it."""
 
     id: object = None
+    source: object = None
     type: object = None
     spaceid: object = None
+    traceparent: object = None
 
 
 _decode_data: Final = msgspec.json.Decoder(_Data).decode
@@ -70,11 +72,12 @@ _decode_loose: Final = msgspec.json.Decoder(_Loose).decode
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """Whom an answer can be sent to, as far as the record says it."""
+    """Whom an answer can be sent to, as far as the record says it; `trace_id` is the same whenever it comes again."""
 
     space_id: str | None
     command_id: str
     command_type: str
+    trace_id: str
 
 
 def read_envelope(record: Record) -> CloudEvent:
@@ -136,11 +139,17 @@ def addressee(record: Record) -> Addressee:
             loose = _decode_loose(record.value)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             loose = _Loose()
-    space_id = _text(record.key) or _word(codec.header(record.headers, "ce_spaceid")) or _word(loose.spaceid)
+    space_id = _text(record.key) or _said(record, "spaceid", loose.spaceid)
+    source, command_id = _said(record, "source", loose.source), _said(record, "id", loose.id)
+    named = (space_id or "", source, command_id) if source and command_id else None
     return Addressee(
         space_id=space_id if space_id is not None and len(space_id) <= _ATTRIBUTE_CHARS_MAX else None,
-        command_id=_word(codec.header(record.headers, "ce_id")) or _word(loose.id) or "",
-        command_type=_word(codec.header(record.headers, "ce_type")) or _word(loose.type) or "command",
+        command_id=command_id or "",
+        command_type=_said(record, "type", loose.type) or "command",
+        trace_id=trace_id(
+            _said(record, "traceparent", loose.traceparent) or codec.header(record.headers, "traceparent"),
+            *(named or (record.topic, record.partition, record.offset)),
+        ),
     )
 
 
@@ -198,6 +207,10 @@ def _text(key: bytes | None) -> str | None:
         return key.decode() if key else None
     except UnicodeDecodeError:
         return None
+
+
+def _said(record: Record, attribute: str, loose: object) -> str | None:
+    return _word(codec.header(record.headers, f"ce_{attribute}")) or _word(loose)
 
 
 def _word(value: object) -> str | None:

@@ -23,7 +23,7 @@ from services.domain.control.access import check_allowed, sender_of
 from services.domain.control.answer import rejected
 from services.domain.control.approval import approve, remembered
 from services.domain.control.clock import settle
-from services.domain.control.command import Refused, addressee, read_command, read_envelope, trace_id
+from services.domain.control.command import Refused, addressee, read_command, read_envelope
 from services.domain.control.config import ShardConfig
 from services.domain.control.deferred import counted, reached
 from services.domain.control.effects import Effects
@@ -119,7 +119,7 @@ class ControlShard:
             return
         place = (record.topic, record.partition, record.offset)
         at = instant_text(now_ms)
-        reply = rejected(error.code, error.detail, at, trace_id(None, *place))
+        reply = rejected(error.code, error.detail, at, to.trace_id)
         effects.reply(
             to.space_id,
             codec.encode(reply),

@@ -1,5 +1,6 @@
 """The same command again gets the same reply and changes nothing (contracts.md §3)."""
 
+import msgspec
 import pytest
 
 from contracts import catalog, codes
@@ -151,3 +152,20 @@ def test_a_reply_too_large_keeps_ids_and_codes(limit: dict[str, int]) -> None:
     again = bench.handle(bench.command("audiences.create", *items, items[0], id_="c"))
     assert [one.value for one in again if one.topic == catalog.REPLIES] == [out.value]
     assert decoded(out, dict)["counts"] == {"items": 101, "applied": 100, "failed": 1}
+
+
+@pytest.mark.parametrize(("command_type", "items"), [("audiences.explode", [{}]), ("audiences.create", [])])
+def test_a_refused_command_gets_the_same_refusal_again(command_type: str, items: list[dict[str, object]]) -> None:
+    bench = Bench().space()
+    records = [bench.command(command_type, *items, id_="c") for _ in range(2)]
+    first, second = replies(bench.handle(*records))
+    assert first.status == "rejected"
+    assert first == second
+
+
+def test_a_refusal_stands_in_the_trace_of_its_command() -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    record = Bench().command("audiences.explode", {})
+    record = msgspec.structs.replace(record, headers=(("traceparent", f"00-{trace}-b7ad6b7169203331-01".encode()),))
+    (reply,) = replies(Bench().space().handle(record))
+    assert (reply.trace_id, reply.errors[0].trace_id) == (trace, trace)
