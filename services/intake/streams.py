@@ -20,6 +20,9 @@ from services.runtime.log import Log, Producer
 from services.runtime.waiting import unless
 
 RECORDS_MAX: Final = 10_000  # of identifiers of 256 bytes: some 3 MiB in a record of the membership input
+# Of a partition at once: some events fill several batches, and what is sent together membership folds together. With
+# 1 MiB, which are 6,000 events, a million took 5.0 CPU seconds of intake and membership; with this 3.9.
+_FETCHED_BYTES: Final = 3 << 20
 _LOOK_AGAIN_SECONDS: Final = 10.0  # for a topic that does not exist
 _STALLED_SECONDS: Final = 30.0
 
@@ -100,6 +103,7 @@ class Streams:
                 self._delivery(followed),
                 topics=[followed.topic],
                 records_max=RECORDS_MAX,
+                partition_bytes_max=_FETCHED_BYTES,
                 clock=self._clock,
                 health=self._health.apart(),
                 stopping=ending,
