@@ -11,10 +11,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from deploy.local.state import StackState
+from services.adapters.kafka import KafkaLog, KafkaSettings
+from services.runtime.log import Log
 from services.tools.receiver import Receiver, serving
 
 # Before they are imported: their assertions explain themselves too.
-pytest.register_assert_rewrite("tests.broker.space", "tests.broker.chaos_laws", "tests.broker.chaos_user")
+pytest.register_assert_rewrite(
+    "tests.broker.space", "tests.broker.chaos_laws", "tests.broker.chaos_user", "tests.broker.chaos_blocks"
+)
 
 from tests.broker.space import Space, own_space  # noqa: E402 - see above
 from tests.broker.system import SECRET, System, running_system  # noqa: E402 - see above
@@ -52,6 +56,14 @@ async def receiver() -> AsyncIterator[tuple[Receiver, str]]:
     made = Receiver(secrets=[SECRET])
     async with serving(made) as url:
         yield made, f"{url}/hook"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def others(system: System) -> AsyncIterator[Log]:
+    """The broker as others see it: no topic of theirs has usher's prefix."""
+    servers = system.environment["USHER_KAFKA_BOOTSTRAP_SERVERS"]
+    async with KafkaLog(KafkaSettings(bootstrap_servers=servers, prefix="", replication_factor=1)) as log:
+        yield log
 
 
 @pytest.fixture

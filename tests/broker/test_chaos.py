@@ -13,9 +13,10 @@ from typing import Final
 
 import pytest
 
+from services.runtime.log import Log
 from services.tools.receiver import Receiver
 from services.tools.topics import SERVICES
-from tests.broker.chaos_laws import Witness, check, membership
+from tests.broker.chaos_laws import Witness, check
 from tests.broker.chaos_nemesis import Nemesis
 from tests.broker.chaos_user import START, User
 from tests.broker.space import own_space
@@ -55,7 +56,7 @@ def workers(system: System, part: int) -> AbstractAsyncContextManager[Services]:
 
 @pytest.mark.parametrize("part", range(-(-ROUNDS // ROUNDS_A_SPACE)), ids=lambda part: f"seed-{SEED}-part-{part}")
 async def test_kills_and_freezes_change_nothing(
-    system: System, receiver: tuple[Receiver, str], space_name: str, part: int
+    system: System, others: Log, receiver: tuple[Receiver, str], space_name: str, part: int
 ) -> None:
     rounds = min(ROUNDS_A_SPACE, ROUNDS - part * ROUNDS_A_SPACE)
     received, hook = receiver[0].received, receiver[1]
@@ -66,7 +67,7 @@ async def test_kills_and_freezes_change_nothing(
             own_space(system, space_name, clock="manual", time=START) as space,
         ):
             nemesis = Nemesis(Random(f"{SEED}/{part}"), system, services, told)
-            user = User(Random(f"{SEED}/{part}/user"), space, hook)
+            user = User(Random(f"{SEED}/{part}/user"), space, hook, others)
             async with Witness.of(space) as witness:
                 await user.set_up()
                 stopping = asyncio.Event()
@@ -76,9 +77,6 @@ async def test_kills_and_freezes_change_nothing(
                     stopping.set()
                 await user.settle()
             await check(user, witness)
-            for spoilt in (witness.changes[:-1], [*witness.changes, witness.changes[0]]):
-                with pytest.raises(AssertionError):
-                    membership(user, witness.log, spoilt)
             await space.until("all is delivered", lambda: set(received.members("act")) == space.members("delivered"))
             assert received.counters["conflicts"] == 0
     except BaseException as error:

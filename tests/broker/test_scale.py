@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from services.runtime.log import Log
 from services.tools.receiver import Receiver
 from tests.broker.chaos_laws import Witness, check
 from tests.broker.chaos_user import START, User
@@ -41,12 +42,12 @@ def events(system: System, worker: str, event: str) -> list[dict[str, Any]]:
 
 
 async def test_from_one_worker_to_three_and_back(
-    system: System, receiver: tuple[Receiver, str], space_name: str
+    system: System, others: Log, receiver: tuple[Receiver, str], space_name: str
 ) -> None:
     one, two, three = WORKERS
     before = {event: len(events(system, one, event)) for event in ("shard-fenced", "shard-restored")}
     async with own_space(system, space_name, clock="manual", time=START) as space:
-        user = User(Random(17), space, receiver[1])
+        user = User(Random(17), space, receiver[1], others)
         async with Witness.of(space) as witness:
             await user.set_up()
             stopping = asyncio.Event()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 import pytest_asyncio
@@ -13,7 +13,6 @@ from contracts import codec, codes
 from contracts.catalog import TopicSpec
 from contracts.partitioning import default_partition
 from contracts.records import Out, TopicPartition
-from services.adapters.kafka import KafkaLog, KafkaSettings
 from services.runtime.log import Log
 from tests.broker.space import Space
 from tests.broker.system import System
@@ -23,14 +22,6 @@ pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="session")]
 SOURCES = 3
 X = {"name": "x", "expression": {"and": [{"audience": "a"}, {"not": {"audience": "b"}}]}}
 UUID = "00000000-0000-4000-8000-{:012x}"
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def others(system: System) -> AsyncIterator[Log]:
-    """The broker as others see it: no topic of theirs has usher's prefix."""
-    servers = system.environment["USHER_KAFKA_BOOTSTRAP_SERVERS"]
-    async with KafkaLog(KafkaSettings(bootstrap_servers=servers, prefix="", replication_factor=1)) as log:
-        yield log
 
 
 class Shop:
