@@ -1,14 +1,15 @@
 """Objects in S3 and its relatives: implements `OwnedObjects`.
 
 The version that was announced is the only one that is read: by its version id where there is one, and always with
-If-Match of its eTag. A body that breaks or stalls is resumed by range under the same conditions.
+If-Match of its eTag. A body that breaks, stalls or drips is resumed by range under the same conditions.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
-from botocore.exceptions import ClientError, ParamValidationError
+from botocore.exceptions import ClientError, FlexibleChecksumError, ParamValidationError
 
 from contracts import codes
 from contracts.codes import Code
@@ -19,6 +20,7 @@ from services.runtime.clock import Clock
 from services.runtime.failures import Rejected, Unavailable
 
 RESUMES_MAX: Final = 5  # in a row without one byte between them; then the reading is tried again as a whole, later
+CHUNK_SECONDS: Final = 60.0  # for a chunk, or each MiB of a larger one; a slower connection is given up for another
 
 # What an answer means for this object, for ever. All else passes: 5xx, throttling, and errors in our own credentials
 # (InvalidAccessKeyId, SignatureDoesNotMatch, ExpiredToken), which concern every object and must lose none.
@@ -48,10 +50,13 @@ _MUTE: Final = frozenset({"400", "403"})  # a HEAD says no more; the same questi
 class S3Objects:
     """Holds a client that `connect` opens and closes."""
 
-    def __init__(self, client: Any, *, clock: Clock, random: Random = SYSTEM_RANDOM) -> None:
+    def __init__(
+        self, client: Any, *, clock: Clock, random: Random = SYSTEM_RANDOM, chunk_seconds: float = CHUNK_SECONDS
+    ) -> None:
         self._client = client
         self._clock = clock
         self._random = random
+        self._chunk_seconds = chunk_seconds
 
     async def stat(
         self, bucket: str, key: str, *, version_id: str | None = None, etag: str | None = None
@@ -89,6 +94,8 @@ class S3Objects:
                         position += len(chunk)
                         backoff.reset()
                         yield chunk
+            except FlexibleChecksumError as error:
+                raise Unavailable(f"read in {version.bucket}: what came is not what was put") from error
             except (*NO_ANSWER, Unavailable) as error:
                 if position == version.size_bytes:
                     return  # it broke behind the last byte
@@ -146,6 +153,8 @@ class S3Objects:
             asked["IfMatch"] = f'"{version.etag}"'
         if position:
             asked["Range"] = f"bytes={position}-"
+        else:
+            asked["ChecksumMode"] = "ENABLED"  # the client verifies it; there is none of a part
         try:
             answer = await self._client.get_object(**asked)
         except ClientError as error:
@@ -153,21 +162,19 @@ class S3Objects:
         async with answer["Body"] as body:
             if position and not str(answer.get("ContentRange", "")).startswith(f"bytes {position}-"):
                 raise Unavailable(f"the store of {version.bucket} does not answer ranges: nothing can be resumed")
-            gathered: list[bytes] = []  # joined once: a buffer that grows is copied again and again
-            size_bytes = 0
-            try:
-                while piece := await body.read(chunk_bytes - size_bytes):
-                    gathered.append(piece)
-                    size_bytes += len(piece)
-                    if size_bytes == chunk_bytes:
-                        chunk, gathered, size_bytes = b"".join(gathered), [], 0
-                        yield chunk
-            except NO_ANSWER:
-                if gathered:  # what has come needs no second journey
+            patience_seconds = self._chunk_seconds * max(1.0, chunk_bytes / (1 << 20))
+            size_bytes = chunk_bytes
+            while size_bytes == chunk_bytes:
+                gathered: list[bytes] = []  # joined once: a buffer that grows is copied again and again
+                try:
+                    async with asyncio.timeout(patience_seconds):
+                        size_bytes = await _gather(body, chunk_bytes, gathered)
+                except NO_ANSWER:
+                    if gathered:  # what has come needs no second journey
+                        yield b"".join(gathered)
+                    raise
+                if gathered:
                     yield b"".join(gathered)
-                raise
-            if gathered:
-                yield b"".join(gathered)
 
     async def _explain(self, asked: dict[str, str]) -> None:
         """Raises what a GET of one byte says about it; returns where it says nothing."""
@@ -177,6 +184,15 @@ class S3Objects:
             except ClientError as error:
                 raise failure(error, asked["Bucket"]) from error
             answer["Body"].close()
+
+
+async def _gather(body: Any, chunk_bytes: int, gathered: list[bytes]) -> int:
+    """Up to so many bytes of the body, fewer only where it ends; returns how many."""
+    size_bytes = 0
+    while size_bytes < chunk_bytes and (piece := await body.read(chunk_bytes - size_bytes)):
+        gathered.append(piece)
+        size_bytes += len(piece)
+    return size_bytes
 
 
 def _given_up(error: BaseException, what: str) -> Unavailable:

@@ -1,8 +1,11 @@
 """What S3 can do to us: bodies that break, stores that refuse. The rest is in tests/conformance/test_objects.py."""
 
 import asyncio
+import base64
 import hashlib
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +16,7 @@ from contracts import codes
 from contracts.codes import Code
 from contracts.messages.intake import ObjectVersion
 from services.adapters.aws import READ_SECONDS, open_client
-from services.adapters.s3 import RESUMES_MAX, S3Objects, failure
+from services.adapters.s3 import CHUNK_SECONDS, RESUMES_MAX, S3Objects, failure
 from services.runtime.failures import Rejected, Unavailable
 from tests.unit.runtime.machine import HandClock
 
@@ -25,12 +28,15 @@ VERSION = ObjectVersion(bucket="bucket", key="key", etag=ETAG, size_bytes=len(BO
 class BreakingStore:
     """One object; each answer breaks after the next number of bytes in `breaks`, the last ones are whole.
 
-    Where it `stalls` it does not break but fall silent. `refusals` (status, code) come first, one a question for the rest.
+    Where it `stalls` it does not break but fall silent; where it `drips`, a byte comes now and then. `refusals`
+    (status, code) come first, one a question for the rest. `checksum` is what it says of the whole.
     """
 
     def __init__(self, breaks: list[int], *, answers_ranges: bool = True) -> None:
         self.breaks = breaks
         self.stalls = False
+        self.drips = False
+        self.checksum: bytes | None = None
         self.refusals: list[tuple[int, str]] = []
         self.ended = asyncio.Event()
         self.answers_ranges = answers_ranges
@@ -49,12 +55,19 @@ class BreakingStore:
         response.content_length = len(BODY) - first
         if first:
             response.headers["Content-Range"] = f"bytes {first}-{len(BODY) - 1}/{len(BODY)}"
+        if self.checksum is not None and request.headers.get("x-amz-checksum-mode") == "ENABLED":
+            response.headers["x-amz-checksum-crc32"] = base64.b64encode(self.checksum).decode()
         await response.prepare(request)
         if self.breaks:
-            await response.write(BODY[first : first + self.breaks.pop(0)])
+            size = self.breaks.pop(0)
+            await response.write(BODY[first : first + size])
             assert request.transport is not None
             if self.stalls:
                 await self.ended.wait()
+            for byte in BODY[first + size :] if self.drips else b"":
+                await response.write(bytes([byte]))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.ended.wait(), 0.02)
             request.transport.close()
         else:
             await response.write(BODY[first:])
@@ -75,6 +88,7 @@ async def serving(
     monkeypatch: pytest.MonkeyPatch,
     *,
     read_seconds: float = READ_SECONDS,
+    chunk_seconds: float = CHUNK_SECONDS,
     credentials_expire: bool = False,
     signs_bodies: bool = True,
 ) -> AsyncIterator[S3Objects]:
@@ -94,7 +108,7 @@ async def serving(
     async with open_client(
         "s3", endpoint_url=url, region="us-east-1", read_seconds=read_seconds, signs_bodies=signs_bodies
     ) as client:
-        yield S3Objects(client, clock=HandClock(), random=lambda: 0.0)
+        yield S3Objects(client, clock=HandClock(), random=lambda: 0.0, chunk_seconds=chunk_seconds)
     await runner.cleanup()
 
 
@@ -130,6 +144,29 @@ async def test_a_body_that_stalls_is_resumed_where_it_fell_silent(
         assert await content(objects) == BODY
         store.ended.set()
     assert [wanted for wanted, _ in store.asked] == [None, "bytes=25000-", "bytes=125000-"]
+
+
+async def test_a_body_that_drips_is_asked_for_anew_and_what_came_is_kept(
+    store: BreakingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No two bytes are far apart: only the time of a chunk tells."""
+    store.breaks += [25_000]
+    store.drips = True
+    async for objects in serving(store.get, monkeypatch, chunk_seconds=0.3):
+        assert await content(objects) == BODY
+    (_, (rest, _)) = store.asked
+    assert 25_000 < int((rest or "").removeprefix("bytes=").removesuffix("-")) < 26_000
+
+
+async def test_a_body_that_is_not_what_was_put_is_never_taken_for_whole(
+    store: BreakingStore, objects: S3Objects
+) -> None:
+    """Where the store says a checksum; a part has none."""
+    store.checksum = zlib.crc32(BODY).to_bytes(4, "big")
+    assert await content(objects) == BODY
+    store.checksum = zlib.crc32(BODY[1:]).to_bytes(4, "big")
+    with pytest.raises(Unavailable, match="not what was put"):
+        await content(objects)
 
 
 @pytest.mark.parametrize(
