@@ -3,7 +3,6 @@
 import asyncio
 import warnings
 from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -28,16 +27,21 @@ TABLE = 'spring "sale"; --'
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The folder of the socket of a Postgres of our own."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Postgres of our own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the wheel's: no runtime folder in containers
         from pgserver.postgres_server import get_server
 
         server = get_server(tmp_path_factory.mktemp("postgres"))
-    folder: Path = server.get_postmaster_info().socket_dir
-    yield str(folder)
+    yield server
     server.cleanup()
+
+
+@pytest.fixture(scope="module")
+def address(server: Any) -> str:
+    """The folder of its socket."""
+    return str(server.get_postmaster_info().socket_dir)
 
 
 @pytest.fixture
@@ -111,6 +115,29 @@ async def test_a_connection_that_is_lost_in_the_midst_has_all_or_nothing(tables:
     assert await members(theirs) == {"u1": 7}
     await tables.write(late)
     assert await members(theirs) == {"u2": 8}
+
+
+async def test_a_server_that_dies_and_comes_back_has_all_or_nothing(
+    tables: Tables, theirs: Any, server: Any, address: str
+) -> None:
+    from pgserver._commands import pg_ctl  # type: ignore[attr-defined]  # made when it is imported
+
+    await tables.write(write(delivery(7, "add", ["u1"])))
+    late = write(delivery(8, "add", ["u2"]), delivery(9, "remove", ["u1"]))
+    await theirs.execute("begin; lock usher_watermarks")
+    writing = asyncio.create_task(tables.write(late))
+    await _until_waiting(theirs)
+    await asyncio.to_thread(pg_ctl, ["-w", "-m", "immediate", "stop"], pgdata=server.pgdata, user=server.system_user)
+    for attempt in (writing, tables.write(late)):
+        with pytest.raises(Unavailable):
+            await attempt
+    await asyncio.to_thread(server.ensure_postgres_running)
+    again = await asyncpg.connect(host=address, user="postgres", database="postgres")
+    assert await members(again) == {"u1": 7}
+    for _ in range(2):
+        await tables.write(late)
+        assert await members(again) == {"u2": 8}
+    await again.close()
 
 
 async def test_a_cancelled_write_has_not_happened_and_can_be_repeated(tables: Tables, theirs: Any) -> None:
