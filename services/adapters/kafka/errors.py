@@ -4,6 +4,7 @@ Every error class of `aiokafka.errors` stands in it by itself (a test holds that
 makes somebody decide. Used by everything in this package through `translated`.
 """
 
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Literal
@@ -138,7 +139,31 @@ HOMES: Final[Mapping[type[Exception], Home]] = (
     | dict.fromkeys(_UNAVAILABLE, "unavailable")
 )
 
-_ADVICE: Final = "check credentials, permissions (ACLs), settings and versions of Kafka"
+_LOGIN: Final = (
+    kafka.AuthenticationFailedError,
+    kafka.AuthenticationMethodNotSupported,
+    kafka.IllegalSaslStateError,
+    kafka.SaslAuthenticationFailed,
+    kafka.UnsupportedSaslMechanismError,
+)
+_RIGHTS: Final = (
+    kafka.ClusterAuthorizationFailedError,
+    kafka.GroupAuthorizationFailedError,
+    kafka.TopicAuthorizationFailedError,
+    kafka.TransactionalIdAuthorizationFailed,
+)
+_ADVICE: Final = "the operator must check settings and versions of Kafka"
+_ADVICE_LOGIN: Final = (
+    "the operator must put the name, password and mechanism that the brokers know into USHER_KAFKA_SASL_USERNAME, "
+    "USHER_KAFKA_SASL_PASSWORD and USHER_KAFKA_SASL_MECHANISM, and restart"
+)
+_ADVICE_RIGHTS: Final = (
+    "the operator must give the principal of USHER_KAFKA_* that right (services/README.md, Access to Kafka)"
+)
+_ADVICE_TLS: Final = (
+    "the operator must name the authority of the brokers' certificates in USHER_KAFKA_SSL_CA_FILE, renew them, or put "
+    "the names that they were made for into USHER_KAFKA_BOOTSTRAP_SERVERS"
+)
 
 
 @contextmanager
@@ -167,6 +192,8 @@ def failure(error: BaseException, doing: str) -> Rejected | Unavailable | Fenced
     """Our failure for an error of aiokafka's."""
     known = _told(error)
     words = f"{doing}: {known!r}"
+    if isinstance(known, ssl.SSLCertVerificationError):
+        return Fatal(f"{words}; {_ADVICE_TLS}")
     home = HOMES.get(type(known), "unavailable") if isinstance(known, Exception) else "unavailable"
     match home:
         case "fenced":
@@ -176,9 +203,15 @@ def failure(error: BaseException, doing: str) -> Rejected | Unavailable | Fenced
         case "rejected":
             return Rejected(codes.MESSAGE_TOO_LARGE, words)
         case "fatal":
-            return Fatal(f"{words}; {_ADVICE}")
+            return Fatal(f"{words}; {_advice(known)}")
         case "unavailable":
             return Unavailable(words)
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, _LOGIN):
+        return _ADVICE_LOGIN
+    return _ADVICE_RIGHTS if isinstance(error, _RIGHTS) else _ADVICE
 
 
 def _words(doing: str, about: object) -> str:

@@ -11,7 +11,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from contracts.catalog import TopicSpec
 from contracts.records import TopicPartition
 from services.adapters.kafka import internals
-from services.adapters.kafka.errors import translated
+from services.adapters.kafka.admission import starting
 from services.adapters.kafka.member import KafkaMember
 from services.adapters.kafka.producers import KafkaProducer, KafkaTransactionalProducer
 from services.adapters.kafka.reader import KafkaReader
@@ -66,7 +66,7 @@ class KafkaLog:
         assert pattern is None or instance_id is None, "a static member would miss topics made while it was away"
         consumer = self._consumer(group, instance_id, partition_bytes_max)
         try:
-            with translated(f"joining {group}"):
+            async with starting(self._settings, f"joining {group}"):
                 await consumer.start()
         except BaseException:
             await internals.stop(consumer)

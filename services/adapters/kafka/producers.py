@@ -16,6 +16,7 @@ from services.adapters.kafka import (
     internals,
     produced,  # noqa: F401 - for what importing it does
 )
+from services.adapters.kafka.admission import starting
 from services.adapters.kafka.batches import LARGE_BYTES, LargeRecords
 from services.adapters.kafka.conversion import Batch, packed, waves
 from services.adapters.kafka.errors import translated
@@ -229,9 +230,8 @@ async def _started(settings: KafkaSettings, **more: Any) -> AIOKafkaProducer:
         **more,
     )
     try:
-        with translated("initialising a producer"):
-            async with asyncio.timeout(settings.request_timeout_seconds):
-                await producer.start()
+        async with starting(settings, "initialising a producer"), asyncio.timeout(settings.request_timeout_seconds):
+            await producer.start()
     except BaseException:
         await internals.abandon(producer)
         raise

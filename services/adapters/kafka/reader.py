@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaTimeoutError
 
 from contracts.records import Record, TopicPartition
 from services.adapters.kafka import internals
+from services.adapters.kafka.admission import starting
 from services.adapters.kafka.arrivals import Arrivals
 from services.adapters.kafka.errors import translated
 from services.adapters.kafka.fetched import records_of
@@ -38,7 +39,7 @@ class KafkaReader:
             fetch_max_wait_ms=settings.fetch_wait_ms,
         )
         try:
-            with translated("opening a reader"):
+            async with starting(settings, "opening a reader"):
                 consumer.assign([settings.theirs(partition) for partition in partitions])
                 await consumer.start()
                 if not await consumer.seek_to_beginning():

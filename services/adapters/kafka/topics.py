@@ -19,6 +19,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 from contracts.catalog import TopicSpec
 from contracts.records import TopicPartition
 from services.adapters.kafka import internals
+from services.adapters.kafka.admission import starting
 from services.adapters.kafka.errors import translated
 from services.adapters.kafka.settings import KafkaSettings
 from services.adapters.topic_form import MESSAGE_BYTES, topic_differences, topic_settings
@@ -165,6 +166,9 @@ class KafkaTopics:
         admin: AIOKafkaAdminClient = await self._made("admin", self._admin)
         with translated("describing topics"):
             described = await admin.describe_topics([self._settings.full(name) for name in names])
+            for topic in described:
+                if topic["error_code"] == kafka.TopicAuthorizationFailedError.errno:  # it may exist for others
+                    raise kafka.TopicAuthorizationFailedError(topic["topic"])
         return {
             self._settings.name(topic["topic"]) or "": [len(partition["replicas"]) for partition in topic["partitions"]]
             for topic in described
@@ -209,7 +213,7 @@ class KafkaTopics:
     async def _made(self, what: str, make: Callable[[], Awaitable[Any]]) -> Any:
         async with self._making:
             if what not in self._clients:
-                with translated("connecting to Kafka"):
+                async with starting(self._settings, "connecting to Kafka"):
                     self._clients[what] = await make()
             return self._clients[what]
 
