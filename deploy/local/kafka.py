@@ -16,6 +16,8 @@ from deploy.local.jars import kafka_jars
 from deploy.local.processes import spawn, tail, wait_until
 from deploy.local.state import Layout, Process, StackError, make_private_folder
 
+Settings = dict[str, str | int]
+
 START_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 15.0
 _OF_GROUPS, _OF_TRANSACTIONS = 0, 1  # kinds of coordinator
@@ -25,12 +27,23 @@ _FORMAT_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m")  # liv
 _BROKER_JVM = ("-XX:+UseSerialGC", "-Xms128m", "-Xmx384m")  # the optimising compiler pays in throughput
 
 
-def start(layout: Layout, port: int, controller_port: int, say: Callable[[str], None]) -> Process:
-    """Starts the broker on the data in the layout's folder, formatting it if there is none. Does not wait."""
+def start(
+    layout: Layout,
+    port: int,
+    controller_port: int,
+    say: Callable[[str], None],
+    *,
+    besides: Callable[[Settings], Settings] = lambda _: {},
+) -> Process:
+    """Starts the broker on the data in the layout's folder, formatting it if there is none. Does not wait.
+
+    What `besides` makes of `broker_settings` stands before them.
+    """
     jars = kafka_jars(say)
     make_private_folder(layout.kafka)
     properties = layout.kafka / "server.properties"
     settings = broker_settings(str(layout.kafka / "data"), port, controller_port)
+    settings |= besides(settings)
     properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     if not (layout.kafka / "data" / "meta.properties").exists():
         _format(jars, properties)
@@ -90,7 +103,7 @@ def _ask(bootstrap_servers: str, *, api_key: int, version: int, body: bytes = b"
         return b""
 
 
-def broker_settings(data: str, port: int, controller_port: int, *, listen: str = "127.0.0.1") -> dict[str, str | int]:
+def broker_settings(data: str, port: int, controller_port: int, *, listen: str = "127.0.0.1") -> Settings:
     """The broker's settings. What is not here is Kafka's default, which production has too.
 
     `listen` differs from loopback only within a container, whose port the engine publishes on loopback.
