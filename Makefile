@@ -3,8 +3,9 @@ PY := .venv/bin/python
 STAMP := .venv/.installed
 SEED := $(shell date +%s)
 ROUNDS := 200
+SECONDS := 300
 
-.PHONY: install demo test chaos soak check bench bench-check lock clean
+.PHONY: install demo test chaos soak outages check bench bench-check lock clean
 
 install: $(STAMP)
 
@@ -25,6 +26,9 @@ chaos: install # kills and freezes at random; a failure says its seed, and SEED=
 
 soak: install # kills activation and lets receivers fail at random; a failure says its seed
 	SOAK_SEED=$(SEED) SOAK_ROUNDS=$(ROUNDS) $(PY) -m pytest -vv tests/broker/test_soak.py
+
+outages: install # what takes minutes, or several brokers; SECONDS is how long the broker is away
+	OUTAGE_SECONDS=$(SECONDS) $(PY) -m pytest -vv --show-capture=no tests/broker/test_outages.py tests/broker/test_cluster.py
 
 check: install
 	.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports

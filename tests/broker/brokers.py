@@ -58,11 +58,12 @@ class Brokers:
         """As an administrator would: what it leads is handed over first."""
         processes.stop(self._processes[number], grace_seconds=kafka.STOP_WITHIN_SECONDS)
 
-    def restart(self, *numbers: int) -> None:
-        """On the same data and ports; returns when they answer."""
-        for number in numbers:
+    def restart(self) -> None:
+        """Those that are away, on the same data and ports; returns when they answer."""
+        away = [number for number in self.numbers if not processes.alive(self._processes[number])]
+        for number in away:
             self._processes[number] = kafka.restart(self._layouts[number], _quiet)
-        for number in numbers:
+        for number in away:
             self._wait_for(number)
 
     def end(self) -> None:

@@ -31,7 +31,7 @@ class Nemesis:
                 name = await self._victim()
                 task = self._under_way[name] = asyncio.create_task(self._strike(name, number))
                 task.add_done_callback(partial(self._over, name))
-                await _pass(self._random.uniform(0.2, 2.0))
+                await pass_by(self._random.uniform(0.2, 2.0))
                 self._check_alive()
         finally:
             await asyncio.gather(*self._under_way.values(), return_exceptions=True)  # nobody stays down or frozen
@@ -67,11 +67,11 @@ class Nemesis:
         if blow == "kill":
             self._check_alive()  # its end would be taken for ours
             await self._system.kill(name)
-            await _pass(seconds)
+            await pass_by(seconds)
             await self._system.start(name, self._services[name])
         else:
             self._system.freeze(name)
-            await _pass(seconds)
+            await pass_by(seconds)
             self._system.thaw(name)
         await self._system.ready(name)
         self._tell(f"{number}: {name} is back")
@@ -80,6 +80,6 @@ class Nemesis:
         self._told.append(f"{asyncio.get_running_loop().time():10.2f} {what}")
 
 
-async def _pass(seconds: float) -> None:
+async def pass_by(seconds: float) -> None:
     """The time that a blow lasts, or that there is until the next: nothing is waited for."""
     await asyncio.wait((asyncio.get_running_loop().create_future(),), timeout=seconds)

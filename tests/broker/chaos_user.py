@@ -81,14 +81,14 @@ class User:
             {"id": "act", "name": "act", "audience": "delivered", "destination": "receiver", "perform_resync": True},
         )
 
-    async def live(self, stopping: asyncio.Event) -> None:
-        """One thing after the other, none of them awaited."""
+    async def live(self, stopping: asyncio.Event, *, a_second: float = 4) -> None:
+        """One thing after the other, so many on average, none of them awaited."""
         doings = ((7, self._upload), (2, self._announce_again), (2, self._upload_set), (6, self._stream),
                   (7, self._patch), (3, self._advance), (2, self._run), (2, self._compose), (3, self._decide))  # fmt: skip
         while not stopping.is_set():
             _, do = self.random.choices(doings, [weight for weight, _ in doings])[0]
             await do()
-            await asyncio.sleep(self.random.expovariate(4))
+            await asyncio.sleep(self.random.expovariate(a_second))
             await self.space.glance()
 
     async def settle(self) -> None:

@@ -163,9 +163,10 @@ async def eventually(what: str, condition: Callable[[], Awaitable[bool]]) -> Non
 
 
 @asynccontextmanager
-async def running_system(stack: StackState, folder: Path) -> AsyncIterator[System]:
+async def running_system(stack: StackState, folder: Path, *, replicas: int = 1) -> AsyncIterator[System]:
     """All four services, ready; they and what they wrote on disk are gone at the end."""
     environment = _environment(stack) | compiled_once(folder / "compiled")
+    environment["USHER_TOPIC_REPLICATION_FACTOR"] = str(replicas)
     async with AsyncExitStack() as opened:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in environment.items():
@@ -198,7 +199,6 @@ def _environment(stack: StackState) -> dict[str, str]:
     name = f"e2e-{uuid.uuid4().hex[:8]}"
     environment = settings_of(stack) | {
         "USHER_TOPIC_PREFIX": name,
-        "USHER_TOPIC_REPLICATION_FACTOR": "1",
         **{f"USHER_TOPIC_PARTITIONS_{which.upper()}": str(count) for which, count in PARTITIONS.items()},
         "USHER_S3_BUCKET": name,
         "USHER_OBJECT_BYTES_MAX": str(OBJECT_BYTES_MAX),
