@@ -96,7 +96,7 @@ def test_what_is_asked_is_what_metas_own_sdk_asks() -> None:
     params = msgspec.json.decode(sent.body)
     account = AdAccount("act_1", api=FacebookAdsApi.init(access_token="t", crash_log=False))
     theirs = account.create_custom_audience(params=params, pending=True)
-    assert urlsplit(sent.url).path == f"/v24.0/{theirs._node_id}{theirs._endpoint}"
+    assert urlsplit(sent.url).path == f"/v24.0/{theirs._node_id}/{theirs._endpoint.strip('/')}"
     assert theirs._params == params
     assert set(SOURCES) == {
         value for name, value in vars(CustomAudience.CustomerFileSource).items() if not name.startswith("_")
