@@ -24,7 +24,7 @@ from services.domain.delivery.ledger import Ledger
 from services.domain.delivery.merge import Item, Kept, collapse, stretches
 
 CLEARED_POLL_SECONDS: Final = 0.1  # control answers within milliseconds, and a resync is rare
-CATALOGUE_POLL_SECONDS: Final = 5.0  # how soon a waiting lane heeds that its destination was changed
+CATALOGUE_POLL_SECONDS: Final = 5.0  # how soon a waiting lane heeds that somebody has acted
 
 DestinationKey = tuple[str, str]
 """Space id and destination id."""
@@ -111,6 +111,9 @@ class Lane:
     def _destination(self, key: DestinationKey) -> Destination | None:
         return self._ports.catalogue.get(Destination, *key)
 
+    def _connections(self, key: DestinationKey, ledger: Ledger) -> list[Connection | None]:
+        return [self._ports.catalogue.get(Connection, key[0], one) for one in ledger.connection_ids]
+
     def _ready(self, key: DestinationKey) -> Ready | Verdict:
         destination = self._destination(key)
         if self._gone is not None and self._gone[0] == destination:
@@ -149,16 +152,16 @@ class Lane:
     async def _wait(
         self, trouble: Verdict, retry_after_seconds: float | None, key: DestinationKey, ledger: Ledger
     ) -> None:
-        """Waits as the lane's health says, but not longer than until the destination is changed."""
+        """Waits as the lane's health says, but not longer than until the destination or a connection is changed."""
         clock = self._ports.clock
         now = clock.monotonic_seconds()
         until = now + self._health.failed(trouble, now, retry_after_seconds)
-        destination = self._destination(key)
+        destination, connections = self._destination(key), self._connections(key, ledger)
         if destination is not None:
             await self._report(destination, ledger)
         while now < until:
             await clock.sleep(min(until - now, CATALOGUE_POLL_SECONDS))
-            if self._destination(key) != destination:
+            if (self._destination(key), self._connections(key, ledger)) != (destination, connections):
                 self._health.renewed()
                 return
             now = clock.monotonic_seconds()

@@ -41,6 +41,7 @@ class Ledger:
 
     def __init__(self, records: Sequence[Record], kept: Sequence[Kept]) -> None:
         self._entries = [_Entry(record, one) for record, one in zip(records, kept, strict=True)]
+        self.connection_ids = sorted({one.delivery.connection_id for one in kept})
         self.taken: list[tuple[Taken, Delivery, int]] = []
         """Each request whose outcome is to be asked for, with a delivery that it was of, and the members."""
 

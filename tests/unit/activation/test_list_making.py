@@ -239,6 +239,7 @@ async def test_one_of_the_name_that_cannot_be_used_waits_for_somebody_to_name_an
     await account.bench.deliver(said(1, "add", ["a"]))
     assert account.members == {"7": {"a"}}
     assert "create" not in account.asked
+    assert account.bench.clock.seconds == pytest.approx(1000, abs=6), "it is heeded at once"
 
 
 async def test_a_destination_that_makes_none_of_the_type_is_not_asked_to(account: Account) -> None:
