@@ -3,9 +3,7 @@
 What is said is made by `lane_reports`.
 """
 
-import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from contracts.records import Out
 from services.activation.lane_events import OutcomesRetried
@@ -13,45 +11,23 @@ from services.runtime.backoff import Backoff, Random
 from services.runtime.clock import Clock
 from services.runtime.failures import Unavailable
 from services.runtime.log import Producer
-
-
-@dataclass(slots=True)
-class _Together:
-    """What goes out in one write."""
-
-    outs: list[Out] = field(default_factory=list)
-    is_written: bool = False
+from services.runtime.together import Together
 
 
 class Reports:
-    """Of all lanes of a worker: what comes while one write is under way goes out together in the next.
-
-    A thousand lanes that each wrote for themselves waited for one another longer than a write may take.
-    """
+    """Of all lanes of a worker: what comes while one write is under way goes out together in the next."""
 
     def __init__(self, producer: Producer, *, clock: Clock, random: Random) -> None:
         self._producer = producer
         self._clock = clock
         self._random = random
-        self._next = _Together()
-        self._writing = asyncio.Lock()
+        self._writing = Together(self._write)
 
     async def write(self, outs: Iterable[Out]) -> None:
-        """Writes all, trying again by itself: giving up would deliver the batch once more, only to write this.
-
-        Where the lane that writes for others is cancelled, the next of them writes it all (again).
-        """
-        together = self._next
-        before = len(together.outs)
-        together.outs += outs
-        if len(together.outs) == before:
-            return
-        async with self._writing:
-            if together is self._next:
-                self._next = _Together()
-            if not together.is_written:
-                await self._write(together.outs)
-                together.is_written = True
+        """Writes all, trying again by itself: giving up would deliver the batch once more, only to write this."""
+        some = list(outs)
+        if some:
+            await self._writing.ask(some)
 
     async def _write(self, outs: Sequence[Out]) -> None:
         backoff = Backoff(base_seconds=0.1, cap_seconds=10.0, random=self._random)

@@ -17,6 +17,7 @@ from services.runtime.log import GroupMember, Log
 from services.runtime.loops.events import DELIVER_LANES
 from services.runtime.loops.group import REVOKE_SECONDS, Worker, stay_in_group
 from services.runtime.loops.lane import Lane, Runs, all_together
+from services.runtime.loops.shared_member import SharedMember
 
 SUSPENDED_SECONDS_MAX: Final = 60.0  # six sessions: a rebalance that takes longer is none that we take part in
 
@@ -96,7 +97,7 @@ async def run_deliveries(
             partition_bytes_max=partition_bytes_max,
         )
 
-    deliveries = _Deliveries(group, lane, clock, health.gate(group), drain_seconds)
+    deliveries = _Deliveries(group, lane, log, clock=clock, gate=health.gate(group), drain_seconds=drain_seconds)
     backoff = Backoff(base_seconds=0.1, cap_seconds=30.0, random=random)
     await stay_in_group(join, deliveries, stopping=stopping, clock=clock, backoff=backoff)
 
@@ -105,15 +106,28 @@ class _Deliveries(Worker):
     """The lanes that run here. In a rebalance they are suspended, and then resumed or cancelled as it turns out."""
 
     def __init__(
-        self, group: str, make: Callable[[TopicPartition], Lane], clock: Clock, gate: Gate, drain_seconds: float
+        self,
+        group: str,
+        make: Callable[[TopicPartition], Lane],
+        log: Log,
+        *,
+        clock: Clock,
+        gate: Gate,
+        drain_seconds: float,
     ) -> None:
         super().__init__(group)
         self._make = make
+        self._log = log
+        self._shared: SharedMember | None = None
         self._clock = clock
         self._gate = gate
         self._drain_seconds = drain_seconds
         self._running: dict[TopicPartition, tuple[Lane, asyncio.Task[None]]] = {}
         self._patience: asyncio.Task[None] | None = None
+
+    def joined(self, member: GroupMember) -> None:
+        self._shared = SharedMember(member, self._log, self.group)
+        super().joined(member)
 
     async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
         for partition in partitions & self._running.keys():
@@ -161,7 +175,9 @@ class _Deliveries(Worker):
     async def _run(self, lane: Lane) -> None:
         """A lane's task: nobody awaits it, so what it raises must end the loop."""
         try:
-            await lane.run(await self.member())
+            await self.member()
+            assert self._shared is not None, "made when the member came"
+            await lane.run(self._shared)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, it must end the loop loudly

@@ -36,6 +36,7 @@ class Silent:
         self.seen: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._remembers = remembers
         self._news = asyncio.Event()
+        self._ended = asyncio.Event()
 
     async def until(self, true: Callable[[], bool], within_seconds: float) -> None:
         """Returns when it is; raises `TimeoutError`."""
@@ -52,7 +53,7 @@ class Silent:
                 path = head.split(b" ", 2)[1].decode()
                 if path in self.dead:
                     if int(path[1:]) % 2:
-                        await asyncio.sleep(3600)
+                        await self._ended.wait()
                     break
                 if self._remembers:
                     self._note(path, body)
@@ -62,6 +63,10 @@ class Silent:
             pass
         finally:
             writer.close()
+
+    def end(self) -> None:
+        """Whoever is never answered is cut off."""
+        self._ended.set()
 
     def _note(self, path: str, body: bytes) -> None:
         now = time.monotonic()
@@ -84,6 +89,7 @@ async def silent(port: int = 0, *, remembers: bool = True) -> AsyncIterator[Sile
     try:
         yield made
     finally:
+        made.end()
         server.close()
 
 

@@ -16,8 +16,8 @@ from services.adapters.memory import Act, partition
 from services.adapters.memory.producers import MemoryTransactionalProducer
 from services.domain.membership.checkpoint.load import Loading
 from services.runtime.failures import Unavailable
-from services.runtime.log import GroupMember
 from services.runtime.loops.lane import Lane
+from services.runtime.loops.shared_member import SharedMember
 from tests.simulation.laws import check
 from tests.simulation.simulation import Plan, simulate
 
@@ -67,10 +67,10 @@ def shows_aborted_records(patch: pytest.MonkeyPatch) -> None:
 def commits_before_it_delivers(patch: pytest.MonkeyPatch) -> None:
     handled = Lane._handled
 
-    async def _turn(self: Lane, member: GroupMember, offset: int) -> int | None:
+    async def _turn(self: Lane, member: SharedMember, offset: int) -> int | None:
         if self._seated != self._tenure:
             return None
-        records = await member.poll([self.partition], records_max=500, timeout_seconds=1.0)
+        records = await member.poll(self.partition, records_max=500, timeout_seconds=1.0)
         if not records:
             return offset
         await self._commit(member, records[-1].offset + 1)

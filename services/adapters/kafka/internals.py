@@ -9,10 +9,12 @@ import asyncio
 import math
 import time
 from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, OffsetAndMetadata, TopicPartition
+from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import (
     IllegalGenerationError,
     NoError,
@@ -67,6 +69,62 @@ def arrival(consumer: AIOKafkaConsumer) -> asyncio.Future[None]:
 def arrived(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
     """The partitions for which there are records or an error."""
     return list(consumer._fetcher._records)
+
+
+def learn(consumer: AIOKafkaConsumer, topics: Iterable[str]) -> None:
+    """Has the leaders of all topics looked up together; whoever asks for offsets is told of one after the other."""
+    for topic in topics:
+        consumer._client.add_topic(topic)
+
+
+def taken(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition], records_max: int
+) -> dict[TopicPartition, list[Any]]:
+    """What has arrived for these `fetchable` partitions, the longest there first, as `getmany` with no wait gives it.
+
+    That one looks at every partition for which something has arrived: with a thousand lanes, a million looks a change.
+    """
+    fetcher = consumer._fetcher
+    found: dict[TopicPartition, list[Any]] = {}
+    arrived = sorted(fetcher._records.keys() & partitions, key=lambda one: fetcher._records[one]._created)
+    with consumer._subscription.fetch_context():
+        for partition in arrived:
+            result = fetcher._records[partition]
+            failed = not isinstance(result, FetchResult)
+            if records_max == 0 or (failed and found):
+                break
+            records = [] if failed else result.getall(records_max)
+            if failed or not result.has_more():
+                del fetcher._records[partition]  # so that more of it is fetched
+                fetcher._notify(fetcher._wait_consume_future)
+            if failed:
+                result.check_raise()
+            if records:
+                found[partition] = records
+                records_max -= len(records)
+    return found
+
+
+class Pauses:
+    """Has a consumer wait between a fetch that brought something and the next: at once, that may bring next to nothing.
+
+    `seconds` is how long; what was brought can be taken meanwhile.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self.seconds = 0.0
+        self._fetcher = consumer._fetcher
+        self._fetch = self._fetcher._proc_fetch_request
+        self._fetcher._proc_fetch_request = self._fetch_and_pause
+
+    async def _fetch_and_pause(self, assignment: Any, node: Any, request: Any) -> bool:
+        has_news: bool = await self._fetch(assignment, node, request)
+        if has_news and self.seconds:
+            for waiter in self._fetcher._fetch_waiters:
+                self._fetcher._notify(waiter)
+            with suppress(asyncio.CancelledError):  # as in the fetch itself: whoever stops the fetcher awaits it
+                await asyncio.sleep(self.seconds)
+        return has_news
 
 
 def set_fetch_wait(consumer: AIOKafkaConsumer, milliseconds: int) -> None:

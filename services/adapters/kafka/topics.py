@@ -98,14 +98,14 @@ class KafkaTopics:
     async def begin_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Raises `Unavailable` where a topic is missing."""
         consumer = await self._offsets(committed_only=False)
-        return await self._asked(consumer.beginning_offsets, partitions)
+        return await self._asked(consumer, consumer.beginning_offsets, partitions)
 
     async def end_offsets(
         self, partitions: Sequence[TopicPartition], *, committed_only: bool
     ) -> dict[TopicPartition, int]:
         """Raises `Unavailable` where a topic is missing."""
         consumer = await self._offsets(committed_only=committed_only)
-        return await self._asked(consumer.end_offsets, partitions)
+        return await self._asked(consumer, consumer.end_offsets, partitions)
 
     async def committed(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Asked by a request of our own: aiokafka takes a coordinator that is loading for a group without offsets."""
@@ -146,12 +146,15 @@ class KafkaTopics:
 
     async def _asked(
         self,
+        consumer: AIOKafkaConsumer,
         ask: Callable[[list[aiokafka.TopicPartition]], Awaitable[dict[aiokafka.TopicPartition, int]]],
         partitions: Sequence[TopicPartition],
     ) -> dict[TopicPartition, int]:
         await self._check_known({partition.topic for partition in partitions})
+        theirs = [self._settings.theirs(partition) for partition in partitions]
+        internals.learn(consumer, {one.topic for one in theirs})
         with translated("asking for offsets"):
-            found = await ask([self._settings.theirs(partition) for partition in partitions])
+            found = await ask(theirs)
         return {partition: found[self._settings.theirs(partition)] for partition in partitions}
 
     async def _check_known(self, names: set[str]) -> None:

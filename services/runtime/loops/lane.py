@@ -14,7 +14,7 @@ from services.runtime.backoff import Backoff
 from services.runtime.clock import Clock
 from services.runtime.failures import OffsetLost, Unavailable
 from services.runtime.health import Pulse
-from services.runtime.log import GroupMember, Log
+from services.runtime.log import Log
 from services.runtime.loops.events import (
     DELIVER_LAG_RECORDS,
     DELIVER_LAG_SECONDS,
@@ -25,6 +25,7 @@ from services.runtime.loops.events import (
     DeliveryRetried,
     RecordsLost,
 )
+from services.runtime.loops.shared_member import SharedMember
 from services.runtime.waiting import unless
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Lane:
         self._finish.set()
         self._stirred.set()
 
-    async def run(self, member: GroupMember) -> None:
+    async def run(self, member: SharedMember) -> None:
         """Works until `end` or cancelled. Raises `Fatal`, and whatever a bug raises."""
         begun = False
         topic, partition = self.partition
@@ -115,19 +116,19 @@ class Lane:
             if begun:
                 await self._deliver.revoked(self.partition)
 
-    async def _work(self, member: GroupMember) -> None:
+    async def _work(self, member: SharedMember) -> None:
         """One stretch of turns from a position that was asked for; ends where it must be asked for anew."""
         offset = await self._position(member)
         while offset is not None and not self._finish.is_set():
             offset = await self._turn(member, offset)
             self._pulse.beat()
 
-    async def _position(self, member: GroupMember) -> int | None:
+    async def _position(self, member: SharedMember) -> int | None:
         """Seeks to where the group's work stands; None where a rebalance came between."""
         await unless(self._finish, self._ours.wait())
         self._stirred.clear()
         tenure = self._tenure
-        offset = await self._committed()
+        offset = await member.standing(self.partition)
         if self._skips_lost:
             offset = await self._left(offset)
         if tenure != self._tenure or not self._ours.is_set():
@@ -135,11 +136,6 @@ class Lane:
         self._seated = tenure
         member.seek(self.partition, offset)
         return offset
-
-    async def _committed(self) -> int:
-        places = [self.partition]
-        committed = await self._log.committed(self._group, places)
-        return (committed or await self._log.begin_offsets(places))[self.partition]
 
     async def _left(self, offset: int) -> int:
         """The offset, or where the partition begins by now; raises `OffsetLost` where it ends before the offset."""
@@ -152,11 +148,11 @@ class Lane:
             RecordsLost(self._group, topic, partition, offset, begin - offset).emit()
         return max(offset, begin)
 
-    async def _turn(self, member: GroupMember, offset: int) -> int | None:
+    async def _turn(self, member: SharedMember, offset: int) -> int | None:
         """Polls once, handles and commits; the next offset, or None where the position must be asked for anew."""
-        if self._seated != self._tenure:
+        if not self._is_ours():
             return None
-        polled = member.poll([self.partition], records_max=self._records_max, timeout_seconds=IDLE_POLL_SECONDS)
+        polled = member.poll(self.partition, records_max=self._records_max, timeout_seconds=IDLE_POLL_SECONDS)
         try:
             records = await unless(self._stirred, polled)
         except OffsetLost:
@@ -178,14 +174,14 @@ class Lane:
             self._pulse.beat()
         return offset
 
-    async def _done(self, member: GroupMember, run: Sequence[Record], offset: int) -> int | None:
+    async def _done(self, member: SharedMember, run: Sequence[Record], offset: int) -> int | None:
         """Handles and commits what stands from `offset` on; the next offset, or None as above."""
         began = self._clock.monotonic_seconds()
         self._handling_since_ms = run[0].timestamp_ms
         if not await self._handled(run):
             return None
         after = run[-1].offset + 1
-        if self._seated != self._tenure and not await self._came_back(member, offset, after):
+        if not self._is_ours() and not await self._came_back(member, offset, after):
             return None
         await self._commit(member, after)
         self._show_lag(member, self._clock.now_ms() - run[-1].timestamp_ms)
@@ -193,7 +189,11 @@ class Lane:
         DELIVER_SECONDS.observe(self._clock.monotonic_seconds() - began, group=self._group)
         return after
 
-    def _show_lag(self, member: GroupMember, lag_ms: int) -> None:
+    def _is_ours(self) -> bool:
+        """Whether nothing has happened to the group since our position was defined."""
+        return self._seated == self._tenure
+
+    def _show_lag(self, member: SharedMember, lag_ms: int) -> None:
         topic, partition = self.partition
         self._done_lag_seconds, self._handling_since_ms = max(lag_ms, 0) / 1000, None
         behind = member.behind(self.partition)
@@ -213,13 +213,13 @@ class Lane:
                 await self._deliver.handle(self.partition, records)
             except Unavailable as error:
                 await self._wait(error)
-                if self._finish.is_set() or self._seated != self._tenure:
+                if self._finish.is_set() or not self._is_ours():
                     return False
             else:
                 self._backoff.reset()
                 return True
 
-    async def _came_back(self, member: GroupMember, offset: int, after: int) -> bool:
+    async def _came_back(self, member: SharedMember, offset: int, after: int) -> bool:
         """Whether the partition came out of a rebalance as it went in, so that what was handled may be committed.
 
         The committed offset tells: whoever had the partition in between and got anything done has moved it.
@@ -227,7 +227,7 @@ class Lane:
         await unless(self._finish, self._ours.wait())
         self._stirred.clear()
         tenure = self._tenure
-        same = self._ours.is_set() and await self._committed() == offset and tenure == self._tenure
+        same = self._ours.is_set() and await member.standing(self.partition) == offset and tenure == self._tenure
         event = DeliveryResumed if same else DeliveryRestarted
         event(self._group, self.partition.topic, self.partition.partition).emit()
         if same:
@@ -235,15 +235,15 @@ class Lane:
             member.seek(self.partition, after)
         return same
 
-    async def _commit(self, member: GroupMember, after: int) -> None:
+    async def _commit(self, member: SharedMember, after: int) -> None:
         """Commits while the partition is ours. Given up only where it is not: what was done must not be done again.
 
-        `GroupMember.commit` leaves out a partition that was revoked meanwhile; then `_seated` no longer holds, the
-        position is asked for anew, and the records come again: at least once.
+        A partition that was revoked meanwhile is left out; then `_seated` no longer holds, the position is asked for
+        anew, and the records come again: at least once.
         """
-        while self._seated == self._tenure:
+        while self._is_ours():
             try:
-                await member.commit({self.partition: after})
+                await member.commit(self.partition, after, self._is_ours)
             except Unavailable as error:
                 if self._finish.is_set():
                     return

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import (
     IllegalGenerationError,
@@ -54,6 +54,14 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (Sender, "sender_task"),
         (Fetcher, "_create_fetch_waiter"),
         (Fetcher, "_fetch_max_wait_ms"),
+        (Fetcher, "_notify"),
+        (Fetcher, "_proc_fetch_request"),
+        (Fetcher, "_wait_consume_future"),
+        (FetchError, "_created"),
+        (FetchError, "check_raise"),
+        (FetchResult, "_created"),
+        (FetchResult, "getall"),
+        (FetchResult, "has_more"),
         (Fetcher, "_fetch_task"),
         (Fetcher, "_records"),
         (GroupCoordinator, "_coordination_task"),
@@ -74,7 +82,32 @@ async def test_a_consumer_has_what_we_use() -> None:
     assert internals.fetchable(consumer, [PARTITION]) == []  # no subscription: as while a rebalance goes on
     consumer.assign([PARTITION])
     assert internals.fetchable(consumer, [PARTITION, TopicPartition("other", 0)]) == [PARTITION]
+    internals.learn(consumer, names := {f"topic-{number}" for number in range(1_000)})
+    assert names <= consumer._client._topics, "one request for metadata names them all"
     await consumer.stop()
+
+
+async def test_a_pause_follows_what_was_fetched_when_whoever_waits_for_it_was_told() -> None:
+    brought = iter([True, False, True])
+
+    async def fetch(assignment: Any, node: Any, request: Any) -> bool:
+        return next(brought)
+
+    fetcher = SimpleNamespace(
+        _proc_fetch_request=fetch,
+        _fetch_waiters=[asyncio.Future[None]()],
+        _notify=lambda waiter: waiter.set_result(None),
+    )
+    pauses = internals.Pauses(SimpleNamespace(_fetcher=fetcher))
+    pauses.seconds = 3600.0
+    fetching = asyncio.ensure_future(fetcher._proc_fetch_request(None, 0, None))
+    await asyncio.wait(fetcher._fetch_waiters)
+    assert not fetching.done()
+    fetching.cancel()
+    assert await fetching, "as a fetch that is cancelled: whoever stops the fetcher awaits it"
+    assert not await fetcher._proc_fetch_request(None, 0, None), "nothing came: nothing to wait for"
+    pauses.seconds = 0.0
+    assert await fetcher._proc_fetch_request(None, 0, None)
 
 
 HEARTBEAT = HeartbeatRequest("group", 1, "member")

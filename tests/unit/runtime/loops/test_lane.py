@@ -12,6 +12,7 @@ from services.runtime.failures import OffsetLost, Unavailable
 from services.runtime.health import Health
 from services.runtime.log import Log
 from services.runtime.loops.lane import Lane, Runs, all_together
+from services.runtime.loops.shared_member import SharedMember
 from tests.conformance.harness import eventually
 from tests.unit.runtime.machine import INPUT, FastClock, topics
 
@@ -117,7 +118,7 @@ async def test_what_another_owner_did_between_two_tries_is_not_tried_again(log: 
             raise Unavailable("not now")
 
     receiver.handling = fail_once
-    task = asyncio.create_task(tested.run(member))
+    task = asyncio.create_task(tested.run(SharedMember(member, log, GROUP)))
     await eventually(lambda: member.commits[-1:] == [10], "the rest is committed")
     tested.end()
     await task
@@ -138,7 +139,7 @@ async def test_a_commit_is_not_tried_again_in_another_tenure(log: Log) -> None:
             raise Unavailable("not now")
 
     member.committing = fail_once
-    task = asyncio.create_task(tested.run(member))
+    task = asyncio.create_task(tested.run(SharedMember(member, log, GROUP)))
     await eventually(lambda: member.commits[-1:] == [10], "the rest is committed")
     tested.end()
     await task
@@ -156,7 +157,7 @@ async def test_a_commit_that_fails_for_now_does_not_undo_what_was_handled(log: L
             raise Unavailable("not now")
 
     member.committing = fail_twice
-    task = asyncio.create_task(tested.run(member))
+    task = asyncio.create_task(tested.run(SharedMember(member, log, GROUP)))
     await eventually(lambda: member.commits == [5, 10], "all is committed")
     tested.end()
     await task
@@ -168,7 +169,7 @@ async def test_what_retention_took_before_the_first_poll_is_skipped_where_asked_
     tested = lane(log, receiver, skips_lost=True)
     await others_commit(log, 1)
     await log.delete_records({PLACE: 3})
-    task = asyncio.create_task(tested.run(member))
+    task = asyncio.create_task(tested.run(SharedMember(member, log, GROUP)))
     await eventually(lambda: member.commits[-1:] == [10], "the rest is committed")
     tested.end()
     await task
@@ -180,7 +181,7 @@ async def test_what_retention_took_between_two_polls_is_skipped_too(log: Log) ->
     receiver, member = Receiver(), Deciding(log)
     tested = lane(log, receiver, skips_lost=True)
     member.committing = lambda: log._cluster.partition(PLACE).delete_before(7)
-    task = asyncio.create_task(tested.run(member))
+    task = asyncio.create_task(tested.run(SharedMember(member, log, GROUP)))
     await eventually(lambda: member.commits[-1:] == [10], "the rest is committed")
     tested.end()
     await task
@@ -192,14 +193,14 @@ async def test_and_stops_the_loop_elsewhere(log: Log) -> None:
     await others_commit(log, 1)
     await log.delete_records({PLACE: 3})
     with pytest.raises(OffsetLost):
-        await lane(log, receiver).run(member)
+        await lane(log, receiver).run(SharedMember(member, log, GROUP))
 
 
 async def test_an_offset_behind_the_end_is_of_another_topic(log: Log) -> None:
     receiver, member = Receiver(), Deciding(log)
     await others_commit(log, 11)
     with pytest.raises(OffsetLost, match="made anew"):
-        await lane(log, receiver, skips_lost=True).run(member)
+        await lane(log, receiver, skips_lost=True).run(SharedMember(member, log, GROUP))
 
 
 def pairs(records: Sequence[Record]) -> Iterable[Sequence[Record]]:
@@ -210,7 +211,7 @@ def pairs(records: Sequence[Record]) -> Iterable[Sequence[Record]]:
 async def test_each_run_of_a_batch_is_committed_by_itself(log: Log) -> None:
     receiver, member = Receiver(), Deciding(log)
     tested = lane(log, receiver, runs=pairs)
-    task = asyncio.create_task(tested.run(member))
+    task = asyncio.create_task(tested.run(SharedMember(member, log, GROUP)))
     await eventually(lambda: member.commits[-1:] == [10], "all is committed")
     tested.end()
     await task
@@ -228,7 +229,7 @@ async def test_a_rebalance_that_gives_back_what_was_under_way_brings_the_other_r
             tested.resume()
 
     receiver.handling = rebalance
-    task = asyncio.create_task(tested.run(member))
+    task = asyncio.create_task(tested.run(SharedMember(member, log, GROUP)))
     await eventually(lambda: member.commits[-1:] == [10], "all is committed")
     tested.end()
     await task
@@ -240,5 +241,5 @@ async def test_a_run_that_was_begun_is_the_last_when_it_is_to_end(log: Log) -> N
     receiver, member = Receiver(), Deciding(log)
     tested = lane(log, receiver, runs=pairs)
     receiver.handling = tested.end
-    await tested.run(member)
+    await tested.run(SharedMember(member, log, GROUP))
     assert (receiver.handled, member.commits) == ([0, 1], [2])
