@@ -39,7 +39,7 @@ class Lane:
         self._ports = ports
         self._health = LaneHealth(ports.policy, ports.random)
         self._reported: tuple[str | None, str | None] = (None, None)
-        self._gone: tuple[Destination, Verdict] | None = None  # the very version that wants nothing more
+        self._known: tuple[Destination | None, Ready | Verdict] | None = None  # what the very version comes to
 
     async def deliver(self, records: Sequence[Record]) -> None:
         """Returns when every record has had its effect. Raises `Unavailable` only before anything was sent."""
@@ -116,9 +116,9 @@ class Lane:
 
     def _ready(self, key: DestinationKey) -> Ready | Verdict:
         destination = self._destination(key)
-        if self._gone is not None and self._gone[0] == destination:
-            return self._gone[1]
-        return ready(destination)
+        if self._known is None or self._known[0] != destination:
+            self._known = destination, ready(destination)
+        return self._known[1]
 
     async def _try(self, work: Work, ledger: Ledger, to: Ready) -> tuple[Verdict | None, float | None]:
         """Sends the next request once; the verdict on what must be sent again, None where nothing must."""
@@ -133,7 +133,8 @@ class Lane:
             await self._report(to.destination, ledger)
             return None, None
         trouble = gravest(verdict for _, verdict in left)
-        self._gone = (to.destination, trouble) if trouble.fate is Fate.GONE else None
+        if trouble.fate is Fate.GONE:
+            self._known = to.destination, trouble  # it wants nothing more
         return trouble, attempt.retry_after_seconds
 
     def _settle(self, attempt: Attempt, ledger: Ledger) -> list[tuple[Item, Verdict]]:
