@@ -6,20 +6,17 @@ It writes deliveries, what it counted (`Routed`), and its own state, all within 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from contracts import catalog, codec, codes
 from contracts.catalog import TopicSpec
 from contracts.instants import instant_text
-from contracts.messages.delivery import Delivery, Routed, RouterState
-from contracts.messages.entities import Activation
+from contracts.messages.delivery import Routed, RouterState
 from contracts.messages.published import ActivationDifference, ActivationMarker, Change, Snapshot
-from contracts.partitioning import default_partition, space_partition
+from contracts.partitioning import space_partition
 from contracts.records import Out, Record
+from services.domain.delivery.queues import SOURCE, Operation, Queues
 
-SOURCE: Final = "/usher/activation/router"
-
-Operation = Literal["add", "remove", "clear"]
 Refuse = Callable[[Record, str], Out]
 """Makes the dead letter of a record that can't be read, with a detail that holds no identifiers."""
 
@@ -62,10 +59,9 @@ class RouterPartition:
         outcome_partitions: int,
         refuse: Refuse,
     ) -> None:
-        assert queue_partitions > 0
         assert outcome_partitions > 0
         self._partition = partition
-        self._queue_partitions = queue_partitions
+        self._queues = Queues(partition, queue_partitions)
         self._outcome_partitions = outcome_partitions
         self._refuse = refuse
         self._running: dict[tuple[str, str], RouterState] = {}
@@ -145,46 +141,7 @@ class RouterPartition:
         if not wanted:
             tally.dropped += len(said.members)
             return
-        delivery = Delivery(
-            delivery_id=f"{change_id}.{activation.activation_id}",
-            space_id=state.space_id,
-            activation_id=activation.activation_id,
-            activation_name=activation.name,
-            activation_type=activation.activation_type,
-            mapping=_mapping(activation),
-            connection_id=activation.connection_id,
-            destination_id=activation.destination_id,
-            audience_id=activation.audience_id,
-            operation=operation,
-            resync=not isinstance(said, Change),
-            id_type=said.id_type,
-            members=said.members,
-            at=said.at,
-            step=said.step,
-            cause=said.cause if isinstance(said, Change) else None,
-            partition=self._partition,
-            sequence=record.offset,
-        )
-        yield self._queued(state, delivery)
-
-    def _queued(self, state: RouterState, delivery: Delivery) -> Out:
-        """To the lane of this partition, or to the one lane of a list that is emptied as a whole or made."""
-        lanes, has_one_lane = self._queue_partitions, state.replaces or state.makes
-        one_lane = default_partition(state.activation.connection_id.encode(), lanes) if has_one_lane else None
-        return Out(
-            topic=catalog.queue_topic(state.queue),
-            key=None,
-            value=codec.encode(delivery),
-            headers=codec.event_headers(
-                id=delivery.delivery_id,
-                source=SOURCE,
-                type="delivery",
-                space_id=delivery.space_id,
-                time=delivery.at,
-                subject=delivery.activation_id,
-            ),
-            partition=self._partition % lanes if one_lane is None else one_lane,
-        )
+        yield self._queues.members(record, change_id, state, said, operation)
 
     def _mark(self, record: Record, said: ActivationMarker, tallies: dict[tuple[str, str], _Tally]) -> Iterator[Out]:
         """Takes a marker; one that this version doesn't know changes nothing."""
@@ -213,34 +170,11 @@ class RouterPartition:
             yield self._state_record(key, state, said.at)
             adds = "add" in WANTED.get(said.activation.activation_type, frozenset())
             if said.clears and state.replaces and adds and not paused:
-                yield self._queued(state, self._clearing(record, state, said))
+                yield self._queues.clearing(record, state, said)
         elif said.marker == "ended" and before is not None:
             self._forget(key)
             tallies.setdefault(key, _Tally()).ended_step = said.step
             yield self._state_record(key, None, said.at)
-
-    def _clearing(self, record: Record, state: RouterState, said: ActivationMarker) -> Delivery:
-        """Every partition says so before its own members: whichever comes first is heeded."""
-        activation = state.activation
-        return Delivery(
-            delivery_id=f"{state.space_id}.{said.step}.{self._partition}.clear.{activation.activation_id}",
-            space_id=state.space_id,
-            activation_id=activation.activation_id,
-            activation_name=activation.name,
-            activation_type=activation.activation_type,
-            connection_id=activation.connection_id,
-            destination_id=activation.destination_id,
-            audience_id=activation.audience_id,
-            operation="clear",
-            resync=True,
-            id_type="",
-            members=[],
-            at=said.at,
-            step=said.step,
-            cause=None,
-            partition=self._partition,
-            sequence=record.offset,
-        )
 
     def _keep(self, state: RouterState) -> None:
         activation = state.activation
@@ -288,9 +222,3 @@ class RouterPartition:
 
     def _headers(self, kind: str, id: str, space_id: str, at: str) -> codec.Headers:
         return codec.event_headers(id=id, source=SOURCE, type=kind, space_id=space_id, time=at)
-
-
-def _mapping(activation: Activation) -> dict[str, object] | None:
-    """None where nothing is mapped; control has checked what is."""
-    settings = activation.destination_mapping.get("settings", {})
-    return settings if activation.destination_mapping and isinstance(settings, dict) else None
