@@ -2,7 +2,8 @@
 
 `rows`: a thousand a second, first as patches on the input of a membership service (fold and transaction alone), then as
 events on the topic of a feed (intake and membership). `imports`: fifty objects of one row a second, from the call of
-the put, which is before the notification, through all services. Each instant is the one at which the load was meant to
+the put, which is before the notification, through all services. `webhook`: ten thousand changes a second, as ten objects
+a second of a thousand rows each, from the call of the put to the receipt of each row by a webhook. Each instant is the one at which the load was meant to
 be sent: a sender that falls behind counts as latency. Broker, S3 server, sender and reader share the cores with usher.
 """
 
@@ -11,8 +12,8 @@ import statistics
 import time
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -26,14 +27,17 @@ from services.tools.local_system import LocalSystem
 from tests.benchmarks.folding_service import PARTITIONS, Folding, folding_service
 from tests.benchmarks.measure import Measured, cpu_seconds_of, measured
 from tests.benchmarks.peer_events import make_topic
+from tests.benchmarks.silent_receiver import Silent, silent
 from tests.benchmarks.spaces import space_of
 
-CASES: Final = ("rows", "imports")
+CASES: Final = ("rows", "imports", "webhook")
 RUNS: Final = 5
 WARMING_RUNS: Final = 3  # of the same load, not counted: a broker that has just begun is compiling itself
 RUN_SECONDS: Final = 4.0
 ROWS_PER_SECOND: Final = 1_000
 IMPORTS_PER_SECOND: Final = 50
+OBJECT_ROWS: Final = 1_000
+OBJECTS_PER_SECOND: Final = 10
 _WITHIN_SECONDS: Final = 30.0
 
 Send = Callable[[Sequence[str]], Awaitable[None]]
@@ -67,6 +71,8 @@ async def latency(system: LocalSystem, cases: Collection[str]) -> list[Measured]
         found += await _events(system)
     if "imports" in cases:
         found += await _imports(system)
+    if "webhook" in cases:
+        found += await _webhook(system)
     return found
 
 
@@ -113,14 +119,7 @@ async def _events(system: LocalSystem) -> list[Measured]:
 
 async def _imports(system: LocalSystem) -> list[Measured]:
     async with space_of(system, "latency-imports", audiences=["all"]) as space:
-        feed: dict[str, Any] = {
-            "name": "all",
-            "mode": "append",
-            "lookback_days": 30,
-            "id_type": "user_id",
-            "format": "caret",
-        }
-        await space.create("feeds.create", {**feed, "source": {"kind": "s3", "prefix": "latency/"}})
+        await space.create("feeds.create", _feed("latency/"))
         changes = _Changes(
             await Follower.open(system.log, [catalog.CHANGES], (seen := _Seen()).sink, from_end=True), seen
         )
@@ -136,6 +135,64 @@ async def _imports(system: LocalSystem) -> list[Measured]:
         return await _measure("imports", "one-row import", IMPORTS_PER_SECOND, send, changes, pids)
 
 
+async def _webhook(system: LocalSystem) -> list[Measured]:
+    async with silent() as server, space_of(system, "latency-webhook", audiences=["all"]) as space:
+        await space.create("feeds.create", _feed("webhook/"))
+        settings = {"url": f"{server.url}/hook"}
+        await space.create("destinations.create", {"name": "hook", "connector": "webhook", "settings": settings})
+        await space.create("activations.create", {"name": "hook", "audience": "all", "destination": "hook"})
+
+        async def put(identifiers: Sequence[str]) -> None:
+            body = "".join(f"{one}^all\n" for one in identifiers).encode()
+            await system.objects.write(system.bucket, f"webhook/{identifiers[0]}.txt", body, content_type="text/plain")
+
+        async def send(identifiers: Sequence[str]) -> None:
+            objects = [identifiers[start : start + OBJECT_ROWS] for start in range(0, len(identifiers), OBJECT_ROWS)]
+            await asyncio.gather(*map(put, objects))
+
+        pids = {name: system.pids[name] for name in ("intake", "control", "membership", "activation")}
+        per_second = OBJECTS_PER_SECOND * OBJECT_ROWS
+        return await _measure(
+            "webhook", "row to webhook", per_second, send, _Receipts(server), pids, at_once=OBJECT_ROWS
+        )
+
+
+def _feed(prefix: str) -> dict[str, Any]:
+    return {
+        "name": "all",
+        "mode": "append",
+        "lookback_days": 30,
+        "id_type": "user_id",
+        "format": "caret",
+        "source": {"kind": "s3", "prefix": prefix},
+    }
+
+
+class _Ends(Protocol):
+    """Where what was sent arrives."""
+
+    async def until(self, identifiers: set[str]) -> Mapping[str, float]:
+        """When each of them was first seen there, once all of them were."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class _Receipts:
+    """The members that a webhook was told of."""
+
+    def __init__(self, server: Silent) -> None:
+        self._server = server
+
+    async def until(self, identifiers: set[str]) -> Mapping[str, float]:
+        seen = self._server.seen
+        before = len(seen)  # of earlier runs, all of whose members have come
+        await self._server.until(lambda: len(seen) >= before + len(identifiers), RUN_SECONDS + _WITHIN_SECONDS)
+        return {identifier: min(seen[identifier].values()) for identifier in identifiers}
+
+    async def close(self) -> None: ...
+
+
 class _Changes:
     """Reads changes for as long as it is awaited."""
 
@@ -143,19 +200,19 @@ class _Changes:
         self.seen = seen
         self._follower = follower
 
-    async def until(self, identifiers: set[str]) -> None:
-        """Returns when all of them were seen."""
+    async def until(self, identifiers: set[str]) -> Mapping[str, float]:
         self.seen.waited |= identifiers
         async with asyncio.timeout(RUN_SECONDS + _WITHIN_SECONDS):
             while self.seen.waited:
                 await self._follower.pump(0.1)
+        return self.seen.at
 
     async def close(self) -> None:
         await self._follower.close()
 
 
 async def _measure(  # noqa: PLR0917 - what is measured, then with what
-    case: str, what: str, per_second: int, send: Send, changes: _Changes, pids: dict[str, int]
+    case: str, what: str, per_second: int, send: Send, ends: _Ends, pids: dict[str, int], *, at_once: int = 1
 ) -> list[Measured]:
     median: list[float] = []
     tail: list[float] = []
@@ -163,32 +220,34 @@ async def _measure(  # noqa: PLR0917 - what is measured, then with what
     try:
         for run in range(WARMING_RUNS + RUNS):
             before = cpu_seconds_of(pids)
-            milliseconds = await _run(per_second, send, changes)
+            milliseconds = await _run(per_second, send, ends, at_once)
             if run >= WARMING_RUNS:
                 median.append(statistics.median(milliseconds))
                 tail.append(statistics.quantiles(milliseconds, n=100)[98])
                 cpu.append(cpu_seconds_of(pids) - before)
     finally:
-        await changes.close()
+        await ends.close()
     return [
         measured("latency", case, f"{what}, p50", "ms", median, cpu, better="lower"),
         measured("latency", case, f"{what}, p99", "ms", tail, cpu, better="lower"),
     ]
 
 
-async def _run(per_second: int, send: Send, changes: _Changes) -> list[float]:
-    """Milliseconds of each."""
+async def _run(per_second: int, send: Send, ends: _Ends, at_once: int) -> list[float]:
+    """Milliseconds of each; `at_once` of them are due together."""
     count = int(per_second * RUN_SECONDS)
     identifiers = [str(uuid.uuid4()) for _ in range(count)]
     began = time.monotonic() + 0.05
-    meant = {identifier: began + number / per_second for number, identifier in enumerate(identifiers)}
-    reading = asyncio.create_task(changes.until(set(identifiers)))
+    meant = {
+        identifier: began + (number - number % at_once) / per_second for number, identifier in enumerate(identifiers)
+    }
+    reading = asyncio.create_task(ends.until(set(identifiers)))
     try:
         await _sent(meant, send)
-        await reading
+        at = await reading
     finally:
         reading.cancel()
-    return [(changes.seen.at[identifier] - at) * 1000 for identifier, at in meant.items()]
+    return [(at[identifier] - due) * 1000 for identifier, due in meant.items()]
 
 
 async def _sent(meant: dict[str, float], send: Send) -> None:
