@@ -14,9 +14,7 @@ from aiokafka.record.util import encode_varint
 
 from contracts.records import Out
 
-LARGE_BYTES: Final = (
-    8192  # of a record: from here on it is cheaper than the compiled append, which copies and checks by tables
-)
+LARGE_BYTES: Final = 8192  # of a record: from here on this costs less than the compiled append and its checksum
 
 # https://kafka.apache.org/documentation/#recordbatch: what stands before the checksum, and what it is of
 _BEFORE: Final = struct.Struct(">qiibI")  # base offset, length of what follows, leader epoch, magic, checksum
