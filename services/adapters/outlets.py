@@ -66,7 +66,7 @@ class OpenOutlets:
         if not isinstance(held, EventWriter):
             for server in to.bootstrap_servers.split(","):
                 await self._checked(server.rpartition(":")[0].strip("[]"))
-            held = EventWriter(_settings(to, timeout_seconds), self._clock)
+            held = EventWriter(_settings(to, timeout_seconds), self._clock, self._checked)
         self._keep(key, held)
         return held
 

@@ -11,6 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from contracts import codes
 from contracts.partitioning import default_partition
 from deploy.local.state import StackState
+from services.adapters.kafka.events import EventWriter
+from services.adapters.kafka.settings import KafkaSettings
 from services.adapters.outlets import OpenOutlets
 from services.connectors.base import Target
 from services.connectors.declaration import filled
@@ -96,3 +98,19 @@ async def test_what_is_wrong_with_a_cluster_is_told_apart(stack: StackState) -> 
     finally:
         await outlets.close()
         await guarded.close()
+
+
+async def test_no_broker_is_written_to_that_may_not_be_gone_to(stack: StackState) -> None:
+    """The servers in the settings are checked by the outlet; brokers tell of others, and may tell anything."""
+    told: list[str] = []
+
+    async def refuse(host: str) -> str:
+        told.append(host)
+        raise Rejected(codes.DELIVERY_ADDRESS_REFUSED, f"{host} is no public address")
+
+    settings = KafkaSettings(bootstrap_servers=stack.kafka_bootstrap_servers, prefix="", request_timeout_seconds=2.0)
+    writer = EventWriter(settings, SystemClock(), refuse)
+    with pytest.raises(Rejected) as refused:
+        await writer.write(effect(stack.kafka_bootstrap_servers, "theirs"))
+    assert refused.value.code is codes.DELIVERY_ADDRESS_REFUSED
+    assert told

@@ -1,7 +1,7 @@
 """Events for the topics of somebody else's Kafka: idempotent, acks=all, in whole batches."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -28,6 +28,9 @@ from services.runtime.clock import Clock
 from services.runtime.failures import Rejected, Unavailable
 from services.runtime.outlets import EventsWrite
 
+Check = Callable[[str], Awaitable[str]]
+"""Of a host: raises `Rejected` where it may not be gone to, and `Unavailable`."""
+
 _BATCH_BYTES: Final = 512 << 10  # below the usual limit of a topic, 1 MiB
 _CREDENTIALS: Final = (
     AuthenticationFailedError,
@@ -42,9 +45,11 @@ _CREDENTIALS: Final = (
 class EventWriter:
     """One producer for one cluster; begins again after a failure. Calls for several lanes may overlap."""
 
-    def __init__(self, settings: KafkaSettings, clock: Clock) -> None:
+    def __init__(self, settings: KafkaSettings, clock: Clock, check: Check) -> None:
         self._settings = settings
         self._clock = clock
+        self._check = check
+        self._refusal: Rejected | None = None  # of a broker that the others have told of
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
 
@@ -61,7 +66,7 @@ class EventWriter:
         except BaseException as error:
             await self.close()  # what it still holds must not be written after the next attempt
             if isinstance(error, KafkaError | OSError | TimeoutError):
-                raise failure(error, effect.topic) from error
+                raise (self._refusal or failure(error, effect.topic)) from error
             raise
 
     async def close(self) -> None:
@@ -75,6 +80,8 @@ class EventWriter:
                 producer = AIOKafkaProducer(
                     **self._settings.client(), acks="all", enable_idempotence=True, max_batch_size=_BATCH_BYTES
                 )
+                self._refusal = None
+                internals.guard(producer, self._may_connect)
                 try:
                     await producer.start()
                 except BaseException:
@@ -82,6 +89,16 @@ class EventWriter:
                     raise
                 self._producer = producer
             return self._producer
+
+    async def _may_connect(self, host: str) -> bool:
+        try:
+            await self._check(host)
+        except Unavailable:
+            return False
+        except Rejected as refusal:
+            self._refusal = refusal
+            return False
+        return True
 
     async def _store(
         self, producer: AIOKafkaProducer, effect: EventsWrite, place: int, places: "np.typing.NDArray[np.int64]"

@@ -8,12 +8,13 @@ conformance suite.
 import asyncio
 import math
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, OffsetAndMetadata, TopicPartition
+from aiokafka.client import ConnectionGroup
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import (
     IllegalGenerationError,
@@ -191,6 +192,24 @@ def _codes(answer: Any) -> list[int]:
     if hasattr(answer, "error_code"):
         return [answer.error_code]
     return [code for _, partitions in answer.topics for _, code in partitions]
+
+
+def guard(producer: AIOKafkaProducer, may_connect: Callable[[str], Awaitable[bool]]) -> None:
+    """Has the host of each broker judged before every connection to it: brokers say themselves where the others are.
+
+    One that may not be connected to is one that can't be reached.
+    """
+    client = producer.client
+    connect = client._get_conn
+
+    async def judged(node: Any, *, group: Any = ConnectionGroup.DEFAULT, **how: Any) -> Any:
+        known, broker = client._conns.get((node, group)), client.cluster.broker_metadata(node)
+        is_open = known is not None and known.connected()
+        if is_open or broker is None or await may_connect(broker.host):
+            return await connect(node, group=group, **how)
+        return None
+
+    client._get_conn = judged
 
 
 async def abandon(producer: AIOKafkaProducer) -> None:

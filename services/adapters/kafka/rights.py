@@ -4,7 +4,6 @@ The brokers say it with their metadata (KIP-430, Kafka 2.3), by a version of the
 older broker only says that the topic exists. Called by `adapters.outlets`.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiokafka.conn import AIOKafkaConnection, create_conn
@@ -20,12 +19,9 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.metadata import MetadataRequest_v5
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
-from services.adapters.kafka.events import failure
+from services.adapters.kafka.events import Check, failure
 from services.adapters.kafka.settings import KafkaSettings
 from services.runtime.failures import Unavailable
-
-Check = Callable[[str], Awaitable[str]]
-"""Of a host: raises where it may not be gone to."""
 
 _WRITE: Final = 1 << 4  # AclOperation.WRITE
 _UNSAID: Final = -(1 << 31)

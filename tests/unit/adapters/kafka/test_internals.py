@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import (
@@ -45,6 +46,8 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (AIOKafkaProducer, "_message_accumulator"),
         (AIOKafkaProducer, "_sender"),
         (AIOKafkaProducer, "_txn_manager"),
+        (AIOKafkaClient, "_conns"),
+        (AIOKafkaClient, "_get_conn"),
         (TransactionManager, "_transaction_waiter"),
         (MessageAccumulator, "_batches"),
         (MessageAccumulator, "_pending_batches"),
@@ -108,6 +111,27 @@ async def test_a_pause_follows_what_was_fetched_when_whoever_waits_for_it_was_to
     assert not await fetcher._proc_fetch_request(None, 0, None), "nothing came: nothing to wait for"
     pauses.seconds = 0.0
     assert await fetcher._proc_fetch_request(None, 0, None)
+
+
+async def test_no_connection_is_made_to_a_broker_that_is_judged_to_be_out_of_bounds() -> None:
+    made: list[int] = []
+    brokers = {0: SimpleNamespace(host="inside.example"), 1: SimpleNamespace(host="outside.example")}
+
+    async def connect(node: int, **how: Any) -> SimpleNamespace:
+        made.append(node)
+        return conns.setdefault((node, how["group"]), SimpleNamespace(connected=lambda: True))
+
+    async def is_outside(host: str) -> bool:
+        asked.append(host)
+        return host == "outside.example"
+
+    asked: list[str] = []
+    conns: dict[tuple[int, object], SimpleNamespace] = {}
+    client = SimpleNamespace(_conns=conns, _get_conn=connect, cluster=SimpleNamespace(broker_metadata=brokers.get))
+    internals.guard(SimpleNamespace(client=client), is_outside)
+    assert [await client._get_conn(node) is not None for node in (0, 1, 1)] == [False, True, True]
+    assert made == [1, 1]
+    assert asked == ["inside.example", "outside.example"], "what is open was judged when it was opened"
 
 
 HEARTBEAT = HeartbeatRequest("group", 1, "member")
