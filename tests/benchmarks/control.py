@@ -1,4 +1,4 @@
-"""A control shard alone, without a broker: commands in, replies and records out, in a space of 100,000 audiences.
+"""A control shard alone (but for the case `topics`), without a broker: commands in, replies and records out, in a space of 100,000 audiences.
 
 Figures are CPU seconds of one process. What it leaves in the compacted topics is what others, each a process of its
 own, are restored from. `python -m tests.benchmarks.control` is a quick look.
@@ -25,6 +25,7 @@ from services.domain.control.effects import state_bytes
 from services.domain.control.shard import ControlShard, restored
 from services.runtime.lifecycle import calm_collector
 from services.tools.local_system import LocalSystem
+from tests.benchmarks.control_topics import through_topics
 from tests.benchmarks.measure import Measured, measured, show
 from tests.unit.domain.control.bench import START_MS, command, config
 
@@ -39,7 +40,8 @@ PAGES: Final[dict[str, dict[str, object]]] = {
     "page of two filters": {"kind": "list", "category": ["c3", "c4"], "offset": 10_000},
     "page by name": {"sort": "-name", "offset": 10_000},
 }
-CASES: Final = ("bulk", "single", *PAGES, "validate_only", "restart")
+ALONE: Final = ("bulk", "single", *PAGES, "validate_only", "restart")
+CASES: Final = (*ALONE, "topics")
 TOPICS: Final = (catalog.CATALOGUE, catalog.CONTROL_STATE)
 QUOTAS: Final = {"audiences": 1_000_000, "commands_a_second": 1_000_000}
 
@@ -170,7 +172,14 @@ async def _child(kind: type[C], *arguments: str) -> C:
     return msgspec.json.decode(said, type=kind)
 
 
-async def control(_: LocalSystem | None, cases: Collection[str]) -> list[Measured]:
+async def control(system: LocalSystem, cases: Collection[str]) -> list[Measured]:
+    """A shard alone, and a whole system by its topics."""
+    alone = [one for one in cases if one in ALONE]
+    found = await shard_alone(alone) if alone else []
+    return found + (await through_topics(system) if "topics" in cases else [])
+
+
+async def shard_alone(cases: Collection[str]) -> list[Measured]:
     """One process that fills a space and is asked; `RUNS` that are restored."""
     with tempfile.TemporaryDirectory() as folder:
         run = await _child(Run, "--fill", folder)
@@ -210,7 +219,7 @@ def main() -> None:
     elif given.restart is not None:
         print(msgspec.json.encode(restart(given.restart)).decode())
     else:
-        show(asyncio.run(control(None, CASES)), as_json=False)
+        show(asyncio.run(shard_alone(ALONE)), as_json=False)
 
 
 if __name__ == "__main__":
