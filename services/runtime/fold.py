@@ -18,6 +18,7 @@ from services.runtime.health import Gate, Health
 from services.runtime.log import GroupMember, Log
 from services.runtime.loops.events import FOLD_SHARDS, ShardFenced
 from services.runtime.loops.group import LEAVE_GRACE_SECONDS, REVOKE_SECONDS, Worker, stay_in_group
+from services.runtime.loops.joint import JointTransactions
 from services.runtime.loops.shard import Shard
 
 T = TypeVar("T")
@@ -99,10 +100,11 @@ async def run_folds(
     def backoff() -> Backoff:
         return Backoff(base_seconds=0.1, cap_seconds=30.0, random=random)
 
-    def shard(number: int) -> Shard:
+    def shard(number: int, joint: JointTransactions) -> Shard:
         return Shard(
-            number, service, log, clock=clock, health=health, backoff=backoff(), offload=offload, watching=watching
-        )
+            number, service, log, joint,
+            clock=clock, health=health, backoff=backoff(), offload=offload, watching=watching,
+        )  # fmt: skip
 
     async def join() -> GroupMember:
         await _check_partitions(log, service)
@@ -126,7 +128,9 @@ async def _check_partitions(log: Log, service: FoldService) -> None:
 class _Folds(Worker):
     """The shards that run here. Every rebalance is eager: all end, then those that are assigned start."""
 
-    def __init__(self, service: FoldService, make: Callable[[int], Shard], clock: Clock, gate: Gate) -> None:
+    def __init__(
+        self, service: FoldService, make: Callable[[int, JointTransactions], Shard], clock: Clock, gate: Gate
+    ) -> None:
         super().__init__(service.group)
         self._topics = service.topics
         self._make = make
@@ -142,8 +146,9 @@ class _Folds(Worker):
         numbers = {partition.partition for partition in partitions}
         ours = {n for n in numbers if all(TopicPartition(topic, n) in partitions for topic in self._topics)}
         self._unrestored = set(ours)
+        joint = JointTransactions(len(ours), self._clock)
         for number in sorted(ours):
-            shard = self._make(number)
+            shard = self._make(number, joint)
             self._running[number] = shard, asyncio.create_task(self._run(shard))
         self._open_gate()
 

@@ -5,11 +5,22 @@ names carry no prefix; an offset is always the *next* one to read. All calls are
 """
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 from contracts.catalog import TopicSpec
 from contracts.records import Out, Record, TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Who a member is in its group under one assignment. The next rebalance, or a successor, makes it void."""
+
+    group: str
+    generation: int
+    member_id: str
+    instance_id: str | None
 
 
 class Producer(Protocol):
@@ -26,7 +37,7 @@ class Producer(Protocol):
 
 
 class TransactionalProducer(Protocol):
-    """The one writer of a shard. Making it fences every earlier producer of the same transactional id.
+    """The one writer under its transactional id. Making it fences every earlier producer of the same id.
 
     Every method may raise `Fenced` (another owner exists: stop, drop the state, never re-initialise) or `Unavailable`
     (the outcome is unknown: throw producer and state away, initialise anew, restore).
@@ -42,8 +53,12 @@ class TransactionalProducer(Protocol):
         """
         ...
 
-    async def commit(self, offsets: Mapping[TopicPartition, int], group: str) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int], by: Membership | str) -> None:
         """Adds the group's offsets and commits. When it returns, all of it is decided and durable.
+
+        Offsets that a member adds are taken only as long as the group goes by its membership, else the transaction is
+        refused with `Fenced`: so a transaction with offsets is safe from zombies, whoever's id it goes by (KIP-447).
+        Under the bare name of a group nobody is checked.
 
         A moment later it is visible: on each partition all or none, not on all partitions at one instant. Whoever
         initialises this transactional id next sees all of it.
@@ -114,6 +129,10 @@ class GroupMember(Protocol):
         ...
 
     def assigned(self) -> frozenset[TopicPartition]: ...
+
+    def membership(self) -> Membership:
+        """That of the latest assignment: what a transaction's offsets are added by. Only after `on_assigned`."""
+        ...
 
     def behind(self, partition: TopicPartition) -> int | None:
         """How many offsets lie between what was polled and the partition's end, as the latest fetch has found it.
@@ -198,7 +217,11 @@ class Log(Protocol):
     async def begin_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]: ...
 
     async def committed(self, group: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """A group's committed offsets, asked from outside it; partitions without one are absent."""
+        """A group's committed offsets, asked from outside it; partitions without one are absent.
+
+        Waits for offsets that a transaction has added and not yet decided: whoever restores to what it is told here
+        will not be overtaken by one.
+        """
         ...
 
     async def ensure_topic(self, spec: TopicSpec) -> None:

@@ -65,6 +65,26 @@ async def test_a_member_may_commit_while_it_is_being_revoked(harness: LogHarness
     assert await log.committed(group, [partition]) == {partition: 9}
 
 
+async def test_a_transaction_under_way_may_end_while_its_member_is_being_revoked(harness: LogHarness, log: Log) -> None:
+    topic, group = await new_topic(log, 2), unique("group")
+    partition = TopicPartition(topic, 0)
+    producer = await log.transactional_producer(unique("transactional"), timeout_seconds=30)
+
+    class Ending(Recording):
+        async def on_revoked(self, partitions: frozenset[TopicPartition]) -> None:
+            if not any(kind == "revoked" for kind, _ in self.calls):
+                await producer.commit({partition: 9}, member.membership())
+            await super().on_revoked(partitions)
+
+    first, second = Ending(), Recording()
+    member = await log.join(group, listener=first, topics=[topic])
+    await first.holds(whole(topic, 0, 1))
+    await producer.begin()
+    await harness.connect("second").join(group, listener=second, topics=[topic])
+    await eventually(lambda: len(second.held) == 1, "second has its share")
+    assert await log.committed(group, [partition]) == {partition: 9}
+
+
 async def test_a_commit_after_revoke_is_left_out(harness: LogHarness, log: Log) -> None:
     topic, group = await new_topic(log, 2), unique("group")
     first, second = Recording(), Recording()

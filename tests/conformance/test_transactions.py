@@ -5,7 +5,18 @@ import pytest
 from contracts.records import Record, TopicPartition
 from services.runtime.failures import Fenced, Rejected
 from services.runtime.log import Log, TransactionalProducer
-from tests.conformance.harness import LogHarness, becomes, new_topic, out, read_all, unique, values
+from tests.conformance.harness import (
+    LogHarness,
+    Recording,
+    becomes,
+    eventually,
+    new_topic,
+    out,
+    read_all,
+    unique,
+    values,
+    whole,
+)
 
 
 async def transactional(log: Log, transactional_id: str | None = None) -> TransactionalProducer:
@@ -214,6 +225,62 @@ async def test_whoever_initialises_next_finds_what_was_committed(harness: LogHar
         await producer.commit({partition: offset}, group)
         await transactional(other, transactional_id)
         assert await other.committed(group, [partition]) == {partition: offset}
+
+
+async def test_offsets_by_a_member_count_while_it_is_one(log: Log) -> None:
+    topic, group, listener = await new_topic(log), unique("group"), Recording()
+    partition = TopicPartition(topic, 0)
+    member = await log.join(group, topics=[topic], listener=listener)
+    await listener.holds(whole(topic, 0))
+    producer = await transactional(log)
+    for offset in (1, 2):
+        await producer.begin()
+        await producer.send([out(topic, str(offset))])
+        await producer.commit({partition: offset}, member.membership())
+        await becomes(lambda: log.committed(group, [partition]), {partition: offset})
+    await member.close()
+
+
+async def test_a_member_of_an_earlier_generation_can_not_commit(harness: LogHarness, log: Log) -> None:
+    """Whoever's id it goes by: the zombie's own producer was never made anew by anybody."""
+    topic, group = await new_topic(log, 2), unique("group")
+    listeners = Recording(), Recording()
+    member = await log.join(group, topics=[topic], listener=listeners[0])
+    await listeners[0].holds(whole(topic, 0, 1))
+    old = member.membership()
+    producer = await transactional(log)
+    await producer.begin()
+    await producer.send([out(topic, "zombie")])
+    second = await harness.connect("second").join(group, topics=[topic], listener=listeners[1])
+    await eventually(lambda: len(listeners[0].held) == len(listeners[1].held) == 1, "both hold one")
+    with pytest.raises(Fenced):
+        await producer.commit({TopicPartition(topic, 0): 1}, old)
+    await producer.close()
+    await transactional(log)
+    assert await log.committed(group, [TopicPartition(topic, 0)]) == {}
+    for one in (second, member):
+        await one.close()
+
+
+async def test_a_static_member_that_was_replaced_can_not_commit(harness: LogHarness, log: Log) -> None:
+    """Its successor has the same generation, since no rebalance was needed."""
+    topic, group = await new_topic(log), unique("group")
+    listeners = Recording(), Recording()
+    member = await log.join(group, topics=[topic], listener=listeners[0], instance_id="one")
+    await listeners[0].holds(whole(topic, 0))
+    old = member.membership()
+    successor = await harness.connect("second").join(group, topics=[topic], listener=listeners[1], instance_id="one")
+    await listeners[1].holds(whole(topic, 0))
+    zombie, producer = await transactional(log), await transactional(log)
+    await zombie.begin()
+    await zombie.send([out(topic, "zombie")])
+    with pytest.raises(Fenced):
+        await zombie.commit({TopicPartition(topic, 0): 1}, old)
+    await producer.begin()
+    await producer.commit({TopicPartition(topic, 0): 2}, successor.membership())
+    await becomes(lambda: log.committed(group, [TopicPartition(topic, 0)]), {TopicPartition(topic, 0): 2})
+    for one in (successor, member):
+        await one.close()
 
 
 async def test_two_ids_do_not_touch_each_other(log: Log) -> None:

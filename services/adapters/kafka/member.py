@@ -19,7 +19,7 @@ from services.adapters.kafka.fetched import records_of
 from services.adapters.kafka.settings import KafkaSettings
 from services.adapters.kafka.topics import KafkaTopics
 from services.runtime.failures import Fatal
-from services.runtime.log import AssignmentListener
+from services.runtime.log import AssignmentListener, Membership
 
 _NOTHING: frozenset[TopicPartition] = frozenset()
 _FETCH_WAIT_MS_MAX: Final = 500
@@ -50,6 +50,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
         self._listener = listener
         self._arrivals = Arrivals(consumer)
         self._held = _NOTHING
+        self._membership: Membership | None = None
         self._sought: set[Theirs] = set()
         self._one_call = asyncio.Lock()  # aiokafka's coordinator and `close` both call the listener
         self._failure: BaseException | None = None
@@ -90,6 +91,10 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
     def assigned(self) -> frozenset[TopicPartition]:
         return self._held
 
+    def membership(self) -> Membership:
+        assert self._membership is not None, "nothing was assigned yet"
+        return self._membership
+
     def behind(self, partition: TopicPartition) -> int | None:
         theirs = self._settings.theirs(partition)
         return internals.behind(self._consumer, theirs) if theirs in self._sought else None
@@ -118,6 +123,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
             if self._closed:
                 return
             self._held = frozenset(map(self._settings.ours, assigned))
+            self._membership = internals.membership(self._consumer, self._group, self._instance_id)
             # Each fetch names every partition: with two thousand, it costs 20 ms here and as much at the broker.
             wait_ms = max(self._settings.fetch_wait_ms, min(len(self._held), _FETCH_WAIT_MS_MAX))
             internals.set_fetch_wait(self._consumer, wait_ms)

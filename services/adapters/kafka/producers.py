@@ -24,6 +24,7 @@ from services.adapters.kafka.settings import KafkaSettings
 from services.adapters.kafka.together import Together
 from services.adapters.kafka.topics import KafkaTopics
 from services.runtime.failures import Rejected, Stop, Unavailable
+from services.runtime.log import Membership
 
 _BATCH_BYTES: Final = 1 << 20  # room for what `conversion` packs; a single larger record is a batch all the same
 _REQUEST_BYTES: Final = 17 << 20
@@ -173,10 +174,13 @@ class KafkaTransactionalProducer:
         with self._spending("writing in a transaction"):
             await self._writer.write(batches)
 
-    async def commit(self, offsets: Mapping[TopicPartition, int], group: str) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int], by: Membership | str) -> None:
         assert self._open, "no transaction is open"
         async with self._call("committing a transaction"):
             if offsets:
+                if isinstance(by, Membership):
+                    internals.add_offsets_by(self._producer, by)
+                group = by if isinstance(by, str) else by.group
                 theirs = {self._settings.theirs(partition): offset for partition, offset in offsets.items()}
                 await self._producer.send_offsets_to_transaction(theirs, self._settings.full(group))
             await self._producer.commit_transaction()

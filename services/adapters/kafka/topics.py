@@ -14,13 +14,13 @@ from aiokafka import errors as kafka
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import CoordinationType
-from aiokafka.protocol.commit import OffsetFetchRequest
 
 from contracts.catalog import TopicSpec
 from contracts.records import TopicPartition
 from services.adapters.kafka import internals
 from services.adapters.kafka.admission import starting
 from services.adapters.kafka.errors import translated
+from services.adapters.kafka.offset_forms import UNSTABLE_OFFSET_COMMIT, StableOffsetFetch
 from services.adapters.kafka.settings import KafkaSettings
 from services.adapters.topic_form import MESSAGE_BYTES, topic_differences, topic_settings
 from services.runtime.failures import Unavailable
@@ -28,6 +28,13 @@ from services.runtime.failures import Unavailable
 _WRITABLE_WITHIN_SECONDS: Final = 30.0
 _RETRY_SECONDS: Final = 0.05
 _REPLICAS: Final = 3  # what survives the loss of one broker while another is being replaced
+
+
+class _Undecided(kafka.BrokerResponseError):  # type: ignore[misc] # aiokafka ships no types
+    """A transaction has added offsets: to be asked again until it is decided."""
+
+    errno = UNSTABLE_OFFSET_COMMIT
+    retriable = True
 
 
 class KafkaTopics:
@@ -114,7 +121,7 @@ class KafkaTopics:
             topics.setdefault(self._settings.full(partition.topic), []).append(partition.partition)
         if not topics:
             return {}
-        request = OffsetFetchRequest(self._settings.full(group), list(topics.items()))
+        request = StableOffsetFetch(self._settings.full(group), topics)
         client: AIOKafkaClient = await self._made("group offsets", self._client)
         with translated(f"asking for the offsets of {group}"):
             async with asyncio.timeout(self._settings.request_timeout_seconds):
@@ -136,10 +143,12 @@ class KafkaTopics:
         if answer.error_code:
             raise kafka.for_code(answer.error_code)
         found = {}
-        for topic, partitions in answer.topics:
-            for partition, offset, _, error_code in partitions:
+        for topic, partitions, _ in answer.topics:
+            for partition, offset, _, _, error_code, _ in partitions:
                 if error_code:
-                    raise kafka.for_code(error_code)(f"{topic}/{partition}")
+                    raise (_Undecided if error_code == UNSTABLE_OFFSET_COMMIT else kafka.for_code(error_code))(
+                        f"{topic}/{partition}"
+                    )
                 if offset >= 0:
                     found[self._settings.ours(aiokafka.TopicPartition(topic, partition))] = offset
         return found

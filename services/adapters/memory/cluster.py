@@ -4,7 +4,7 @@ Used by the producers, members and readers of this package; tests and simulation
 """
 
 import asyncio
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from itertools import count
@@ -19,7 +19,7 @@ from services.adapters.topic_form import MESSAGE_BYTES, topic_settings
 from services.runtime.clock import Clock
 from services.runtime.failures import Rejected, Unavailable
 
-Act = Literal["initialise", "send", "commit", "abort", "create", "delete", "poll", "read", "ask"]
+Act = Literal["initialise", "send", "offsets", "commit", "abort", "create", "delete", "poll", "read", "ask"]
 
 # Kafka counts the batch, not the record: 61 bytes of its head, some 20 of the record's own lengths and deltas.
 RECORD_OVERHEAD_BYTES: Final = 61 + 21
@@ -143,6 +143,18 @@ class Cluster:
         for group, offsets in transaction.offsets.items() if commit else ():
             self.committed.setdefault(group, {}).update(offsets)
         self.wake({partition.name for partition in transaction.partitions})
+
+    async def stable_offsets(self, group: str, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The group's committed offsets, as soon as no open transaction has added others."""
+        wanted = list(partitions)
+        while self._undecided(group).intersection(wanted):
+            await self.changed()
+        committed = self.committed.get(group, {})
+        return {partition: committed[partition] for partition in wanted if partition in committed}
+
+    def _undecided(self, group: str) -> set[TopicPartition]:
+        transactions = [owner.open for owner in self.owners.values() if owner.open is not None]
+        return {partition for transaction in transactions for partition in transaction.offsets.get(group, ())}
 
     def wake(self, touched: Collection[TopicPartition] | None = None) -> None:
         """Lets everybody look again who waits for one of these partitions, or everybody."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from contracts.records import TopicPartition
 from services.adapters.memory.cluster import Cluster
+from services.runtime.log import Membership
 
 _NOTHING: frozenset[TopicPartition] = frozenset()
 
@@ -44,12 +45,18 @@ class Group:
         self._members: list[Seat] = []
         self._assignment: dict[str, frozenset[TopicPartition]] = {}
         self._outdated = False
+        self.generation = 0
         self._successors: list[Seat] = []
         self._task: asyncio.Task[None] | None = None
 
     def holds(self, member: Seat) -> bool:
         """Whether the member is in the group: neither expired nor displaced."""
         return member in self._members
+
+    def takes(self, membership: Membership) -> bool:
+        """Whether the group goes by it: nobody else has come, left, or taken the member's instance id since."""
+        ids = {member.id for member in self._members}
+        return membership.generation == self.generation and membership.member_id in ids
 
     def is_displaced(self, member: Seat) -> bool:
         """Whether another member has its instance id now: then it may not come back."""
@@ -107,6 +114,7 @@ class Group:
                 await self._cluster.changed()
             if not self._outdated:
                 self._successors.clear()
+                self.generation += 1
                 self._assignment = self._hand_out()
                 given = [(member, self._assignment[member.id]) for member in self._members]
                 await asyncio.gather(*(self._tell(member, member.assign(held)) for member, held in given))

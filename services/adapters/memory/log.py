@@ -83,7 +83,7 @@ class MemoryLog:
     ) -> MemoryTransactionalProducer:
         """The timeout passes only when a simulation says so: `MemoryBroker.time_out`."""
         assert timeout_seconds > 0, timeout_seconds
-        return await MemoryTransactionalProducer.initialise(self._cluster, self._client, transactional_id)
+        return await MemoryTransactionalProducer.initialise(self._cluster, self._client, transactional_id, self._groups)
 
     async def join(
         self,
@@ -141,8 +141,7 @@ class MemoryLog:
 
     async def committed(self, group: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         await self._cluster.turn(self._client, "ask")
-        offsets = self._cluster.committed.get(group, {})
-        return {partition: offsets[partition] for partition in partitions if partition in offsets}
+        return await self._cluster.stable_offsets(group, partitions)
 
     async def ensure_topic(self, spec: TopicSpec) -> None:
         await self._cluster.turn(self._client, "create")

@@ -9,7 +9,7 @@ from contracts.records import Record, TopicPartition
 from services.adapters.memory.cluster import Client, Cluster
 from services.adapters.memory.group import Group
 from services.runtime.failures import Fatal, Unavailable
-from services.runtime.log import AssignmentListener
+from services.runtime.log import AssignmentListener, Membership
 
 
 class MemoryMember:
@@ -35,6 +35,8 @@ class MemoryMember:
         self._group = group
         self._offsets = cluster.committed.setdefault(group_name, {})
         self._listener = listener
+        self._group_name = group_name
+        self._membership: Membership | None = None
         self._held: frozenset[TopicPartition] = frozenset()
         self._positions: dict[TopicPartition, int] = {}
         self._context = copy_context()  # of the process that joins: its listener runs there, not in the broker
@@ -68,7 +70,7 @@ class MemoryMember:
 
     async def committed(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         await self._cluster.turn(self._client, "ask")
-        return {partition: self._offsets[partition] for partition in partitions if partition in self._offsets}
+        return await self._cluster.stable_offsets(self._group_name, partitions)
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         await self._cluster.turn(self._client, "commit")
@@ -82,6 +84,10 @@ class MemoryMember:
 
     def assigned(self) -> frozenset[TopicPartition]:
         return self._held
+
+    def membership(self) -> Membership:
+        assert self._membership is not None, "nothing was assigned yet"
+        return self._membership
 
     def behind(self, partition: TopicPartition) -> int | None:
         position = self._positions.get(partition)
@@ -121,6 +127,7 @@ class MemoryMember:
         async with self._one_call:
             if self.present:
                 self._held = partitions
+                self._membership = Membership(self._group_name, self._group.generation, self.id, self.instance_id)
                 await self._call(self._listener.on_assigned(partitions))
 
     async def _call(self, callback: Coroutine[Any, Any, None]) -> None:

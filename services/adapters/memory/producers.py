@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 
 from contracts.records import Out, TopicPartition
 from services.adapters.memory.cluster import Act, Client, Cluster
+from services.adapters.memory.group import Group
 from services.adapters.memory.partition import Transaction
 from services.runtime.failures import Fenced, Unavailable
+from services.runtime.log import Membership
 
 
 class MemoryProducer:
@@ -28,9 +30,10 @@ class MemoryProducer:
 class MemoryTransactionalProducer:
     """Implements `TransactionalProducer`. After `Unavailable` it stays so: the port wants it thrown away."""
 
-    def __init__(self, cluster: Cluster, client: Client, transactional_id: str) -> None:
+    def __init__(self, cluster: Cluster, client: Client, transactional_id: str, groups: Mapping[str, Group]) -> None:
         self._cluster = cluster
         self._client = client
+        self._groups = groups
         self._id = transactional_id
         self._owner = cluster.owners[transactional_id]
         self._epoch = self._owner.epoch
@@ -38,11 +41,13 @@ class MemoryTransactionalProducer:
         self._usable = True
 
     @classmethod
-    async def initialise(cls, cluster: Cluster, client: Client, transactional_id: str) -> "MemoryTransactionalProducer":
+    async def initialise(
+        cls, cluster: Cluster, client: Client, transactional_id: str, groups: Mapping[str, Group]
+    ) -> "MemoryTransactionalProducer":
         """Fences whoever holds the id and aborts what was left open."""
         await cluster.turn(client, "initialise")
         cluster.fence(transactional_id)
-        producer = cls(cluster, client, transactional_id)
+        producer = cls(cluster, client, transactional_id, groups)
         cluster.acknowledge(client, "initialise")
         return producer
 
@@ -58,10 +63,15 @@ class MemoryTransactionalProducer:
             self._cluster.append(outs, transaction)
             self._owner.open = transaction
 
-    async def commit(self, offsets: Mapping[TopicPartition, int], group: str) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int], by: Membership | str) -> None:
+        """Two requests, as in Kafka: others may come between them, and the second may never be sent."""
         transaction = self._opened()
+        if offsets:
+            async with self._request("offsets"):
+                self._check_member(by)
+                transaction.offsets[by if isinstance(by, str) else by.group] = dict(offsets)
+                self._owner.open = transaction
         async with self._request("commit"):
-            transaction.offsets[group] = dict(offsets)
             self._owner.open = transaction
             self._cluster.settle(self._owner, commit=True)
         self._transaction = None
@@ -79,6 +89,10 @@ class MemoryTransactionalProducer:
     def _opened(self) -> Transaction:
         assert self._transaction is not None, "no transaction is open"
         return self._transaction
+
+    def _check_member(self, by: Membership | str) -> None:
+        if not isinstance(by, str) and not self._groups[by.group].takes(by):
+            raise Fenced(f"{by.group} goes on without {by.member_id} of generation {by.generation}")
 
     def _check_usable(self) -> None:
         if not self._usable:

@@ -20,6 +20,7 @@ class Chunk:
 
     topics: list[TopicSpec] = field(default_factory=list)
     outs: list[Out] = field(default_factory=list)
+    bytes: int = 0
     last: bool = False
     due_ms: int | None = None
 
@@ -38,14 +39,13 @@ class Drain:
         if self._effects is None:
             self._effects = iter(self._fold.handle(self._records, self._now_ms))
         chunk = Chunk()
-        size = 0
         for effect in self._effects:
             if isinstance(effect, TopicSpec):
                 chunk.topics.append(effect)
                 continue
             chunk.outs.append(effect)
-            size += _bytes(effect)
-            if size >= CHUNK_BYTES or len(chunk.outs) >= CHUNK_OUTS:
+            chunk.bytes += _bytes(effect)
+            if chunk.bytes >= CHUNK_BYTES or len(chunk.outs) >= CHUNK_OUTS:
                 return chunk
         chunk.last = True
         chunk.due_ms = self._fold.due_ms()

@@ -8,7 +8,7 @@ from services.runtime.telemetry import Counter, Event, Gauge, Histogram
 FOLD_SECONDS: Final = Histogram("usher_fold_seconds", "One batch from poll to commit, by group", "group")
 FOLD_STAGE_SECONDS: Final = Histogram(
     "usher_fold_stage_seconds",
-    "The same batch by stage: fold, send, commit",
+    "The same batch by stage: fold, send, commit (short output, that goes with others: all of it is commit)",
     "group",
     "stage",
 )

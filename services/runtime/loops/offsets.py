@@ -22,6 +22,12 @@ class Offsets:
         """The state is that of these offsets."""
         self.seen, self.uncommitted = dict(committed), {}
 
+    def after(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """What a transaction commits that takes the state to `offsets`. Never nothing: the broker goes by offsets
+        where it asks whether we are still a member.
+        """
+        return self.uncommitted | dict(offsets) or dict(self.seen)
+
     def saw(self, offsets: Mapping[TopicPartition, int]) -> None:
         """The state has moved on to these."""
         if offsets and not self.uncommitted:

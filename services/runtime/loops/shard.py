@@ -4,11 +4,11 @@ Made by `fold` for each shard that is assigned; knows nothing of groups and reba
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from contracts.records import Record, TopicPartition
+from contracts.records import Out, Record, TopicPartition
 from services.runtime.backoff import Backoff
 from services.runtime.clock import Clock
 from services.runtime.failures import Fenced, Unavailable
@@ -27,6 +27,7 @@ from services.runtime.loops.events import (
     ShardRestored,
     ShardRetried,
 )
+from services.runtime.loops.joint import JointTransactions, Part, aborted_by_bugs
 from services.runtime.loops.offsets import Offsets, next_offsets
 from services.runtime.stages import Stages
 from services.runtime.waiting import unless
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 IDLE_POLL_SECONDS: Final = 1.0
+JOINT_BYTES_MAX: Final = 256 << 10  # of output that goes with that of other shards: more holds them up
 _PROGRESS_SECONDS_MAX: Final = 900.0  # one chunk of the longest step, or one restore
 
 
@@ -56,6 +58,7 @@ class Shard:
         number: int,
         service: "FoldService",
         log: Log,
+        joint: JointTransactions,
         *,
         clock: Clock,
         health: Health,
@@ -71,6 +74,7 @@ class Shard:
         self._watching = watching
         self._stopping = False
         self._log = log
+        self._joint = joint
         self._clock = clock
         self._backoff = backoff
         self._offload = offload
@@ -91,6 +95,7 @@ class Shard:
         `Unavailable` is handled here: the outcome of a transaction may be unknown then, so producer and state are
         thrown away and made anew. That is right only as long as the shard is ours, hence the check before each round.
         """
+        self._membership = member.membership()
         try:
             with self._pulse:
                 while not self.finish.is_set():
@@ -115,9 +120,11 @@ class Shard:
     async def _own(self, member: GroupMember, restored: Callable[[], None]) -> None:
         """Makes the shard ours and folds it.
 
-        1. Initialise the producer. This fences every earlier owner and settles its open transaction, so that nothing
-           can change any more what step 2 reads.
-        2. Read the committed offsets. Before step 1 an earlier owner's commit could still land behind them.
+        1. Initialise the producer. This fences every earlier owner and settles its open transaction. Wait until that
+           is so for every joint transaction of ours that has failed: nothing can change any more what step 2 reads.
+        2. Read the committed offsets. Before step 1 an earlier owner's commit could still land behind them. One that
+           went by another shard's producer can't either: what it has added is waited for, and nothing that it adds
+           now is taken, since the group goes by our membership.
         3. Restore the state to exactly these offsets: state, output and offsets moved together, so they belong
            together.
         4. Seek there (to the beginning where nothing is committed): only now may a record be polled.
@@ -128,6 +135,10 @@ class Shard:
             self._name, timeout_seconds=self._service.transaction_timeout_seconds
         )
         try:
+            self._joint.initialised(self.number)
+            await unless(self.finish, self._joint.settled())
+            if self.finish.is_set():
+                return
             committed = await self._log.committed(self._service.group, self._partitions)
             fold = await self._service.restore(
                 self.number, {partition.topic: offset for partition, offset in committed.items()}
@@ -205,58 +216,79 @@ class Shard:
         return min(max((self._due_ms - self._clock.now_ms()) / 1000, 0.0), IDLE_POLL_SECONDS)
 
     async def _transact(self, producer: TransactionalProducer, drain: Drain, records: Sequence[Record]) -> None:
-        """Folds and writes one batch in one transaction, opened when there is something to write.
-
-        Each chunk is stored before the next is made, so that a step of any length is never held whole. An open
-        transaction hides later records of everybody on its partitions: so it is opened late, and aborted at once when
-        the shard is abandoned or the fold fails. After `Unavailable` it is not aborted: a late abort could hit the
-        transaction of the producer that is made next (streaming-practice.md §1.1, rule 2).
+        """Folds and writes one batch in one transaction: short output with that of other shards, long output alone.
 
         A batch that calls for no output needs no transaction: whoever folds it again gets the same state and writes
         nothing. Its offsets go with the next one, or after a while.
         """
         stages = Stages(self._clock, "fold", "send", "commit")
         offsets = next_offsets(records)
-        opened = False
-        outs = 0
-        try:
-            last = False
-            while not last:
-                chunk = await self._next_chunk(drain)
-                stages.end("fold")
-                for spec in chunk.topics:
-                    await self._log.ensure_topic(spec)
-                last = chunk.last
-                if chunk.outs:
-                    if not opened:
-                        await producer.begin()
-                        opened = True
-                    await producer.send(chunk.outs)
-                    outs += len(chunk.outs)
-                stages.end("send")
-            if opened:
-                await producer.commit(self._offsets.uncommitted | offsets, self._service.group)
+        with self._joint.folding(self.number):
+            chunk = await self._next_chunk(drain)
+        stages.end("fold")
+        outs = len(chunk.outs)
+        if chunk.last and chunk.bytes <= JOINT_BYTES_MAX:
+            await self._ensure(chunk)
+            if chunk.outs:
+                await self._jointly(producer, chunk.outs, offsets)
             stages.end("commit")
-        except (Fenced, Unavailable, asyncio.CancelledError):
-            raise
-        except BaseException:
-            if opened:
-                with suppress(Fenced, Unavailable):
-                    await producer.abort()
-            raise
+        else:
+            chunk, outs = await self._alone(producer, drain, chunk, offsets, stages)
         self._due_ms = chunk.due_ms
         self._offsets.saw(offsets)
-        if opened:
+        if outs:
             self._offsets.committed()
         FOLD_RECORDS.add(len(records), group=self._service.group)
         FOLD_OUTS.add(outs, group=self._service.group)
         FOLD_SECONDS.observe(stages.total_seconds(), group=self._service.group)
         stages.show(FOLD_STAGE_SECONDS, group=self._service.group)
 
+    async def _jointly(
+        self, producer: TransactionalProducer, outs: Sequence[Out], offsets: Mapping[TopicPartition, int]
+    ) -> None:
+        part = Part(self.number, producer, outs, self._offsets.after(offsets))
+        await self._joint.commit(part, self._membership)
+
+    async def _alone(
+        self,
+        producer: TransactionalProducer,
+        drain: Drain,
+        chunk: Chunk,
+        offsets: Mapping[TopicPartition, int],
+        stages: Stages,
+    ) -> tuple[Chunk, int]:
+        """Writes `chunk` and all that follow it; returns the last one and how many records that were.
+
+        Each chunk is stored before the next is made, so that a step of any length is never held whole. An open
+        transaction hides later records of everybody on its partitions: so it is opened late, and aborted at once when
+        the shard is abandoned or the fold fails.
+        """
+        outs = 0
+        async with aborted_by_bugs(producer):
+            while True:
+                await self._ensure(chunk)
+                if chunk.outs:
+                    if not outs:
+                        await producer.begin()
+                    outs += len(chunk.outs)
+                    await producer.send(chunk.outs)
+                stages.end("send")
+                if chunk.last:
+                    break
+                chunk = await self._next_chunk(drain)
+                stages.end("fold")
+            if outs:
+                await producer.commit(self._offsets.after(offsets), self._membership)
+            stages.end("commit")
+        return chunk, outs
+
+    async def _ensure(self, chunk: Chunk) -> None:
+        for spec in chunk.topics:
+            await self._log.ensure_topic(spec)
+
     async def _commit(self, producer: TransactionalProducer) -> None:
-        """The offsets of what called for no output, in a transaction of their own."""
-        await producer.begin()
-        await producer.commit(self._offsets.uncommitted, self._service.group)
+        """The offsets of what called for no output."""
+        await self._jointly(producer, (), {})
         self._offsets.committed()
 
     async def _next_chunk(self, drain: Drain) -> Chunk:

@@ -6,6 +6,7 @@ import pytest
 from aiokafka import errors as kafka
 
 from contracts.records import TopicPartition
+from services.adapters.kafka.offset_forms import UNSTABLE_OFFSET_COMMIT
 from services.adapters.kafka.settings import KafkaSettings
 from services.adapters.kafka.topics import KafkaTopics
 
@@ -13,7 +14,8 @@ SETTINGS = KafkaSettings(bootstrap_servers="127.0.0.1:1", prefix="usher")
 
 
 def test_offsets_are_ours_and_absent_where_nothing_was_committed() -> None:
-    answer = SimpleNamespace(error_code=0, topics=[("usher.t", [(0, 7, "", 0), (1, -1, "", 0)]), ("usher.u", [])])
+    partitions: list[object] = [(0, 7, 3, "", 0, {}), (1, -1, -1, "", 0, {})]
+    answer = SimpleNamespace(error_code=0, topics=[("usher.t", partitions, {}), ("usher.u", [], {})])
     assert KafkaTopics(SETTINGS)._offsets_of(answer) == {TopicPartition("t", 0): 7}
 
 
@@ -25,6 +27,13 @@ def test_an_error_on_top_is_raised(code: int, expected: type[kafka.KafkaError]) 
 
 
 def test_an_error_of_one_partition_is_raised() -> None:
-    answer = SimpleNamespace(error_code=0, topics=[("usher.t", [(0, -1, "", 29)])])
+    answer = SimpleNamespace(error_code=0, topics=[("usher.t", [(0, -1, -1, "", 29, {})], {})])
     with pytest.raises(kafka.TopicAuthorizationFailedError):
         KafkaTopics(SETTINGS)._offsets_of(answer)
+
+
+def test_an_undecided_offset_is_asked_for_again() -> None:
+    answer = SimpleNamespace(error_code=0, topics=[("usher.t", [(0, -1, -1, "", UNSTABLE_OFFSET_COMMIT, {})], {})])
+    with pytest.raises(kafka.KafkaError) as raised:
+        KafkaTopics(SETTINGS)._offsets_of(answer)
+    assert raised.value.retriable

@@ -10,7 +10,7 @@ from services.adapters.memory import MemoryBroker, MemoryLog
 from services.runtime.backoff import Backoff
 from services.runtime.failures import OffsetLost, Unavailable
 from services.runtime.health import Health
-from services.runtime.log import Log
+from services.runtime.log import Log, Membership
 from services.runtime.loops.lane import Lane, Runs, all_together
 from services.runtime.loops.shared_member import SharedMember
 from tests.conformance.harness import eventually
@@ -53,6 +53,9 @@ class Deciding:
 
     def assigned(self) -> frozenset[TopicPartition]:
         return frozenset({PLACE})
+
+    def membership(self) -> Membership:
+        raise NotImplementedError
 
     def behind(self, partition: TopicPartition) -> int | None:
         return None

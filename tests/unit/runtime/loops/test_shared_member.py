@@ -9,7 +9,7 @@ import pytest
 from contracts.records import Record, TopicPartition
 from services.adapters.memory import Act, Faults, MemoryBroker
 from services.runtime.failures import Unavailable
-from services.runtime.log import Log
+from services.runtime.log import Log, Membership
 from services.runtime.loops.shared_member import SharedMember
 from tests.unit.runtime.machine import INPUT, FastClock, topics
 
@@ -44,6 +44,9 @@ class Slow:
             raise Unavailable("not now")
 
     def assigned(self) -> frozenset[TopicPartition]:
+        raise NotImplementedError
+
+    def membership(self) -> Membership:
         raise NotImplementedError
 
     def behind(self, partition: TopicPartition) -> int | None:
