@@ -59,7 +59,8 @@ class Table(Generic[R]):
         if last_first:
             keys = keys[::-1]
         ids = (row_id for _, row_id in keys if row_id in among) if among is not None else (one for _, one in keys)
-        return [self._rows[row_id] for row_id in islice(ids, offset, offset + limit)]
+        first = min(offset, len(keys))  # an offset may be any number, which islice does not take
+        return [self._rows[row_id] for row_id in islice(ids, first, first + limit)]
 
     def having(self, field: str, values: Iterable[object]) -> set[str]:
         """The ids of the rows that have one of the values in a field; of a list, among its parts. Not to be changed."""

@@ -25,7 +25,7 @@ def expected(rows: dict[str, Row], by: str, *, last_first: bool) -> list[Row]:
     return [rows[id_] for _, id_ in (keys[::-1] if last_first else keys)]
 
 
-@given(STEPS, st.integers(0, 5), st.integers(1, 5), st.sets(st.sampled_from("pqr"), min_size=1))
+@given(STEPS, st.integers(0, 5) | st.just(2**64), st.integers(1, 5), st.sets(st.sampled_from("pqr"), min_size=1))
 def test_a_page_is_a_part_of_everything(
     steps: list[tuple[str, Row | None, str, bool]], offset: int, limit: int, labels: set[str]
 ) -> None:

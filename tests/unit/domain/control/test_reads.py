@@ -81,6 +81,7 @@ def found(bench: Bench, type_: str, **item: object) -> list[str]:
         ("audiences.search", {"sort": "name", "offset": 1, "limit": 2}, "b2 a1"),
         ("audiences.search", {"offset": 4, "limit": 2}, "b2"),
         ("audiences.search", {"offset": 9}, ""),
+        ("audiences.search", {"offset": 2**64}, ""),
         ("feeds.search", {"mode": "replace"}, "f1 f2"),
         ("feeds.search", {"audience": "one"}, "f2"),
         ("destinations.search", {"connector": "webhook", "name": "d2"}, "d2"),
