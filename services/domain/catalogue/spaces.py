@@ -1,12 +1,12 @@
 """Spaces: what an item makes of a space's own entry (contracts.md §3)."""
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from contracts import codes
 from contracts.ids import is_id
-from contracts.instants import instant_text, parse_instant
+from contracts.instants import day_start_ms, instant_text, parse_instant
 from contracts.messages.commands import SpaceCreate, SpaceFields, SpaceReference, SpaceUpdate
 from contracts.messages.entities import Policies, Quotas, Space
 from contracts.raw_ids import RAW_ID_TYPES
@@ -16,6 +16,8 @@ from services.domain.catalogue.forms import Forms
 from services.domain.catalogue.item import Origin, changed, check_size, check_version, filled, given, refuse_immutable
 
 T = TypeVar("T", Policies, Quotas)
+
+_CLOCK_END_MS: Final = day_start_ms("9000-01-01")
 
 
 def create_space(item: SpaceCreate, origin: Origin, left_ms: int | None, forms: Forms) -> Space:
@@ -108,7 +110,18 @@ def _start(item: SpaceCreate, clock: str, present_ms: int) -> int:
         return present_ms
     if clock == "system":
         fail(codes.CLOCK_NOT_MANUAL, "only a manual clock can be set")
+    return clock_ms("time", said)
+
+
+def clock_ms(field: str, said: str) -> int:
+    """Where a clock is to stand; raises `ItemFailed`(field-invalid).
+
+    No text can say an instant after the year 9999: what is reckoned from a clock (ends that move on, latencies of
+    runs) needs years that are left.
+    """
     at_ms = parse_instant(said)
     if at_ms is None:
-        fail(codes.FIELD_INVALID, f"time {quoted(said)} is no instant")
+        fail(codes.FIELD_INVALID, f"{field} {quoted(said)} is no instant")
+    if at_ms >= _CLOCK_END_MS:
+        fail(codes.FIELD_INVALID, f"{field} {quoted(said)}: a clock goes to the year 8999")
     return at_ms

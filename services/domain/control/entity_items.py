@@ -28,7 +28,7 @@ from services.domain.catalogue.campaigns import create_campaign, deletable_campa
 from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.feeds import create_feed, deletable_feed, update_feed
 from services.domain.catalogue.item import Origin, check_version, required
-from services.domain.catalogue.spaces import check_own_space, create_space, update_space
+from services.domain.catalogue.spaces import check_own_space, clock_ms, create_space, update_space
 from services.domain.control.answer import ItemAnswer, deleted_data
 from services.domain.control.clock import advance
 from services.domain.control.quotas import check_audiences, check_feeds
@@ -74,11 +74,7 @@ def clock_advanced(turn: Turn, item: ClockAdvance, origin: Origin) -> ItemAnswer
     """The reply waits until every partition has reached that time."""
     space = _space(turn)
     check_version(item, space)
-    to = required(item.to, "to")
-    to_ms = parse_instant(to)
-    if to_ms is None:
-        fail(codes.FIELD_INVALID, f"to {quoted(to)} is no instant")
-    step = advance(turn, to_ms, origin)
+    step = advance(turn, clock_ms("to", required(item.to, "to")), origin)
     return ItemAnswer(entity=_space(turn), waits_for_step=step)
 
 

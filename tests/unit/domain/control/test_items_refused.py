@@ -183,6 +183,7 @@ AUDIENCES: list[tuple[str, object, Code]] = [
     ("members.clear", {"audience": "c"}, codes.AUDIENCE_NOT_LIST),
     ("clock.advance", {}, codes.FIELD_REQUIRED),
     ("clock.advance", {"to": "tomorrow is"}, codes.FIELD_INVALID),
+    ("clock.advance", {"to": "9000-01-01"}, codes.FIELD_INVALID),
     ("clock.advance", {"to": "2025-12-31"}, codes.CLOCK_BACKWARDS),
     ("spaces.update", {"space": "other", "name": "n"}, codes.SPACE_MISMATCH),
     ("spaces.update", {"clock": "system"}, codes.FIELD_IMMUTABLE),
