@@ -18,6 +18,13 @@ def test_an_example_is_understood_to_its_last_field(command_type: str) -> None:
     assert list(ignored_fields(raw, decode_item(raw, ITEM_TYPES[command_type]))) == []
 
 
+@pytest.mark.parametrize(
+    "command_type", [one for one in ITEM_TYPES if not one.startswith(("spaces.", "destinations.s"))]
+)
+def test_an_example_names_what_it_is_about(command_type: str) -> None:
+    assert json.loads(said_of(command_type).example) != {}
+
+
 def test_every_code_on_a_page_is_declared() -> None:
     assert {code for command_type in ITEM_TYPES for code in errors_of(command_type)} <= set(ALL)
 
