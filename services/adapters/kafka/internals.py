@@ -209,6 +209,17 @@ class _OffsetsByMember(TxnOffsetCommitHandler):  # type: ignore[misc] # aiokafka
         return backoff_seconds
 
 
+def outlive_a_change_of_topics(consumer: AIOKafkaConsumer) -> None:
+    """Lets a member join again whose pattern has matched other topics while its coordinator was being looked for.
+
+    aiokafka takes the assignment of before for a valid one there, and its task ends: a worker ended after a broker had
+    been away, whose first answers did not name a topic that was seconds old.
+    """
+    coordinator = consumer._coordinator
+    needs = coordinator.need_rejoin
+    coordinator.need_rejoin = lambda subscription: not subscription.active or needs(subscription)
+
+
 class Standing:
     """What the group's coordinator has lately answered to this member."""
 

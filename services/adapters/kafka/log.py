@@ -77,6 +77,7 @@ class KafkaLog:
         self._opened.append(member)
         # Last and without an await behind it: the listener is called only after the caller has the member.
         if pattern is not None:
+            internals.outlive_a_change_of_topics(consumer)
             whole = re.escape(self._settings.full("")) + rf"(?:{pattern})\Z"
             consumer.subscribe(pattern=whole, listener=member)
         else:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import inspect
+import re
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import (
     IllegalGenerationError,
     KafkaError,
@@ -75,6 +77,7 @@ def test_the_version_is_the_one_that_was_read() -> None:
         (GroupCoordinator, "commit_offsets"),
         (GroupCoordinator, "generation"),
         (GroupCoordinator, "member_id"),
+        (GroupCoordinator, "need_rejoin"),
     ],
 )
 def test_what_we_reach_into_is_there(owner: type, name: str) -> None:
@@ -234,3 +237,36 @@ async def test_a_sender_that_stumbles_over_what_was_abandoned_tells_nobody() -> 
     del producer, sending, batch
     gc.collect()
     assert told == []
+
+
+@pytest.mark.parametrize("ours", [False, True])
+async def test_a_pattern_that_matches_anew_while_the_coordinator_is_away_ends_no_member(
+    monkeypatch: pytest.MonkeyPatch, *, ours: bool
+) -> None:
+    client, subscription = AIOKafkaClient(bootstrap_servers="none:1"), SubscriptionState()
+    subscription.subscribe_pattern(re.compile("topic.*"))
+    coordinator = GroupCoordinator(client, subscription, group_id="group", enable_auto_commit=False)
+    subscription.subscribe_from_pattern({"topic"})
+    subscription.assign_from_subscribed({PARTITION})
+    if ours:
+        internals.outlive_a_change_of_topics(SimpleNamespace(_coordinator=coordinator))
+    joined = asyncio.Event()
+
+    async def looked_for() -> None:
+        subscription.subscribe_from_pattern({"topic", "topic-2"})
+
+    async def update() -> None:
+        monkeypatch.setattr(coordinator, "ensure_coordinator_known", found)
+
+    async def found() -> None:
+        joined.set()
+        await coordinator._closing
+
+    monkeypatch.setattr(coordinator, "ensure_coordinator_known", looked_for)
+    monkeypatch.setattr(client, "force_metadata_update", update)
+    reached = asyncio.ensure_future(joined.wait())
+    await asyncio.wait((reached, coordinator._coordination_task), return_when=asyncio.FIRST_COMPLETED)
+    assert joined.is_set() == ours
+    reached.cancel()
+    coordinator._coordination_task.cancel()
+    await asyncio.wait((coordinator._coordination_task,))
