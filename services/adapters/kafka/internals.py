@@ -1,4 +1,5 @@
-"""What we need of aiokafka 0.14 that it does not publish: each use with its reason, all here and in `fetched.py`.
+"""What we need of aiokafka 0.14 that it does not publish: each use with its reason, all here, in `memberships.py`
+and in `fetched.py`.
 
 `tests/unit/adapters/kafka/test_internals.py` fails when an upgrade renames one; what they do is held by the
 conformance suite.
@@ -11,32 +12,25 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from itertools import chain
-from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, OffsetAndMetadata, TopicPartition
-from aiokafka.client import ConnectionGroup, CoordinationType
+from aiokafka.client import ConnectionGroup
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import (
     IllegalGenerationError,
     NoError,
     ProducerClosed,
-    ProducerFenced,
     RebalanceInProgressError,
-    UnknownMemberIdError,
     for_code,
 )
 from aiokafka.producer import sender
-from aiokafka.producer.sender import TxnOffsetCommitHandler
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 
-from services.adapters.kafka.offset_forms import FENCED_INSTANCE_ID, TxnOffsetCommitByMember
 from services.runtime.failures import Fatal
-from services.runtime.log import Membership
 
 _CLOSE_SECONDS = 10.0
-_THROWN_OUT = {IllegalGenerationError.errno, UnknownMemberIdError.errno, FENCED_INSTANCE_ID}
 
 
 # How long to wait where a transaction comes before the markers of the one before it are written, which takes some
@@ -162,51 +156,6 @@ async def commit(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, in
     await coordinator.commit_offsets(
         None, {partition: OffsetAndMetadata(offset, "") for partition, offset in offsets.items()}
     )
-
-
-def membership(consumer: AIOKafkaConsumer, group: str, instance_id: str | None) -> Membership:
-    """As the coordinator knows it; to be asked for in `on_partitions_assigned`, before a rebalance makes it void."""
-    coordinator = consumer._coordinator
-    return Membership(group, coordinator.generation, coordinator.member_id, instance_id)
-
-
-def add_offsets_by(producer: AIOKafkaProducer, membership: Membership) -> None:
-    """From here on the producer's transactions take offsets only as long as the group goes by this membership.
-
-    aiokafka sends offsets by the oldest form of the request, which does not name the member.
-    """
-    sender = producer._sender
-
-    async def commit_offsets(offsets: dict[TopicPartition, OffsetAndMetadata], group: str) -> None:
-        node = await sender._find_coordinator(CoordinationType.GROUP, group)
-        await _OffsetsByMember(sender, offsets, group, membership).do(node)
-
-    sender._do_txn_offset_commit = commit_offsets
-
-
-class _OffsetsByMember(TxnOffsetCommitHandler):  # type: ignore[misc] # aiokafka ships no types
-    def __init__(
-        self, sender: Any, offsets: dict[TopicPartition, OffsetAndMetadata], group: str, membership: Membership
-    ) -> None:
-        super().__init__(sender, offsets, group)
-        self._membership = membership
-
-    def create_request(self) -> TxnOffsetCommitByMember:
-        manager = self._sender._txn_manager
-        return TxnOffsetCommitByMember(
-            manager.transactional_id,
-            self._group_id,
-            (manager.producer_id, manager.producer_epoch),
-            self._membership,
-            {partition: offset.offset for partition, offset in self._offsets.items()},
-        )
-
-    def handle_response(self, answer: Any) -> float | None:
-        topics = [(name, [(number, code) for number, code, _ in found]) for name, found, _ in answer.topics]
-        if any(code in _THROWN_OUT for _, found in topics for _, code in found):
-            raise ProducerFenced
-        backoff_seconds: float | None = super().handle_response(SimpleNamespace(errors=topics))
-        return backoff_seconds
 
 
 def outlive_a_change_of_topics(consumer: AIOKafkaConsumer) -> None:

@@ -16,6 +16,7 @@ from services.adapters.kafka import internals
 from services.adapters.kafka.arrivals import Arrivals
 from services.adapters.kafka.errors import translated
 from services.adapters.kafka.fetched import records_of
+from services.adapters.kafka.memberships import membership_of
 from services.adapters.kafka.settings import KafkaSettings
 from services.adapters.kafka.topics import KafkaTopics
 from services.runtime.failures import Fatal
@@ -123,7 +124,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka s
             if self._closed:
                 return
             self._held = frozenset(map(self._settings.ours, assigned))
-            self._membership = internals.membership(self._consumer, self._group, self._instance_id)
+            self._membership = membership_of(self._consumer, self._group, self._instance_id)
             # Each fetch names every partition: with two thousand, it costs 20 ms here and as much at the broker.
             wait_ms = max(self._settings.fetch_wait_ms, min(len(self._held), _FETCH_WAIT_MS_MAX))
             internals.set_fetch_wait(self._consumer, wait_ms)

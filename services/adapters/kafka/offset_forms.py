@@ -1,7 +1,7 @@
 """Two message forms that aiokafka does not have: offsets in a transaction by a member, and offsets that are decided.
 
 TxnOffsetCommit 3 names the member (KIP-447), OffsetFetch 7 can ask for stable offsets. Both are "flexible": compact
-types, and tagged fields at the end of every struct. Sent by `internals` and `topics`.
+types, and tagged fields at the end of every struct. Sent by `memberships` and `topics`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -20,6 +20,7 @@ from services.adapters.kafka.admission import starting
 from services.adapters.kafka.batches import LARGE_BYTES, LargeRecords
 from services.adapters.kafka.conversion import Batch, packed, waves
 from services.adapters.kafka.errors import translated
+from services.adapters.kafka.memberships import add_offsets_by
 from services.adapters.kafka.settings import KafkaSettings
 from services.adapters.kafka.together import Together
 from services.adapters.kafka.topics import KafkaTopics
@@ -179,7 +180,7 @@ class KafkaTransactionalProducer:
         async with self._call("committing a transaction"):
             if offsets:
                 if isinstance(by, Membership):
-                    internals.add_offsets_by(self._producer, by)
+                    add_offsets_by(self._producer, by)
                 group = by if isinstance(by, str) else by.group
                 theirs = {self._settings.theirs(partition): offset for partition, offset in offsets.items()}
                 await self._producer.send_offsets_to_transaction(theirs, self._settings.full(group))
