@@ -130,7 +130,7 @@ LATE = [
 ]
 
 
-@pytest.mark.parametrize("late", LATE, ids=str)
+@pytest.mark.parametrize("late", LATE, ids=lambda late: str(late[:-1]))
 def test_imports_are_compared_with_imports(world: World, late: Late) -> None:
     """Rules 1 and 2: day, event time, sequencer of one key, import id."""
     world.tick(6)

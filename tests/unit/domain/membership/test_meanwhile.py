@@ -33,7 +33,7 @@ MEANWHILE = [
 ]
 
 
-@pytest.mark.parametrize("case", MEANWHILE, ids=str)
+@pytest.mark.parametrize("case", MEANWHILE, ids=lambda case: f"{case.mode} {case.commands}")
 def test_a_command_sent_while_a_file_is_read_is_not_undone_by_it(world: World, case: Meanwhile) -> None:
     world.patch("a", "replace", [U1])
     lookback = 10 if case.mode == "append" else None
