@@ -62,8 +62,13 @@ class JointTransactions:
         if not self._unsettled:
             self._settled.set()
 
+    @property
+    def undecided(self) -> bool:
+        """Whether something that a transaction of ours has left can still be decided."""
+        return bool(self._unsettled)
+
     async def settled(self) -> None:
-        """Returns when nothing that a transaction of ours has left can still be decided behind a restore's back."""
+        """Returns when nothing is undecided: a restore would not know of it."""
         await self._settled.wait()
 
     async def commit(self, part: Part, membership: Membership) -> None:

@@ -137,7 +137,7 @@ class Shard:
         try:
             self._joint.initialised(self.number)
             await unless(self.finish, self._joint.settled())
-            if self.finish.is_set():
+            if self._joint.undecided:  # and we are to end
                 return
             committed = await self._log.committed(self._service.group, self._partitions)
             fold = await self._service.restore(
