@@ -19,7 +19,7 @@ demo: install
 	$(PY) -m services.tools demo
 
 test: install # in two processes: what needs the broker, and all else
-	$(PY) -m pytest -n 2 --dist loadgroup
+	$(PY) -m pytest -n 2 --dist loadscope
 
 chaos: install # kills and freezes at random; a failure says its seed, and SEED=… strikes the same services again
 	CHAOS_SEED=$(SEED) CHAOS_ROUNDS=$(ROUNDS) $(PY) -m pytest -vv tests/broker/test_chaos.py

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from deploy.local.state import StackError, StackState, read_state
 
 if TYPE_CHECKING:
+    from xdist.remote import Producer
+
     from deploy.local.session import Broker
 
 # Two cores that a broker shares make any time limit for one example a matter of luck.
@@ -28,6 +31,7 @@ settings.load_profile("shared-machine")
 
 PROJECT = Path(__file__).parents[1]
 NO_STACK = "no stack: "
+_WITH_BROKER = ("tests/broker/", "tests/conformance/")
 _JARS_MISSING = pytest.StashKey[str]()
 
 
@@ -43,12 +47,19 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of the processes of a parallel run one has all tests of the broker, so that there is one broker."""
-    for item in items:
-        if item.get_closest_marker("broker"):
-            item.add_marker(pytest.mark.xdist_group("broker"))
+class _OneBroker(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
+    """Of the processes of a parallel run one has all tests that need a broker; of the others' files any has any.
+
+    xdist's own groups are the end of a node's id, which pytest 9.2 no longer lets it change.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "broker" if nodeid.startswith(_WITH_BROKER) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)  # xdist's
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> LoadScopeScheduling:
+    return _OneBroker(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)  # xdist's
