@@ -1,7 +1,7 @@
 """One call for many tasks: what is asked for while a call is under way goes out together in the next one.
 
 A thousand lanes that each asked for themselves would wait for one another longer than a request may take. Knows nothing
-of what is asked. Used where lanes report, commit, and ask where they stand.
+of what is asked. Used where lanes report, commit, and ask where they stand, and where small writes wait.
 """
 
 import asyncio

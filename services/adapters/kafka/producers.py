@@ -22,7 +22,7 @@ from services.adapters.kafka.conversion import Batch, packed, waves
 from services.adapters.kafka.errors import translated
 from services.adapters.kafka.memberships import add_offsets_by
 from services.adapters.kafka.settings import KafkaSettings
-from services.adapters.kafka.together import Together
+from services.adapters.kafka.small_writes import SmallWrites
 from services.adapters.kafka.topics import KafkaTopics
 from services.runtime.failures import Rejected, Stop, Unavailable
 from services.runtime.log import Membership
@@ -108,15 +108,15 @@ class KafkaProducer:
     def __init__(self, settings: KafkaSettings, topics: KafkaTopics) -> None:
         self._settings = settings
         self._topics = topics
-        self._begun: tuple[Writer, Together] | None = None
+        self._begun: tuple[Writer, SmallWrites] | None = None
         self._starting = asyncio.Lock()
 
     async def send(self, outs: Sequence[Out]) -> None:
         if not outs:
             return
-        begun = writer, together = await self.started()
+        begun = writer, small = await self.started()
         try:
-            await together.store(outs)
+            await small.store(outs)
         except Unavailable:
             # What it still holds must not be written after the caller's next attempt.
             if self._begun is begun:
@@ -129,13 +129,13 @@ class KafkaProducer:
             await self._begun[0].abandon()
             self._begun = None
 
-    async def started(self) -> tuple[Writer, Together]:
+    async def started(self) -> tuple[Writer, SmallWrites]:
         """The writer, made where there is none, and what writes through it."""
         async with self._starting:
             if self._begun is None:
                 producer = await _started(self._settings)
                 writer = Writer(self._settings, self._topics, producer, transactional=False)
-                self._begun = writer, Together(writer)
+                self._begun = writer, SmallWrites(writer)
             return self._begun
 
 

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from contracts.records import Out
 from services.adapters.kafka.producers import Writer
-from services.adapters.kafka.together import Together
+from services.adapters.kafka.small_writes import SmallWrites
 from services.adapters.kafka.topics import KafkaTopics
 from services.runtime.failures import Rejected
 from tests.unit.adapters.kafka.test_producers import SETTINGS, Broker
@@ -38,7 +38,7 @@ class Storing(Broker):
         return asyncio.ensure_future(self.answers.wait())
 
 
-async def storing(monkeypatch: pytest.MonkeyPatch) -> tuple[Storing, Together]:
+async def storing(monkeypatch: pytest.MonkeyPatch) -> tuple[Storing, SmallWrites]:
     broker, topics = Storing(), KafkaTopics(SETTINGS)
 
     async def admin() -> Broker:
@@ -46,14 +46,14 @@ async def storing(monkeypatch: pytest.MonkeyPatch) -> tuple[Storing, Together]:
 
     monkeypatch.setattr(topics, "_admin", admin)
     writer = Writer(SETTINGS, topics, cast("AIOKafkaProducer", broker), transactional=False)
-    return broker, Together(writer)
+    return broker, SmallWrites(writer)
 
 
 async def test_small_calls_that_wait_go_together_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    broker, together = await storing(monkeypatch)
-    calls = [asyncio.ensure_future(together.store([Out("t", b"k", b"%d" % n)])) for n in range(3)]
+    broker, small = await storing(monkeypatch)
+    calls = [asyncio.ensure_future(small.store([Out("t", b"k", b"%d" % n)])) for n in range(3)]
     await broker.asked.wait()
-    calls += [asyncio.ensure_future(together.store([Out("t", b"k", b"%d" % n)])) for n in range(3, 6)]
+    calls += [asyncio.ensure_future(small.store([Out("t", b"k", b"%d" % n)])) for n in range(3, 6)]
     for _ in range(20):
         await asyncio.sleep(0)
     assert len(broker.requests) == 1, "one at a time"
@@ -64,8 +64,8 @@ async def test_small_calls_that_wait_go_together_in_their_order(monkeypatch: pyt
 
 
 async def test_a_call_that_is_cancelled_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    broker, together = await storing(monkeypatch)
-    first, second = (asyncio.ensure_future(together.store([Out("t", b"k", value)])) for value in (b"1", b"2"))
+    broker, small = await storing(monkeypatch)
+    first, second = (asyncio.ensure_future(small.store([Out("t", b"k", value)])) for value in (b"1", b"2"))
     await broker.asked.wait()
     first.cancel()
     broker.answers.set()
@@ -74,9 +74,9 @@ async def test_a_call_that_is_cancelled_harms_no_other(monkeypatch: pytest.Monke
 
 
 async def test_one_that_is_refused_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    broker, together = await storing(monkeypatch)
+    broker, small = await storing(monkeypatch)
     broker.answers.set()
-    good, bad = together.store([Out("t", b"k", b"v")]), together.store([Out("t", b"k", b"x" * 2_000)])
+    good, bad = small.store([Out("t", b"k", b"v")]), small.store([Out("t", b"k", b"x" * 2_000)])
     outcomes = await asyncio.gather(good, bad, return_exceptions=True)
     assert outcomes[0] is None
     assert isinstance(outcomes[1], Rejected)
