@@ -65,14 +65,19 @@ class ContactList:
             await runner.cleanup()
 
 
+async def destination(space: Space, url: str) -> None:
+    """`d`: the platform at this address."""
+    await space.destination(
+        "d", url, connector="retail-media", settings={"url": url}, limits={"requests_per_second": 1000},
+        secrets={"client_id": SECRET_REFERENCE, "client_secret": SECRET_REFERENCE},
+    )  # fmt: skip
+
+
 async def test_each_resync_replaces_the_list_though_its_one_writer_is_killed(space: Space, system: System) -> None:
     there = ContactList()
     async with there.served() as url:
         await space.audiences("a", id_type="customer_id")
-        await space.destination(
-            "d", url, connector="retail-media", settings={"url": url}, limits={"requests_per_second": 1000},
-            secrets={"client_id": SECRET_REFERENCE, "client_secret": SECRET_REFERENCE},
-        )  # fmt: skip
+        await destination(space, url)
         replacing = {"segment_id": "4711", "resync": "replace"}
         ends = {"audience": "a", "destination": "d"}
         await space.send("connections.create", {"name": "c", **ends, "connection_settings": replacing})
@@ -107,10 +112,7 @@ async def test_a_list_is_made_once_for_all_partitions_and_the_connection_says_wh
     there = ContactList()
     async with there.served() as url:
         await space.audiences("a", id_type="customer_id")
-        await space.destination(
-            "d", url, connector="retail-media", settings={"url": url}, limits={"requests_per_second": 1000},
-            secrets={"client_id": SECRET_REFERENCE, "client_secret": SECRET_REFERENCE},
-        )  # fmt: skip
+        await destination(space, url)
         ends = {"audience": "a", "destination": "d"}
         named = {"segment_name": "spring", "account_id": "1", "retailer_id": "2"}
         await space.send("connections.create", {"name": "c", **ends, "connection_settings": named})
