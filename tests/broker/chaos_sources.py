@@ -12,6 +12,7 @@ from contracts.messages.published import Import
 from contracts.partitioning import member_partition
 from contracts.records import Out
 from services.runtime.log import Log, Producer
+from services.tools.observed import TERMINAL
 from tests.broker.chaos_blocks import BLOCKS, SINGLES, Content, identities, lines
 from tests.broker.space import Space
 from tests.broker.system import PARTITIONS
@@ -108,7 +109,7 @@ class MarkedSets:
 
     def late(self, one: Import) -> bool:
         """Whether it waits for a marker, or for what is marked, that was taken before: until it lapses."""
-        return _folder(one) in self.parts and one.waits_until is not None
+        return _folder(one) in self.parts and one.waits_until is not None and one.state not in TERMINAL
 
     def _imports(self) -> list[Import]:
         return [one for one in self.space.observed.imports.values() if one.object is not None]

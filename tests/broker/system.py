@@ -13,7 +13,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -72,6 +72,19 @@ class System:
         own = {"USHER_HTTP_PORT": str(self._ports[service]), "USHER_INSTANCE_ID": service, **settings}
         module = f"services.{service.partition('-')[0]}"
         self._pids[service] = await self._children.start(service, module, [], self.environment | own)
+
+    @asynccontextmanager
+    async def another(self, service: str, settings: Mapping[str, str] = NOTHING) -> AsyncIterator[None]:
+        """One more process, that is ready; it is gone afterwards also where a test has failed."""
+        await self.start(service, settings)
+        try:
+            await self.ready(service)
+            yield
+        except BaseException:
+            with suppress(KeyError):  # it may be dead just now
+                await self.stop(service)
+            raise
+        await self.stop(service)
 
     async def ready(self, *services: str) -> None:
         """Returns when they all say that they do their work."""

@@ -39,10 +39,8 @@ pytestmark = [
 async def two_workers(system: System, *, static: bool) -> AsyncIterator[Services]:
     """All services, with a second worker of membership: one that the group keeps a place for, or not."""
     own = {} if static else {"USHER_INSTANCE_ID": ""}
-    await system.start("membership-2", own)
-    await system.ready("membership-2")
-    yield {**{name: {} for name in SERVICES}, "membership-2": own}
-    await system.stop("membership-2")
+    async with system.another("membership-2", own):
+        yield {**{name: {} for name in SERVICES}, "membership-2": own}
 
 
 @asynccontextmanager

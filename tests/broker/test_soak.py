@@ -85,10 +85,8 @@ async def workers(system: System, *, second: bool) -> AsyncIterator[Sequence[str
     if not second:
         yield ["activation"]
         return
-    await system.start("activation-2")
-    await system.ready("activation-2")
-    yield ["activation", "activation-2"]
-    await system.stop("activation-2")
+    async with system.another("activation-2"):
+        yield ["activation", "activation-2"]
 
 
 async def set_up(space: Space, urls: dict[str, str]) -> None:
