@@ -19,7 +19,7 @@ from tests.broker.space import Space, named, rows
 from tests.broker.system import System
 
 SECONDS: Final = int(os.environ.get("OUTAGE_SECONDS") or 0)
-CORES_MAX: Final = 0.05  # of a service that waits: what it does when all is well and nothing comes is 0.02
+CORES_MAX: Final = 0.05  # of a service that waits
 LINES_A_SECOND_MAX: Final = 2.0
 
 pytestmark = [
