@@ -4,6 +4,8 @@
 since 1970.
 """
 
+from typing import Literal
+
 import msgspec
 
 from contracts.catalog import COMMANDS
@@ -115,6 +117,9 @@ class Applying(msgspec.Struct, frozen=True, kw_only=True):
     expired: bool = True
 
 
+Phase = Literal["waiting", "queued", "delayed", "reading", "ready", "applying"]
+
+
 class InFlight(StateEntry, frozen=True, kw_only=True, tag="import"):
     """An import that has not ended. `request` is absent for a members item.
 
@@ -135,6 +140,19 @@ class InFlight(StateEntry, frozen=True, kw_only=True, tag="import"):
     readings: dict[str, Reading] = {}
     ready: Ready | None = None
     applying: Applying | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """Which of the six is set."""
+        if self.applying is not None:
+            return "applying"
+        if self.ready is not None:
+            return "ready"
+        if self.waiting is not None:
+            return "waiting"
+        if self.queued:
+            return "queued"
+        return "delayed" if self.deadline_ms is None else "reading"
 
 
 class SeenObject(StateEntry, frozen=True, kw_only=True, tag="object"):

@@ -62,7 +62,7 @@ def weighed(turn: Turn, result: Weighed) -> None:
 
 def lapse(turn: Turn) -> None:
     """Nobody has decided in time."""
-    for flight in turn.state.imports:
+    for flight in _ready(turn):
         if flight.ready is not None and flight.ready.lapses_ms is not None and flight.ready.lapses_ms <= turn.at_ms:
             _end(turn, flight, "aborted", codes.IMPORT_HOLD_LAPSED.code, "neither approved nor rejected")
     _go_on(turn)
@@ -102,7 +102,7 @@ def _go_on(turn: Turn) -> None:
 
 
 def _ready(turn: Turn) -> list[InFlight]:
-    return [one for one in turn.state.imports if one.ready is not None]
+    return turn.state.imports_in("ready")
 
 
 def _step_on(turn: Turn, flight: InFlight) -> bool:
@@ -137,7 +137,7 @@ def _waits_for(turn: Turn, flight: InFlight, ready: Ready) -> str | None:
 
 def _bound(turn: Turn) -> None:
     """Rows that wait stay in membership: where too many do, what they wait for has lapsed."""
-    behind = [one.record.waits_for for one in turn.state.imports if one.record.waits_for is not None]
+    behind = [one.record.waits_for for one in _ready(turn) if one.record.waits_for is not None]
     if len(behind) <= turn.config.behind_max:
         return
     for import_id in sorted(set(behind)):
@@ -175,7 +175,7 @@ def _decide(turn: Turn, flight: InFlight, ready: Ready) -> None:
     lapses_ms = turn.at_ms + turn.config.hold_keep_ms
     ready = msgspec.structs.replace(ready, stage="held", removals=removals, lapses_ms=lapses_ms)
     flight = _show(turn, flight, ready, "held")
-    for other in turn.state.imports:
+    for other in _ready(turn):
         if other.ready is not None and other.ready.stage == "held" and import_order(other) > import_order(flight):
             _outdate(turn, flight, by=other)
     if flight.id in turn.state.imports:
@@ -184,7 +184,7 @@ def _decide(turn: Turn, flight: InFlight, ready: Ready) -> None:
 
 def _outdate_older(turn: Turn, newer: InFlight) -> None:
     """What is held of the same audiences and older has lost its point: at most one is held for an audience."""
-    for other in turn.state.imports:
+    for other in _ready(turn):
         if other.ready is not None and other.ready.stage == "held" and import_order(other) < import_order(newer):
             _outdate(turn, other, by=newer)
 

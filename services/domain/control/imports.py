@@ -34,17 +34,12 @@ def ask_queued(turn: Turn) -> None:
 
     Called when everything else of a batch of records is done.
     """
-    queued = [one for one in turn.state.imports.unordered() if one.queued]
+    queued = turn.state.imports_in("queued")
     if queued:
-        under_way = sum(_is_read(one) for one in turn.state.imports.unordered())
-        room = max(quotas(turn).readings - under_way, 0)
+        under_way = turn.state.imports_in("delayed", "reading")  # between two attempts it keeps its place
+        room = max(quotas(turn).readings - len(under_way), 0)
         for flight in sorted(queued, key=import_order)[:room]:
             request(turn, flight, 1)
-
-
-def _is_read(flight: InFlight) -> bool:
-    """Between two attempts it keeps its place."""
-    return flight.deadline_ms is not None or flight.retry_ms is not None
 
 
 def request(turn: Turn, flight: InFlight, attempt: int) -> None:
@@ -90,7 +85,7 @@ def give_up(turn: Turn, flight: InFlight, code: str, detail: str) -> None:
 
 def overdue(turn: Turn) -> None:
     """Asks again where a delay has passed, and gives up attempts that are late."""
-    for flight in turn.state.imports:
+    for flight in turn.state.imports_in("delayed", "reading"):
         if flight.retry_ms is not None and flight.retry_ms <= turn.now_ms:
             request(turn, flight, flight.record.attempt + 1)
         elif flight.deadline_ms is not None and flight.deadline_ms <= turn.now_ms:

@@ -34,13 +34,14 @@ def collect(turn: Turn, event: ObjectAnnounced, feed: Feed, flight: InFlight) ->
 
 def settle(turn: Turn) -> None:
     """Opens those that have been whole for a while by the machine's clock."""
-    for flight in sorted((one for one in turn.state.imports if _has_settled(turn, one)), key=import_order):
+    settled = (one for one in turn.state.imports_in("waiting") if _has_settled(turn, one))
+    for flight in sorted(settled, key=import_order):
         open_set(turn, flight)
 
 
 def give_up_late(turn: Turn) -> None:
     """Fails those that have waited for too long by the time of the space; what they hold may be announced again."""
-    for flight in turn.state.imports:
+    for flight in turn.state.imports_in("waiting"):
         waiting = flight.waiting
         if waiting is not None and waiting.lapses_ms is not None and waiting.lapses_ms <= turn.at_ms:
             there = f"{len(waiting.parts)} objects and no marker" if waiting.marker is None else "a marker of nothing"
@@ -93,7 +94,7 @@ def _numbered(turn: Turn, flight: InFlight, waiting: Waiting) -> InFlight:
 
 def _home(turn: Turn, feed_id: str, folder: str, at_ms: int) -> InFlight | None:
     """The set of the first marker that is not older, else the one that has no marker yet."""
-    sets = [one for one in turn.state.imports if one.waiting is not None and one.waiting.folder == folder]
+    sets = [one for one in turn.state.imports_in("waiting") if one.waiting is not None and one.waiting.folder == folder]
     return min(
         (one for one in sets if one.record.feed_id == feed_id and _ends_ms(one) >= at_ms), key=_ends_ms, default=None
     )

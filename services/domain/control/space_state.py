@@ -13,6 +13,7 @@ from contracts.messages.control_state import (
     Delivering,
     InFlight,
     Lanes,
+    Phase,
     Remembered,
     SeenObject,
     SpaceCounters,
@@ -122,6 +123,11 @@ class SpaceState:
         """The id is not accepted again."""
         self._tombstones.put(f"{kind}.{id_}", Tombstone(space_id=self.space_id, id=f"{kind}.{id_}"))
 
+    def imports_in(self, *phases: Phase) -> list[InFlight]:
+        """The imports in these phases, in the order of ids. Those that a command applies may be many: none is seen."""
+        ids = sorted(self.imports.having("phase", phases))
+        return [flight for flight in map(self.imports.get, ids) if flight is not None]
+
     def activation_changed(self, before: Activation | None, now: Activation | None) -> None:
         """Its start, end and uploads are others, None: there is none."""
         self._timetable.activation(before, now)
@@ -149,12 +155,12 @@ class SpaceState:
         """When something is due next by the space's own time."""
         left = self.counters.time_ms
         due = [*self.counters.expiries_ms[:1], *self._timetable.next_ms(left)]
-        due += [instant for one in self.imports.unordered() for instant in _instants(one)]
+        due += [instant for one in self.imports_in("waiting", "ready") for instant in _instants(one)]
         return min(due, default=None)
 
     def due_ms(self) -> int | None:
         """When something is due next by the machine's clock."""
-        due = [at for one in self.imports.unordered() for at in _deadlines(one)]
+        due = [at for one in self.imports_in("waiting", "delayed", "reading") for at in _deadlines(one)]
         due += [one.deadline_ms for one in self.verifying.unordered()]
         instant = None if self.is_manual or self.catalogue.space is None else self.next_instant_ms()
         if instant is not None:

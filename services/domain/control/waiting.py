@@ -23,7 +23,7 @@ def wait_for_hour(turn: Turn, flight: InFlight, hour: int) -> None:
 
 def open_due(turn: Turn) -> None:
     """Opens those whose hour has come, in the order of imports."""
-    for flight in sorted((one for one in turn.state.imports if _is_due(turn, one)), key=import_order):
+    for flight in sorted((one for one in turn.state.imports_in("waiting") if _is_due(turn, one)), key=import_order):
         if flight.waiting is not None and flight.waiting.folder is not None:
             open_set(turn, flight)
         else:
