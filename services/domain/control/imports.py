@@ -103,8 +103,9 @@ def keep(turn: Turn, flight: InFlight, **fields: object) -> InFlight:
 
 
 def end(turn: Turn, record: Import, state: str, error: Reason | None) -> None:
-    """The import's last record."""
-    turn.effects.import_record(msgspec.structs.replace(record, state=state, error=error, updated_at=turn.at))
+    """The import's last record: it waits for nothing any more."""
+    last = msgspec.structs.replace(record, state=state, error=error, waits_until=None, updated_at=turn.at)
+    turn.effects.import_record(last)
 
 
 def import_order(flight: InFlight) -> ImportOrder:

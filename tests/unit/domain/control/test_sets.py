@@ -169,6 +169,7 @@ def test_what_is_never_whole_fails_by_the_space_s_time(names: tuple[str, ...], t
     (failed,) = sets(bench)
     assert failed.error is not None
     assert (failed.state, failed.error.code) == ("failed", codes.IMPORT_MARKER_TIMEOUT.code)
+    assert failed.waits_until is None
     assert failed.error.detail == f"{there} within 3600 s"
     assert not requests(bench.outs)
     again = [one.state for name in names for one in imports(put(bench, name))]
