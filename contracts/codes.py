@@ -106,6 +106,7 @@ PERSONALIZATION_UNAVAILABLE = _declare(
     "personalization-unavailable", "validation", "Members have no traits and no entities beside them", SENDER
 )
 RAW_IDENTIFIERS_REFUSED = _declare("raw-identifiers-refused", "authorization", "The space takes hashes only", SENDER)
+REFERENCES_DIFFER = _declare("references-differ", "validation", "The item's references name different things", SENDER)
 SECRET_REFUSED = _declare(
     "secret-refused",
     "authorization",
@@ -114,7 +115,7 @@ SECRET_REFUSED = _declare(
     retryable=True,
 )
 SPACE_EXISTS = _declare("space-exists", "conflict", "The space exists", SENDER)
-UNKNOWN_FIELD = _declare("unknown-field", "validation", "A field that usher does not know was ignored", SENDER)
+UNKNOWN_FIELD = _declare("unknown-field", "validation", "A field that usher does not know", SENDER)
 VERSION_CONFLICT = _declare("version-conflict", "conflict", "expected_version is not the present one", SENDER)
 
 # Notifications.

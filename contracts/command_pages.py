@@ -56,7 +56,7 @@ def errors_of(command_type: str) -> list[str]:
     if issubclass(item, Versioned):
         found.add(codes.VERSION_CONFLICT.code)
         if not is_new and not command_type.startswith(("spaces.", "clock.")):
-            found |= {codes.NOT_FOUND.code, codes.FIELD_REQUIRED.code}
+            found |= {codes.NOT_FOUND.code, codes.FIELD_REQUIRED.code, codes.REFERENCES_DIFFER.code}
     if item.entity is not None and not is_new:
         found.add(codes.FIELD_IMMUTABLE.code)
     return sorted(found)
@@ -100,7 +100,8 @@ def _read_only(item: type[Item]) -> list[str]:
 
 def _remarks(field: Schema) -> str:
     final = "final" if _has(field, "x-immutable") else ""
-    null = "null clears it" if {"type": "null"} in field.get("anyOf", []) or "null" in field.get("type", ()) else ""
+    is_nullable = {"type": "null"} in field.get("anyOf", []) or "null" in field.get("type", ())
+    null = "null clears it" if is_nullable and not _has(field, "readOnly") else ""
     return "; ".join(one for one in (final, null, _has(field, "description") or "") if one)
 
 

@@ -26,6 +26,7 @@ from contracts.messages.entities import (
 from contracts.messages.feed_commands import FeedCreate, FeedReference, FeedUpdate, ImportReference
 from contracts.messages.fields import (
     IMMUTABLE,
+    READ_ONLY,
     CountryCode,
     Days,
     Description,
@@ -39,8 +40,10 @@ from contracts.messages.fields import (
     Reference,
     SecretReferences,
     Settings,
+    StudioId,
     Versioned,
     Word,
+    WordOrNone,
 )
 from contracts.messages.principal_commands import PrincipalCreate, PrincipalReference, PrincipalUpdate
 from contracts.messages.queries import (
@@ -128,7 +131,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AudienceFields(NamedFields, frozen=True, kw_only=True):
-    """`expression` stays as sent: a wrong node has a code of its own. `operator` and `rules` say it in another way."""
+    """`expression` stays as sent: a wrong node has a code of its own. `operator` and `rules` say it in another way.
+
+    `segments` is short for `rules.segment`. An empty `type`, `category` or `sub_category` is none.
+    """
 
     entity: ClassVar[type[Entity] | None] = Audience
 
@@ -138,9 +144,9 @@ class AudienceFields(NamedFields, frozen=True, kw_only=True):
     member_type: Annotated[str, IMMUTABLE] | UnsetType = UNSET
     lifecycle_state: str | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
-    category: Word | UnsetType | None = UNSET
-    sub_category: Word | UnsetType | None = UNSET
-    type: Word | UnsetType | None = UNSET
+    category: WordOrNone | UnsetType | None = UNSET
+    sub_category: WordOrNone | UnsetType | None = UNSET
+    type: WordOrNone | UnsetType | None = UNSET
     labels: Labels | UnsetType | None = UNSET
     owner_id: Annotated[Word, IMMUTABLE] | UnsetType | None = UNSET
     folder_id: Word | UnsetType | None = UNSET
@@ -148,6 +154,7 @@ class AudienceFields(NamedFields, frozen=True, kw_only=True):
     expression: object | UnsetType = UNSET
     operator: str | UnsetType = UNSET
     rules: Rules | UnsetType = UNSET
+    segments: list[Reference | int] | UnsetType = UNSET
     evaluation: Evaluation | UnsetType | None = UNSET
 
 
@@ -162,12 +169,14 @@ class AudienceUpdate(AudienceFields, frozen=True, kw_only=True):
 
 
 class AudienceReference(Versioned, frozen=True, kw_only=True):
-    """For `audiences.delete`, `.get`, `.run`, `.snapshot` and `.statistics`."""
+    """For `audiences.delete`, `.get`, `.run`, `.snapshot` and `.statistics`. All references name one."""
 
     id: Reference | UnsetType = UNSET
     audience_id: Reference | UnsetType = UNSET
     audience: Reference | UnsetType = UNSET
     name: Reference | UnsetType = UNSET
+    segment_uuid: StudioId | UnsetType = UNSET
+    segment_uuid_long: StudioId | UnsetType = UNSET
 
 
 class DestinationFields(NamedFields, frozen=True, kw_only=True):
@@ -217,7 +226,7 @@ class ConnectionFields(NamedFields, frozen=True, kw_only=True):
     connection_id: Reference | UnsetType = UNSET
     connection_settings: Settings | UnsetType | None = UNSET
     id_sync: Annotated[list[IdSync], Meta(max_length=5)] | UnsetType | None = UNSET
-    external_audience_id: str | UnsetType | None = UNSET
+    external_audience_id: Annotated[str, READ_ONLY] | UnsetType | None = UNSET
     audience: Reference | UnsetType = UNSET
     audience_id: Reference | UnsetType = UNSET
     destination: Reference | UnsetType = UNSET
@@ -306,6 +315,7 @@ class MembersClear(Versioned, frozen=True, kw_only=True):
     audience: Reference | UnsetType = UNSET
     audience_id: Reference | UnsetType = UNSET
     id_type: str | UnsetType = UNSET
+    operation: Annotated[str, Meta(description="repeats the command's type, or the item fails")] | UnsetType = UNSET
 
 
 class MembersItem(MembersClear, frozen=True, kw_only=True):

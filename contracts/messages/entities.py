@@ -5,10 +5,12 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from contracts.messages.patterns import MARKER, TIME_OF_DAY
+
 EXTEND_DAYS: Final = 30
 RECURRING_DAYS: Final = 7
 
-TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)")]
+TimeOfDay = Annotated[str, Meta(pattern=TIME_OF_DAY)]
 
 AccountText = Annotated[str, Meta(min_length=1, max_length=256)]
 
@@ -135,7 +137,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
 class Marker(msgspec.Struct, frozen=True):
     """`complete_on` with a marker object: its name, and how long its folder waits for it, by the space's time."""
 
-    marker: Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^/\x00-\x1f\x7f]*$(?!\n)")]
+    marker: Annotated[str, Meta(min_length=1, max_length=256, pattern=MARKER)]
     timeout_seconds: Annotated[int, Meta(ge=1, le=31_536_000)] = 86_400
 
 

@@ -12,16 +12,21 @@ from msgspec import UNSET, Meta, UnsetType
 
 from contracts.access import PERMISSIONS
 from contracts.messages.entities import Entity
+from contracts.messages.patterns import COUNTRY, HOUR, VISIBLE, VISIBLE_OR_EMPTY
 
-# Nowhere a control character, somewhere a visible one.
-_VISIBLE: Final = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$(?!\n)"  # $ alone allows a last line feed
+STUDIO_IDS: Final = ("segment_uuid", "segment_uuid_long")
+"""The fields of items that refer by the external id of that name, and by nothing else."""
+
+READ_ONLY: Final = Meta(extra_json_schema={"readOnly": True}, description="read-only: an item that says it fails")
 
 IMMUTABLE: Final = Meta(extra_json_schema={"x-immutable": True})
 """Said at creation and final: an update may repeat the value, nothing else."""
 
-Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=_VISIBLE, description="unique per space and kind")]
+Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=VISIBLE, description="unique per space and kind")]
 Reference = Annotated[str, Meta(min_length=1, max_length=256, description="an id, an external id or a name")]
-Word = Annotated[str, Meta(min_length=1, max_length=256, pattern=_VISIBLE)]
+Word = Annotated[str, Meta(min_length=1, max_length=256, pattern=VISIBLE)]
+WordOrNone = Annotated[str, Meta(max_length=256, pattern=VISIBLE_OR_EMPTY)]
+StudioId = Annotated[str, Meta(min_length=1, max_length=256, description="the external id of that name")]
 Description = Annotated[str, Meta(max_length=500)]
 Labels = Annotated[list[Word], Meta(max_length=100)]
 ExternalIds = Annotated[dict[Word, Word], Meta(max_length=50, description="name → value, unique per space and kind")]
@@ -30,10 +35,10 @@ Instant = Annotated[
 ]
 Version = Annotated[int, Meta(ge=1, description="the version that the sender has seen; another one is refused")]
 Quota = Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
-Hour = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):00$(?!\n)")]
+Hour = Annotated[str, Meta(pattern=HOUR)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Days = Annotated[int, Meta(ge=1, le=3_650)]
-CountryCode = Annotated[str, Meta(pattern=r"^[0-9]{1,3}$(?!\n)", description="numeric, as in ISO 3166-1: 528")]
+CountryCode = Annotated[str, Meta(pattern=COUNTRY, description="numeric, as in ISO 3166-1: 528")]
 LookbackDays = Annotated[int, Meta(ge=1, le=36_500)]
 Settings = dict[str, object]
 SecretReferences = dict[Word, Annotated[str, Meta(min_length=1, max_length=1024)]]

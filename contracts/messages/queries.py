@@ -9,14 +9,13 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, UnsetType
 
 from contracts.messages.fields import Item
+from contracts.messages.patterns import SORT
 
 LIMIT_MAX: Final = 500
 
 _Value = Annotated[str, Meta(min_length=1, max_length=256)]
 Values = _Value | Annotated[list[_Value], Meta(min_length=1, max_length=1000)]
-Sort = Annotated[
-    str, Meta(pattern=r"^-?(id|name|created_at|updated_at)$(?!\n)", description="`-` before it: the last first")
-]
+Sort = Annotated[str, Meta(pattern=SORT, description="`-` before it: the last first")]
 Offset = Annotated[int, Meta(ge=0)]
 Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX)]
 

@@ -8,7 +8,7 @@ from contracts.codes import ALL
 from contracts.command_pages import COMMANDS, errors_of, said_of
 from contracts.documents import FOLDER
 from contracts.messages.commands import ITEM_TYPES
-from services.domain.catalogue.item import decode_item, ignored_fields
+from services.domain.catalogue.item_form import decode_item, ignored_fields
 
 
 @pytest.mark.parametrize("command_type", ITEM_TYPES)

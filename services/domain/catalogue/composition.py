@@ -12,13 +12,16 @@ from services.domain.catalogue.item import given, required
 
 
 def said_expression(item: AudienceFields) -> object | UnsetType:
-    """The expression as sent; `operator` and `rules.segment` are one node of it. Raises `ItemFailed`."""
-    if item.rules is UNSET and item.operator is UNSET:
+    """The expression as sent; `operator` with `rules.segment` or `segments` is one node. Raises `ItemFailed`."""
+    if item.rules is UNSET and item.segments is UNSET and item.operator is UNSET:
         return item.expression
     if item.expression is not UNSET:
         fail(codes.FIELD_INVALID, "expression, or operator and rules, not both")
     operator = required(item.operator, "operator")
-    parts = required(required(item.rules, "rules").segment, "rules.segment")
+    if item.segments is not UNSET and item.rules is not UNSET:
+        fail(codes.FIELD_INVALID, "rules.segment or segments, not both")
+    nested = item.segments if item.rules is UNSET else item.rules.segment
+    parts = required(nested, "rules.segment")
     if operator.upper() not in ("OR", "AND"):
         fail(codes.EXPRESSION_INVALID, f"operator {quoted(operator)} is neither OR nor AND")
     return {operator.lower(): [{"audience": str(part)} for part in parts]}

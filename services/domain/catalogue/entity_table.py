@@ -59,7 +59,11 @@ class EntityTable(Generic[E]):
             found = self.get(ids.pop()) if len(ids) == 1 else None
         if found is None:
             found = self.get(self._names.get(reference, ""))
-        return found if found is None or self.sees is None or self.sees(found) else None
+        return self._if_seen(found)
+
+    def find_external(self, name: str, value: str) -> E | None:
+        """The entity that has this value under this external name; what is not seen is not found."""
+        return self._if_seen(self.get(self.external(name, value) or ""))
 
     def seen(self, ids: set[str] | None) -> set[str] | None:
         """Those of the ids (None: all) that are seen; None where that is all there are."""
@@ -135,6 +139,9 @@ class EntityTable(Generic[E]):
             if entity is not None:
                 self._index(id_, entity)
         return [(tried, entity) for _, tried, entity in undone]
+
+    def _if_seen(self, found: E | None) -> E | None:
+        return found if found is None or self.sees is None or self.sees(found) else None
 
     def _found_by(self, entity: E) -> tuple[object, ...]:
         return entity.name, entity.external_ids, *self.holds(entity)

@@ -1,30 +1,33 @@
-"""One item of a command: its form, and the checks that all kinds of entities share."""
+"""One item of a command: where it comes from, what it refers to, and the checks that all kinds of entities share."""
 
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from contracts import codec, codes
-from contracts.codes import Code
+from contracts import codes
 from contracts.ids import is_id, made_digest, made_id
 from contracts.instants import instant_text
 from contracts.messages.entities import CatalogueEntity, Entity, entity_id
-from contracts.messages.fields import Item, NamedFields, Versioned, immutable_fields
+from contracts.messages.feed_commands import ImportReference
+from contracts.messages.fields import (
+    STUDIO_IDS,
+    Item,
+    NamedFields,
+    Versioned,
+    immutable_fields,
+)
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.entity_table import E, EntityTable
-from services.domain.catalogue.failed import ItemFailed, fail, quoted
+from services.domain.catalogue.failed import fail, quoted
 from services.domain.catalogue.forms import Forms
 
-I = TypeVar("I", bound=Item)  # noqa: E741 - an item
 T = TypeVar("T")
 D = TypeVar("D")
 N = TypeVar("N", bound=Entity)
 
 ENTITY_BYTES_MAX = 262_144  # well below what a record of the catalogue takes
-_UNKNOWN_FIELDS_NAMED_MAX = 10
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
@@ -50,72 +53,6 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
         return made_digest(self.space_id, self.source, self.command_id, self.item, *more)
 
 
-def decode_item(raw: object, kind: type[I]) -> I:
-    """The item in its form; raises `ItemFailed`(field-invalid) with the field's path."""
-    if not isinstance(raw, dict):
-        fail(codes.FIELD_INVALID, "an item is a JSON object")
-    codec.learn(kind)
-    try:
-        return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
-        fail(codes.FIELD_INVALID, str(error)[:300])
-
-
-def ignored_fields(raw: object, item: Item) -> Iterator[tuple[Code, str]]:
-    """Warnings about fields that had no effect: those that only usher sets, and those that it does not know."""
-    if isinstance(raw, dict) and raw.keys() <= _flat_fields(type(item)):
-        return
-    paths = list(_unknown(raw, item, ""))
-    if not paths:
-        return
-    read_only = set(item.entity.__struct_encode_fields__) if item.entity is not None else set()
-    for code, ignored in (
-        (codes.FIELD_READ_ONLY, [path for path in paths if path in read_only]),
-        (codes.UNKNOWN_FIELD, [path for path in paths if path not in read_only]),
-    ):
-        if ignored:
-            more = len(ignored) - _UNKNOWN_FIELDS_NAMED_MAX
-            named = ", ".join(quoted(path) for path in ignored[:_UNKNOWN_FIELDS_NAMED_MAX])
-            yield code, f"ignored: {named}" + (f" and {more} more" if more > 0 else "")
-
-
-@cache
-def _flat_fields(kind: type[Item]) -> frozenset[str]:
-    """The fields whose values have no fields of their own that might be unknown."""
-    info = msgspec.inspect.type_info(kind)
-    assert isinstance(info, msgspec.inspect.StructType)
-    return frozenset(field.encode_name for field in info.fields if not _has_fields(field.type))
-
-
-def _has_fields(kind: msgspec.inspect.Type) -> bool:
-    match kind:
-        case msgspec.inspect.StructType():
-            return True
-        case msgspec.inspect.UnionType():
-            return any(map(_has_fields, kind.types))
-        case msgspec.inspect.Metadata():
-            return _has_fields(kind.type)
-        case msgspec.inspect.ListType():
-            return _has_fields(kind.item_type)
-        case _:
-            return False
-
-
-def _unknown(raw: object, value: object, path: str) -> Iterator[str]:
-    if isinstance(raw, list) and isinstance(value, list):
-        for position, (raw_part, part) in enumerate(zip(raw, value, strict=True)):
-            if isinstance(part, msgspec.Struct):
-                yield from _unknown(raw_part, part, f"{path}[{position}]")
-    elif isinstance(raw, dict) and isinstance(value, msgspec.Struct):
-        names = dict(zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True))
-        for name, part in raw.items():
-            here = f"{path}.{name}" if path else name
-            if name not in names:
-                yield here
-            else:
-                yield from _unknown(part, getattr(value, names[name]), here)
-
-
 def given(value: T | UnsetType, otherwise: D) -> T | D:
     """The value, or `otherwise` where the field is absent."""
     return otherwise if isinstance(value, UnsetType) else value
@@ -134,14 +71,23 @@ def required(value: T | UnsetType | None, field: str) -> T:
 
 
 def refer(table: EntityTable[E], references: Mapping[str, str | UnsetType]) -> E:
-    """The entity that the first present reference names; raises `ItemFailed`(field-required, not-found)."""
+    """The entity that all present references name; a field of `STUDIO_IDS` is the external id of that name.
+
+    Raises `ItemFailed`(field-required, not-found, references-differ).
+    """
+    found: E | None = None
     for field, reference in references.items():
-        if not isinstance(reference, UnsetType):
-            found = table.find(reference)
-            if found is None:
-                fail(codes.NOT_FOUND, f"{field}: no {table.kind} {quoted(reference)}")
-            return found
-    raise ItemFailed(codes.FIELD_REQUIRED, f"one of {', '.join(references)} is required")
+        if isinstance(reference, UnsetType):
+            continue
+        named = table.find_external(field, reference) if field in STUDIO_IDS else table.find(reference)
+        if named is None:
+            fail(codes.NOT_FOUND, f"{field}: no {table.kind} {quoted(reference)}")
+        if found is not None and named is not found:
+            fail(codes.REFERENCES_DIFFER, f"{field} {quoted(reference)} is not the {table.kind} {entity_id(found)}")
+        found = named
+    if found is None:
+        fail(codes.FIELD_REQUIRED, f"one of {', '.join(references)} is required")
+    return found
 
 
 def referred(table: EntityTable[E], item: Versioned) -> E:
@@ -149,9 +95,20 @@ def referred(table: EntityTable[E], item: Versioned) -> E:
     `check_version` do. An item that says fields of the entity says its name among them, and means no reference by it.
     """
     fields = ("id", f"{table.kind}_id", table.kind) + (() if isinstance(item, NamedFields) else ("name",))
+    fields += tuple(field for field in STUDIO_IDS if field in item.__struct_fields__)
     entity = refer(table, {field: getattr(item, field) for field in fields})
     check_version(item, entity)
     return entity
+
+
+def referred_import(item: ImportReference) -> str:
+    """The id of the import that the item names; raises `ItemFailed`(field-required, references-differ)."""
+    ids = {one for one in (item.import_, item.import_id) if not isinstance(one, UnsetType)}
+    if len(ids) > 1:
+        fail(codes.REFERENCES_DIFFER, "import and import_id are two imports")
+    if not ids:
+        fail(codes.FIELD_REQUIRED, "one of import, import_id is required")
+    return ids.pop()
 
 
 def new_id(table: EntityTable[E], brought: tuple[str | UnsetType, ...], origin: Origin, prefix: str) -> str:

@@ -10,8 +10,10 @@ from contracts.instants import instant_text
 from contracts.messages.commands import ITEM_TYPES
 from contracts.messages.control_state import Advancing, Remembered
 from contracts.messages.published import Reply
+from contracts.messages.queries import ImportQuery, Query
 from services.domain.catalogue.failed import ItemFailed
-from services.domain.catalogue.item import Origin, decode_item, ignored_fields
+from services.domain.catalogue.item import Origin
+from services.domain.catalogue.item_form import decode_item, ignored_fields
 from services.domain.control.access import CLOCK_SKEW_MS, Sender, Window
 from services.domain.control.answer import Answer, Said, said, unpacked
 from services.domain.control.audit import Trail
@@ -20,6 +22,7 @@ from services.domain.control.deferred import send_reply
 from services.domain.control.effects import Effects
 from services.domain.control.items import leaves_no_trace, only_reads, take_effect
 from services.domain.control.quotas import count_command
+from services.domain.control.read_items import nothing_found
 from services.domain.control.turn import Turn
 from services.domain.control.verifications import wait_for_answers
 
@@ -102,15 +105,19 @@ def _approve_items(turn: Turn, command: Command, sender: Sender, answer: Answer)
             continue
         try:
             item = decode_item(raw, item_type)
+            remarks = list(ignored_fields(raw, item))
             turn.state.catalogue.take_notice()
-            done = take_effect(turn, command.type, item, origin)
+            if remarks and isinstance(item, Query | ImportQuery):
+                done = nothing_found(item)  # a misspelt filter must not find everything
+            else:
+                done = take_effect(turn, command.type, item, origin)
         except ItemFailed as error:
             answer.failed(error.code, error.detail, number, error.invalid)
             continue
         answer.applied(number, done)
         if trail is not None:
             trail.item(number, done)
-        for code, detail in ignored_fields(raw, item):
+        for code, detail in remarks:
             answer.warn(code, detail, number)
 
 

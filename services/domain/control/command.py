@@ -111,7 +111,7 @@ def read_command(record: Record, event: CloudEvent) -> Command:
     known = event.type in ITEM_TYPES
     if not known and event.type not in NOT_SUPPORTED_YET:
         raise Refused(codes.COMMAND_TYPE_UNKNOWN, f"type {event.type[:64]!r}")
-    data, unknown = _data(event.data) if known else _unsupported_data(event.data)
+    data, unknown = _data(event.type, event.data) if known else _unsupported_data(event.data)
     _check_size(event.type, data)
     digest = hashlib.sha256(event.type.encode() + b"\n" + record.value).hexdigest()[:32]
     remembered_id = made_id("cmd", event.source, event.id)
@@ -161,7 +161,7 @@ def trace_id(trace_parent: str | None, *parts: str | int) -> str:
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
-def _data(data: bytes) -> tuple[_Data, tuple[str, ...]]:
+def _data(command_type: str, data: bytes) -> tuple[_Data, tuple[str, ...]]:
     try:
         raw = msgspec.json.decode(data)
         read = msgspec.convert(raw, _Data)
@@ -169,7 +169,10 @@ def _data(data: bytes) -> tuple[_Data, tuple[str, ...]]:
         _refuse_data(str(error)[:200])
     if not read.items:
         _refuse_data("items is empty")
-    return read, tuple(sorted(name for name in raw if name not in _Data.__struct_fields__))
+    unknown = sorted(name for name in raw if name not in _Data.__struct_fields__)
+    if "operation" in unknown and command_type.startswith("members."):  # it might say the opposite of the type
+        _refuse_data("operation stands in the command's type; an item may repeat it")
+    return read, tuple(unknown)
 
 
 def _unsupported_data(data: bytes) -> tuple[_Data, tuple[str, ...]]:

@@ -16,8 +16,8 @@ from contracts.messages.intake import ReadingFinished
 from contracts.messages.published import ImportCounts, Reason, Removal
 from contracts.messages.results import Weighed
 from contracts.messages.steps import ImportApplyStep, ImportWeighStep
-from services.domain.catalogue.failed import ItemFailed, fail, quoted
-from services.domain.catalogue.item import given
+from services.domain.catalogue.failed import ItemFailed, quoted
+from services.domain.catalogue.item import referred_import
 from services.domain.control.answer import ItemAnswer
 from services.domain.control.imports import abort, import_order, keep
 from services.domain.control.turn import Turn
@@ -85,9 +85,7 @@ def import_rejected(turn: Turn, item: ImportReference) -> ItemAnswer:
 
 
 def _held(turn: Turn, item: ImportReference) -> tuple[InFlight, Ready]:
-    import_id = given(item.import_, given(item.import_id, None))
-    if import_id is None:
-        fail(codes.FIELD_REQUIRED, "import is required")
+    import_id = referred_import(item)
     flight = turn.state.imports.get(import_id)
     if flight is None or flight.ready is None or flight.ready.stage != "held":
         raise ItemFailed(codes.IMPORT_NOT_HELD, f"import {quoted(import_id)}")

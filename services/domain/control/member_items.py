@@ -18,7 +18,7 @@ from contracts.messages.steps import PatchStep
 from contracts.partitioning import member_partition
 from contracts.raw_ids import RAW_ID_TYPES, RAW_OF, hashed
 from services.domain.catalogue.audiences import checked_id_type
-from services.domain.catalogue.failed import Invalid, ItemFailed, fail
+from services.domain.catalogue.failed import Invalid, ItemFailed, fail, quoted
 from services.domain.catalogue.item import Origin, check_version, given, refer, required
 from services.domain.control.answer import ItemAnswer
 from services.domain.control.quotas import count_identifiers, quotas
@@ -43,6 +43,8 @@ class Canonicals(NamedTuple):
 
 def members_changed(turn: Turn, operation: Operation, item: MembersClear, origin: Origin) -> ItemAnswer:
     """Durably accepted when the reply is: `usher.imports.v1` says when it was applied."""
+    if given(item.operation, operation).lower() != operation:
+        fail(codes.FIELD_INVALID, f"operation {quoted(str(item.operation))}: the command's type says {operation}")
     audience, read = _audience(turn, item)
     sent: Sequence[str] = ()
     if isinstance(item, MembersItem):

@@ -12,7 +12,7 @@ from contracts.messages.fields import Versioned
 from contracts.messages.queries import ImportQuery, Query
 from services.domain.catalogue.catalogue import Catalogue
 from services.domain.catalogue.failed import fail, quoted
-from services.domain.catalogue.item import given, referred
+from services.domain.catalogue.item import referred, referred_import
 from services.domain.catalogue.search import Page, filters, matching, page, search
 from services.domain.catalogue.spaces import check_own_space
 from services.domain.control.answer import ItemAnswer, entity_data
@@ -60,9 +60,7 @@ def spaces_found(turn: Turn, query: Query) -> ItemAnswer:
 
 def import_got(turn: Turn, item: ImportReference) -> ItemAnswer:
     """One that has not ended: those that have stand on `usher.imports.v1`."""
-    import_id = given(item.import_, given(item.import_id, None))
-    if import_id is None:
-        fail(codes.FIELD_REQUIRED, "one of import, import_id is required")
+    import_id = referred_import(item)
     flight = turn.state.imports.get(import_id)
     if flight is None:
         fail(codes.NOT_FOUND, f"import {quoted(import_id)} is not under way")
@@ -76,6 +74,11 @@ def imports_found(turn: Turn, query: ImportQuery) -> ItemAnswer:
     )
     found = page(matching(records, filters(query)), query.offset, query.limit)
     return _found(query, found, [msgspec.to_builtins(one) for one in found.rows])
+
+
+def nothing_found(query: Query | ImportQuery) -> ItemAnswer:
+    """A page of nothing."""
+    return _found(query, Page(0, []), [])
 
 
 def _found(query: Query | ImportQuery, found: Page, results: list[dict[str, object]]) -> ItemAnswer:

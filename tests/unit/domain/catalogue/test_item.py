@@ -1,12 +1,17 @@
 """The form of an item: unknown fields are named, absent and null differ, versions count."""
 
+import re
+
+import msgspec
 import pytest
 
 from contracts import codes
 from contracts.messages.commands import ITEM_TYPES, NOT_SUPPORTED_YET, AudienceUpdate
 from contracts.messages.feed_commands import FeedCreate
 from contracts.messages.fields import Item
-from services.domain.catalogue.item import decode_item, ignored_fields
+from contracts.messages.patterns import IN_WORDS
+from services.domain.catalogue.failed import ItemFailed
+from services.domain.catalogue.item_form import decode_item, ignored_fields
 from tests.unit.domain.control.bench import Bench
 
 UNKNOWN = [
@@ -28,6 +33,32 @@ def test_unknown_fields_are_named(kind: type[Item], raw: dict[str, object], warn
 
     assert ("; ".join(detail for _, detail in ignored) or None) == warning
     assert {code for code, _ in ignored} <= {codes.FIELD_READ_ONLY, codes.UNKNOWN_FIELD}
+
+
+@pytest.mark.parametrize(
+    ("type_", "item", "detail"),
+    [
+        ("audiences.create", {"name": " "},
+         "Expected `str` with a visible character and without control characters - at `$.name`"),
+        ("audiences.create", {"evaluation": {"at": ["noon"]}},
+         "Expected `str` that is a time of the day, 00:00 to 23:59 - at `$.evaluation.at[0]`"),
+        ("feeds.create", {"process_at": "7"},
+         "Expected `str` that is an hour of the day, 00:00 to 23:00 - at `$.process_at`"),
+        ("audiences.search", {"sort": "size"},
+         "Expected `str` that is one of id, name, created_at, updated_at, with or without a - before it - at `$.sort`"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_words(type_: str, item: dict[str, object], detail: str) -> None:
+    with pytest.raises(ItemFailed) as failed:
+        decode_item(item, ITEM_TYPES[type_])
+
+    assert (failed.value.code, failed.value.detail) == (codes.FIELD_INVALID, detail)
+
+
+def test_every_pattern_has_its_words() -> None:
+    text = repr(msgspec.json.schema_components(list(ITEM_TYPES.values()), schema_hook=lambda _: {"type": "object"}))
+
+    assert set(re.findall(r"'pattern': ('[^']*')", text)) <= set(map(repr, IN_WORDS))
 
 
 def test_an_item_with_an_unknown_field_takes_effect() -> None:

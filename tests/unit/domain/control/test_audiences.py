@@ -46,6 +46,14 @@ class TestThreeIds:
         assert not bench.send("audiences.create", {"name": "b", "expression": {"not": {"audience": ids[name]}}}).errors
         assert codes_of(bench.send("audiences.delete", {"audience": ids[name]})) == [codes.IN_USE.code]
 
+    @pytest.mark.parametrize("name", ["segment_uuid", "segment_uuid_long"])
+    def test_delete_by_their_own_name_as_that_api_does(self, bench: Bench, name: str) -> None:
+        (ids,) = ids_of(bench, {"name": "a", **LIST})
+
+        reply = bench.send("audiences.delete", {name: ids[name]})
+
+        assert (reply.errors, reply.warnings, reply.data[0]["deleted"]) == ([], [], True)
+
     def test_those_that_are_brought_are_kept_and_the_others_made(self, bench: Bench) -> None:
         (ids,) = ids_of(bench, {"name": "a", "external_ids": {"segment_uuid_long": "n21l7tjtr", "crm": "7"}, **LIST})
 
@@ -69,15 +77,19 @@ class TestThreeIds:
         assert ids["segment_uuid"] != first["segment_uuid"]
 
 
+@pytest.mark.parametrize("nested", [True, False], ids=["rules.segment", "segments"])
 @pytest.mark.parametrize(
     ("operator", "parts", "expression"),
     [("OR", ["a", "b"], "or"), ("and", ["a", "b"], "and"), ("AND", ["b"], "and")],
 )
-def test_operator_and_rules_say_a_composition(bench: Bench, operator: str, parts: list[str], expression: str) -> None:
+def test_operator_and_rules_say_a_composition(
+    bench: Bench, operator: str, parts: list[str], expression: str, *, nested: bool
+) -> None:
     made = dict(zip("ab", ids_of(bench, {"name": "a", **LIST}, {"name": "b", **LIST}), strict=True))
     by_number = [int(made[part]["id"]) for part in parts]
 
-    reply = bench.send("audiences.create", {"name": "c", "operator": operator, "rules": {"segment": by_number}})
+    rules: dict[str, object] = {"rules": {"segment": by_number}} if nested else {"segments": by_number}
+    reply = bench.send("audiences.create", {"name": "c", "operator": operator, **rules})
 
     audience_ids = [bench.send("audiences.update", {"audience": part}).data[0]["audience_id"] for part in parts]
     assert reply.data[0]["kind"] == "composed"
@@ -136,6 +148,18 @@ def test_policies_are_changed_one_by_one_and_null_brings_back_the_defaults(bench
     assert changed["policies"] == defaults | {"delete_delivered": False}
     assert both["policies"] == {"raw_identifiers": True, "delete_delivered": False}
     assert cleared["policies"] == defaults
+
+
+def test_empty_texts_that_only_sort_audiences_are_none(bench: Bench) -> None:
+    """As that API echoes them, so that what was read can be sent."""
+    empty = {"type": "", "category": "", "sub_category": "", "description": ""}
+
+    made = bench.send("audiences.create", {"name": "a", **empty, **LIST}).data[0]
+    bench.send("audiences.update", {"audience": "a", "category": "c"}, id_="c-2")
+    left = bench.send("audiences.update", {"audience": "a", "category": ""}, id_="c-3").data[0]
+
+    assert [made.get(name) for name in empty] == [None, None, None, ""]
+    assert left.get("category") is None
 
 
 def test_what_only_usher_sets_is_ignored_with_a_remark(bench: Bench) -> None:

@@ -33,6 +33,7 @@ def identifiers(count: int, items: int = 1) -> bytes:
 
 KEY = SPACE.encode()
 ROWS: list[tuple[str, bytes | None, bytes | None, Headers, Code]] = [
+    ("an operation beside items", changed(type="members.add", data={"items": [{}], "operation": "remove"}), KEY, (), codes.COMMAND_INVALID),
     ("not JSON", b"{", KEY, (), codes.COMMAND_NOT_JSON),
     ("no bytes", b"", KEY, (), codes.COMMAND_NOT_JSON),
     ("no value", None, KEY, (), codes.NOT_A_CLOUDEVENT),

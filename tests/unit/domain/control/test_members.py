@@ -133,6 +133,12 @@ def test_an_identifier_beside_clear_is_an_unknown_field(bench: Bench) -> None:
     assert [(one.code, one.detail) for one in reply.warnings] == [(codes.UNKNOWN_FIELD.code, "ignored: 'identifiers'")]
 
 
+def test_an_item_may_repeat_the_operation_of_its_command(bench: Bench) -> None:
+    reply = bench.send("members.add", {"audience": "a", "operation": "Add", "identifiers": ["u1"]})
+
+    assert (reply.counts.applied, reply.warnings) == (1, [])
+
+
 def test_the_reply_says_what_was_asked_for_and_what_was_wrong(bench: Bench) -> None:
     sent = [HASH, *(f"wrong {n}" for n in range(12)), "x" * 100]
 

@@ -123,6 +123,17 @@ def test_a_bad_read_fails_with_its_code(world: Bench, type_: str, item: object, 
     assert codes_of(world.send(type_, item)) == [code.code]
 
 
+@pytest.mark.parametrize("type_", ["audiences.search", "imports.search", "spaces.search"])
+def test_a_misspelt_filter_finds_nothing_rather_than_everything(world: Bench, type_: str) -> None:
+    reply = world.send(type_, {"nmae": "one", "limit": 7})
+
+    assert reply.data == [{"item": 0, "total": 0, "offset": 0, "limit": 7, "results": []}]
+    (warning,) = reply.warnings
+    assert (warning.code, warning.detail) == (
+        codes.UNKNOWN_FIELD.code, "no such filter, so nothing matches: 'nmae'",
+    )  # fmt: skip
+
+
 def test_a_page_says_how_many_there_are_and_where_it_stands(world: Bench) -> None:
     (default,) = world.send("audiences.search", {"kind": "list"}).data
     (second,) = world.send("audiences.search", {"kind": "list", "offset": 1, "limit": 1}).data
