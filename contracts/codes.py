@@ -59,6 +59,7 @@ AUDIENCE_DELIVERED = _declare(
 AUDIENCE_NOT_LIST = _declare("audience-not-list", "validation", "Only list audiences take members", SENDER)
 AUDIENCE_NOT_SCHEDULED = _declare("audience-not-scheduled", "validation", "Its changes wait for no run", SENDER)
 CLOCK_BACKWARDS = _declare("clock-backwards", "validation", "The clock only moves forward", SENDER)
+CLOCK_TOO_FAR = _declare("clock-too-far", "limit", "More is due by then than one command may do", SENDER)
 CLOCK_NOT_MANUAL = _declare("clock-not-manual", "conflict", "The space keeps system time", SENDER)
 CONNECTION_EXISTS = _declare(
     "connection-exists", "conflict", "The audience has a connection to this destination", SENDER

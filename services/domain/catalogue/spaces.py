@@ -122,6 +122,6 @@ def clock_ms(field: str, said: str) -> int:
     at_ms = parse_instant(said)
     if at_ms is None:
         fail(codes.FIELD_INVALID, f"{field} {quoted(said)} is no instant")
-    if at_ms >= _CLOCK_END_MS:
-        fail(codes.FIELD_INVALID, f"{field} {quoted(said)}: a clock goes to the year 8999")
+    if not 0 <= at_ms < _CLOCK_END_MS:
+        fail(codes.FIELD_INVALID, f"{field} {quoted(said)}: a clock goes from 1970 to the year 8999")
     return at_ms

@@ -1,11 +1,12 @@
 """A space's time: what becomes due is done at its instant, in order, and only then does time move on."""
 
 from dataclasses import replace
+from typing import Final
 
 from msgspec import structs
 
 from contracts import codes
-from contracts.instants import instant_text
+from contracts.instants import DAY_MS, instant_text
 from contracts.messages.steps import TickStep
 from services.domain.catalogue.failed import fail
 from services.domain.catalogue.item import Origin, changed
@@ -15,6 +16,8 @@ from services.domain.control.runs import run_due
 from services.domain.control.sets import give_up_late
 from services.domain.control.turn import Turn
 from services.domain.control.waiting import open_due
+
+DUE_MAX: Final = 5_000  # half a second of work
 
 
 def settle(turn: Turn, until_ms: int) -> None:
@@ -29,7 +32,7 @@ def settle(turn: Turn, until_ms: int) -> None:
 def advance(turn: Turn, to_ms: int, origin: Origin) -> int | None:
     """Moves a manual clock; the number of the step whose arrival everywhere is the answer, None: there is no step.
 
-    Raises `ItemFailed`(clock-not-manual, clock-backwards). To where the clock stands already is no step.
+    Raises `ItemFailed`(clock-not-manual, clock-backwards, clock-too-far). To where the clock stands already is no step.
     """
     state = turn.state
     if not state.is_manual:
@@ -39,6 +42,7 @@ def advance(turn: Turn, to_ms: int, origin: Origin) -> int | None:
         fail(codes.CLOCK_BACKWARDS, f"the clock stands at {instant_text(left_ms)}")
     if to_ms == left_ms:
         return max((one.step for one in state.advances), default=None)
+    _count(turn, to_ms)
     settle(turn, to_ms - 1)
     step = _tick(turn, to_ms)
     state.move_time(to_ms)
@@ -49,6 +53,16 @@ def advance(turn: Turn, to_ms: int, origin: Origin) -> int | None:
     later = structs.replace(origin, at_ms=to_ms)
     state.catalogue.spaces.put(space.space_id, changed(space, later, time=instant_text(to_ms)))
     return step
+
+
+def _count(turn: Turn, to_ms: int) -> None:
+    """Raises `ItemFailed`(clock-too-far) where the command would hold up its shard; a day can always be gone."""
+    if to_ms - turn.state.counters.time_ms <= DAY_MS:
+        return
+    due = turn.state.count_due(to_ms)
+    if turn.spent.instants + due > DUE_MAX:
+        fail(codes.CLOCK_TOO_FAR, f"{due} things are due by then, a command does {DUE_MAX}: go there by several")
+    turn.spent.instants += due
 
 
 def _do_at(turn: Turn, at_ms: int) -> bool:

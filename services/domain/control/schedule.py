@@ -31,12 +31,29 @@ def period_ms(activation: Activation) -> tuple[int | None, int | None]:
 
 def next_upload_ms(activation: Activation, after_ms: int) -> int | None:
     """When a recurring activation next sends all members again, None: not within its period."""
-    start_ms, end_ms = period_ms(activation)
+    end_ms, at_ms = period_ms(activation)[1], _upload_ms(activation, after_ms)
+    return at_ms if end_ms is None or at_ms < end_ms else None
+
+
+def uploads(activation: Activation, after_ms: int, until_ms: int) -> int:
+    """How often a recurring activation sends all members again after an instant until another, its end moving on."""
+    end_ms, next_ms = period_ms(activation)[1], _upload_ms(activation, after_ms)
+    last_ms = until_ms if end_ms is None or activation.extend else min(end_ms - 1, until_ms)
+    return max(0, (last_ms - next_ms) // (activation.recurring_days * DAY_MS) + 1)
+
+
+def _upload_ms(activation: Activation, after_ms: int) -> int:
+    start_ms, _ = period_ms(activation)
     first_ms = start_ms if start_ms is not None else _at(activation.created_at)
     assert first_ms is not None
     every_ms = activation.recurring_days * DAY_MS
-    at_ms = first_ms + max(1, (after_ms - first_ms) // every_ms + 1) * every_ms
-    return at_ms if end_ms is None or at_ms < end_ms else None
+    return first_ms + max(1, (after_ms - first_ms) // every_ms + 1) * every_ms
+
+
+def extensions(activation: Activation, until_ms: int) -> int:
+    """How often the end of an activation that extends itself moves on, until it lies after an instant."""
+    end_ms = period_ms(activation)[1]
+    return 0 if end_ms is None or end_ms > until_ms else (until_ms - end_ms) // (activation.extend_days * DAY_MS) + 1
 
 
 def hour_of(process_at: str) -> int:

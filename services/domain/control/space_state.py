@@ -1,5 +1,6 @@
 """All that control knows of one space: its catalogue, its counters, and what is under way."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -157,6 +158,12 @@ class SpaceState:
         due = [*self.counters.expiries_ms[:1], *self._timetable.next_ms(left)]
         due += [instant for one in self.imports_in("waiting", "ready") for instant in _instants(one)]
         return min(due, default=None)
+
+    def count_due(self, until_ms: int) -> int:
+        """At most how many things are due by the space's own time until then, as far as is known now."""
+        left, days_ms = self.counters.time_ms, self.counters.expiries_ms
+        imports = sum(left < instant <= until_ms for one in self.imports.unordered() for instant in _instants(one))
+        return bisect_right(days_ms, until_ms) + imports + self._timetable.count(left, until_ms)
 
     def due_ms(self) -> int | None:
         """When something is due next by the machine's clock."""

@@ -3,8 +3,9 @@
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
+from contracts.instants import DAY_MS
 from contracts.messages.entities import Activation, Audience, CatalogueEntity
-from services.domain.control.schedule import next_minute_ms, period_ms, run_minutes
+from services.domain.control.schedule import extensions, next_minute_ms, period_ms, run_minutes
 from services.domain.control.uploads import Uploads
 
 
@@ -14,6 +15,7 @@ class Timetable:
     def __init__(self) -> None:
         self.runs: dict[int, list[str]] = {}
         self._instants: list[tuple[int, str]] = []  # every start and end, and of which activation, in order
+        self._extending: dict[str, Activation] = {}
         self._uploads = Uploads()
 
     def entity(self, before: CatalogueEntity | None, now: CatalogueEntity | None) -> None:
@@ -33,10 +35,13 @@ class Timetable:
         if before is not None:
             for instant in _instants(before):
                 del self._instants[bisect_left(self._instants, instant)]
+            self._extending.pop(before.activation_id, None)
             self._uploads.remove(before)
         if now is not None:
             for instant in _instants(now):
                 insort(self._instants, instant)
+            if now.extend:
+                self._extending[now.activation_id] = now
             if now.recurring:
                 self._uploads.put(now)
 
@@ -57,6 +62,16 @@ class Timetable:
         uploads = self._uploads.at(at_ms)
         for id_ in sorted({id_ for _, id_ in self._instants[within]} | uploads):
             yield id_, id_ in uploads
+
+    def count(self, after_ms: int, until_ms: int) -> int:
+        """How many runs, starts, ends and uploads there are after an instant until another, if nothing changes.
+
+        An end that moves on is counted wherever it moves to. Looks at every activation that extends itself or recurs.
+        """
+        days = (until_ms - after_ms) // DAY_MS + 1
+        fixed = bisect_left(self._instants, (until_ms + 1, "")) - bisect_left(self._instants, (after_ms + 1, ""))
+        moves = sum(extensions(one, until_ms) for one in self._extending.values())
+        return fixed + moves + len(self.runs) * days + self._uploads.count(after_ms, until_ms)
 
     def next_ms(self, after_ms: int) -> Iterator[int]:
         """What is due next of each, after that instant."""

@@ -1,11 +1,18 @@
 """One record's, or one timer's, work on one space."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from contracts.instants import instant_text
 from services.domain.control.config import ShardConfig
 from services.domain.control.effects import Effects
 from services.domain.control.space_state import SpaceState
+
+
+@dataclass(slots=True)
+class Spent:
+    """What has been done of that of which a record may do only so much."""
+
+    instants: int = 0  # that clock.advance went through
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +27,7 @@ class Turn:
     config: ShardConfig
     now_ms: int
     instant_ms: int | None = None
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def space_id(self) -> str:

@@ -3,7 +3,7 @@
 from bisect import bisect_left, insort
 
 from contracts.messages.entities import Activation
-from services.domain.control.schedule import next_upload_ms
+from services.domain.control.schedule import next_upload_ms, uploads
 
 
 class Uploads:
@@ -42,6 +42,10 @@ class Uploads:
         """The activations that send all their members at that instant."""
         self._move(at_ms - 1)
         return {id_ for _, id_ in self._next[: bisect_left(self._next, (at_ms + 1, ""))]}
+
+    def count(self, after_ms: int, until_ms: int) -> int:
+        """How many there are after an instant until another; the ends of activations that extend themselves move on."""
+        return sum(uploads(one, after_ms, until_ms) for one in self._activations.values())
 
     def _move(self, after_ms: int) -> None:
         if after_ms < self._after_ms:

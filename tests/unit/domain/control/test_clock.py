@@ -1,11 +1,14 @@
 """Time: what is due is done at its instant and in order; a tick is written only then, or when the clock is moved."""
 
+from typing import Any
+
 import pytest
 
 from contracts import codes
 from contracts.instants import instant_text, parse_instant
 from contracts.messages.results import Ticked
 from contracts.messages.steps import ActivationStep, ImportApplyStep, Step, TickStep
+from services.domain.control import clock
 from tests.unit.domain.control.bench import PARTITIONS, SPACE, START_MS, Bench, codes_of, replies, steps, ticked
 from tests.unit.domain.control.importing import carry_through, opened, version
 
@@ -294,3 +297,69 @@ def test_a_space_made_again_goes_on_counting_and_forgets_no_id() -> None:
     )
     assert codes_of(reply) == [codes.ID_TAKEN.code]
     assert reply.data[0]["step"] == 3
+
+
+def busy(bench: Bench, *, evaluation: str = "", **activation: object) -> Bench:
+    """A space in which things are due again and again."""
+    runs = {"evaluation": {"mode": "scheduled", "at": evaluation.split()}} if evaluation else {}
+    bench.made("audiences.create", {"id": "aud_r", "name": "r", "id_type": "kuid", **runs})
+    bench.made("audiences.create", {"id": "aud_a", "name": "a", "id_type": "kuid"})
+    bench.made("destinations.create", {"name": "d", "connector": "webhook", "settings": {"url": "u"}})
+    if activation:
+        bench.made("activations.create", {"name": "x", "audience": "a", "destination": "d", **activation})
+    return bench
+
+
+BUSY: list[tuple[str, dict[str, Any], int]] = [
+    ("nothing", {}, 0),
+    ("twice-daily runs", {"evaluation": "00:00 12:00"}, 0),  # nothing has happened since the first
+    ("an end that moves on each day", {"end_date": "2026-01-03", "extend": True, "extend_days": 1}, 364),
+    ("all members again each day", {"recurring": True, "recurring_days": 1}, 365),
+    ("both", {"end_date": "2026-01-03", "extend": True, "extend_days": 30, "recurring": True, "recurring_days": 7}, 64),
+    ("a period that ends", {"end_date": "2026-02-01", "recurring": True, "recurring_days": 1}, 31),
+    ("a period to come", {"start_date": "2026-12-01", "recurring": True, "recurring_days": 1}, 32),
+]
+
+
+@pytest.mark.parametrize(("made", "done"), [row[1:] for row in BUSY], ids=[row[0] for row in BUSY])
+def test_a_far_jump_does_no_more_than_was_counted(
+    made: dict[str, Any], done: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = busy(Bench().space(), **made)
+    to = {"to": "2027-01-01T12:00"}  # 365.5 days
+    monkeypatch.setattr(clock, "DUE_MAX", -1)
+    (refused,) = bench.send("clock.advance", to).errors
+    monkeypatch.setattr(clock, "DUE_MAX", 1_000_000)
+    outs = bench.handle(bench.command("clock.advance", to))
+
+    assert refused.code == codes.CLOCK_TOO_FAR.code
+    markers = [one for one in steps(outs) if isinstance(one, ActivationStep)]
+    assert done == len(markers) <= int(refused.detail.split()[0])
+
+
+def test_a_jump_past_too_much_is_refused_and_shorter_ones_go_there() -> None:
+    bench = busy(Bench().space(), evaluation=" ".join(f"{hour:02}:00" for hour in range(24)))  # 5,000 hours: 208 days
+
+    far = bench.send("clock.advance", {"to": "2026-07-30"})
+    halfway = bench.handle(bench.command("clock.advance", {"to": "2026-04-01"}, {"to": "2026-07-30"}))
+    (last, *_) = reversed([one for one in steps(halfway) if isinstance(one, TickStep)])
+    (both,) = replies(bench.result(*ticked(last)))
+
+    assert codes_of(far) == [codes.CLOCK_TOO_FAR.code]
+    assert codes_of(both) == [codes.CLOCK_TOO_FAR.code]  # one command does no more for having two items
+    assert both.data[0]["time"] == "2026-04-01T00:00:00.000Z"
+    assert bench.advance("2026-07-30").errors == []
+
+
+def test_a_day_can_always_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "DUE_MAX", 0)
+    bench = busy(Bench().space(), evaluation="06:00 12:00")
+
+    assert bench.advance("2026-01-02").errors == []
+
+
+@pytest.mark.parametrize("start", ["0001-01-01", "1969-12-31T23:59:59.999Z"])
+def test_no_clock_stands_before_1970(start: str) -> None:
+    reply = Bench().send("spaces.create", {"clock": "manual", "time": start})
+
+    assert codes_of(reply) == [codes.FIELD_INVALID.code]
