@@ -15,7 +15,7 @@ from services.connectors.registry import CONNECTORS
 from services.control.restore import ControlService
 from services.domain.catalogue.connectors import ConnectorRules, Remark
 from services.domain.control.config import OPERATOR_ONLY, CommandSenders
-from services.runtime.clock import SystemClock
+from services.runtime.clock import Clock, SystemClock
 from services.runtime.fold import run_folds
 from services.runtime.health import Health
 from services.runtime.log import Log
@@ -25,18 +25,20 @@ from services.runtime.settings import Settings
 
 async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> None:
     """Folds the shards that the group gives us until `stopping` is set."""
+    clock = SystemClock()
     async with open_kafka(settings, client_id="control") as log, open_http(settings, health):
         await run_folds(
             log,
             control_service(
                 log,
+                clock=clock,
                 delivery_partitions=settings.topic_partitions_deliveries,
                 topic_prefix=settings.topic_prefix,
                 command_senders={one.topic: one.principal for one in settings.command_topics},
                 reply_topics={one.topic: one.replies for one in settings.command_topics},
                 secret_references=settings.secret_references(),
             ),
-            clock=SystemClock(),
+            clock=clock,
             health=health,
             stopping=stopping,
             instance_id=settings.instance_id,
@@ -46,6 +48,7 @@ async def main(settings: Settings, health: Health, stopping: asyncio.Event) -> N
 def control_service(
     log: Log,
     *,
+    clock: Clock,
     delivery_partitions: int,
     topic_prefix: str = "usher",
     command_senders: CommandSenders = OPERATOR_ONLY,
@@ -61,6 +64,7 @@ def control_service(
         topic_prefix=topic_prefix,
         command_senders=command_senders,
         reply_topics=reply_topics,
+        clock=clock,
     )
 
 

@@ -1,6 +1,7 @@
 """Control as the fold loop runs it: shard n is partition n of commands, events, results and outcomes.
 
-Restores a shard from its own changelog and its part of the catalogue; what it does is `services.domain.control`.
+Restores a shard from its own changelog and its part of the catalogue, and shows how far its activations are behind;
+what it does is `services.domain.control`.
 """
 
 import zlib
@@ -14,12 +15,15 @@ from contracts.messages.entities import CatalogueEntity
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record, TopicPartition
 from services.control.events import RecordRefused
+from services.control.lagging import ActivationLags
 from services.domain.catalogue.connectors import Connectors
 from services.domain.control.config import CommandSenders, ShardConfig
 from services.domain.control.effects import state_bytes
 from services.domain.control.shard import TOPICS, ControlShard, restored
+from services.runtime.clock import Clock
 from services.runtime.dead_letters import dead_letter
 from services.runtime.failures import Fatal
+from services.runtime.fold import Fold
 from services.runtime.log import Log
 
 _READ_SECONDS: Final = 1.0
@@ -34,7 +38,7 @@ _SHARDED: Final = (
 
 
 class ControlService:
-    """Implements `FoldService`. `delivery_partitions` is how many partitions a new delivery queue is made with.
+    """Implements `FoldService` and `Watching`. A new delivery queue is made with `delivery_partitions`.
 
     No feed may read topics with `topic_prefix`.
     """
@@ -52,6 +56,7 @@ class ControlService:
         topic_prefix: str = "usher",
         command_senders: CommandSenders,
         reply_topics: Mapping[str, str],
+        clock: Clock,
     ) -> None:
         self.topics: Sequence[str] = (*command_senders, *TOPICS)
         self._log = log
@@ -60,6 +65,7 @@ class ControlService:
         self._connectors = connectors
         self._delivery_partitions = delivery_partitions
         self._topic_prefix = topic_prefix
+        self._lags = ActivationLags(clock)
 
     async def restore(
         self,
@@ -91,6 +97,16 @@ class ControlService:
                     "start anew under another USHER_TOPIC_PREFIX"
                 )
         return restored(config, [_decoded(record, CatalogueEntity) for record in entities], entries)
+
+    async def committed(self, shard: int, fold: Fold, offsets: Mapping[str, int], *, stopping: bool) -> None:  # noqa: ARG002 - the port's
+        """Shows how far its activations are behind, now and then."""
+        assert isinstance(fold, ControlShard)
+        if self._lags.is_due(shard):
+            self._lags.show(shard, fold.waiting())
+
+    def ended(self, shard: int) -> None:
+        """They are another worker's to show."""
+        self._lags.forget(shard)
 
     async def _control_partitions(self) -> int:
         """All topics that are keyed by space must have one count, else a space's records would part ways."""

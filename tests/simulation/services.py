@@ -67,7 +67,7 @@ Main = Callable[[MemoryLog, Ports, Settings, Health, asyncio.Event], Awaitable[N
 
 
 async def _control(log: MemoryLog, ports: Ports, settings: Settings, health: Health, stopping: asyncio.Event) -> None:
-    service = control_service(log, delivery_partitions=settings.topic_partitions_deliveries)
+    service = control_service(log, clock=ports.clock, delivery_partitions=settings.topic_partitions_deliveries)
     await run_folds(log, service, clock=ports.clock, health=health, stopping=stopping, instance_id=settings.instance_id)
 
 

@@ -15,6 +15,7 @@ from contracts.messages.control_state import ControlState
 from contracts.messages.delivery import Delivered, LaneState, ListCleared, ListMade, Outcome, Reported, Routed, Verified
 from contracts.messages.entities import CatalogueEntity
 from contracts.messages.intake import IntakeEvent, ObjectAnnounced, ReadingFailed, ReadingFinished, ReadingProgress
+from contracts.messages.published import ActivationStatus
 from contracts.messages.results import Applied, Counted, Held, ReadingBroken, Result, Staged, Ticked, Weighed
 from contracts.partitioning import space_partition
 from contracts.records import Out, Record
@@ -67,6 +68,13 @@ class ControlShard:
     def due_ms(self) -> int | None:
         """See `Fold`."""
         return min(self._due.values(), default=None)
+
+    def waiting(self) -> Iterator[ActivationStatus]:
+        """The status of each activation for which members wait, in no order."""
+        for space in self._spaces.values():
+            for delivering in space.deliveries.unordered():
+                if delivering.status.lag_records:
+                    yield delivering.status
 
     def _fold(self, record: Record, effects: Effects, now_ms: int) -> None:
         try:

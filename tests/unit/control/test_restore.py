@@ -36,7 +36,7 @@ async def running(broker: MemoryBroker, name: str) -> AsyncIterator[Log]:
     """A control process."""
     log = broker.connect(name)
     clock, stopping = FastClock(), asyncio.Event()
-    service = control_service(log, delivery_partitions=2)
+    service = control_service(log, clock=clock, delivery_partitions=2)
     task = asyncio.create_task(run_folds(log, service, clock=clock, health=Health(clock), stopping=stopping))
     try:
         yield log
@@ -149,7 +149,7 @@ async def test_without_its_topics_control_says_what_to_do(missing: str) -> None:
             await log.ensure_topic(topic_spec(name, COUNTS[page.partitions]))
 
     with pytest.raises(Fatal, match="usher topics"):
-        await control_service(log, delivery_partitions=2).restore(0, {})
+        await control_service(log, clock=FastClock(), delivery_partitions=2).restore(0, {})
 
 
 async def test_topics_that_would_part_a_space_are_refused() -> None:
@@ -159,7 +159,7 @@ async def test_topics_that_would_part_a_space_are_refused() -> None:
     await made_topics(log)
 
     with pytest.raises(Fatal, match="one and the same number"):
-        await control_service(log, delivery_partitions=2).restore(0, {})
+        await control_service(log, clock=FastClock(), delivery_partitions=2).restore(0, {})
 
 
 async def test_state_of_another_partition_count_is_refused() -> None:
@@ -172,7 +172,7 @@ async def test_state_of_another_partition_count_is_refused() -> None:
     await producer.send([Out(catalog.CONTROL_STATE, b"acme/counters/-", entry, (), wrong)])
 
     with pytest.raises(Fatal, match="not its own"):
-        await control_service(log, delivery_partitions=2).restore(wrong, {})
+        await control_service(log, clock=FastClock(), delivery_partitions=2).restore(wrong, {})
 
 
 @pytest.mark.parametrize("value", [b"nope", b"{}", b"x\x01broken"])
@@ -184,4 +184,4 @@ async def test_state_that_cannot_be_read_is_refused(value: bytes) -> None:
     await producer.send([Out(catalog.CONTROL_STATE, b"acme/counters/-", value, (), 0)])
 
     with pytest.raises(Fatal, match="no state of this version"):
-        await control_service(log, delivery_partitions=2).restore(0, {})
+        await control_service(log, clock=FastClock(), delivery_partitions=2).restore(0, {})
