@@ -226,6 +226,13 @@ DELIVERY_PERMANENT = _declare(
 DELIVERY_REDIRECTED = _declare(
     "delivery-redirected", "validation", "The destination answered a redirect", DESTINATION_OWNER
 )
+DELIVERY_REPLACEMENT_BROKEN = _declare(
+    "delivery-replacement-broken",
+    "transient",
+    "The replacement of a whole list broke off",
+    DESTINATION_OWNER,
+    retryable=True,
+)
 DELIVERY_SECRET_UNAVAILABLE = _declare(
     "delivery-secret-unavailable",
     "authorization",

@@ -34,8 +34,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     since an identity never changes its partition. `partition` is that partition. Name, type and mapping (its
     settings) are the activation's as the router knew them, so that what is sent of this record stays the same.
 
-    `clear` has no members: the connection's list is to be emptied before what follows, once for all records of its
-    `step`, of which there is one from each partition.
+    `clear` has no members: the connection's list is to be emptied, or replaced, before what follows, once for all
+    records of its `step`, of which there is one from each partition. `followed_by`: so many members of the resync are
+    still to come from it.
     """
 
     delivery_id: str
@@ -56,6 +57,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause | None
     partition: int
     sequence: int
+    followed_by: int = 0
 
 
 class Routed(msgspec.Struct, frozen=True, kw_only=True, tag="routed", tag_field="type"):

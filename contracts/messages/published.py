@@ -193,8 +193,8 @@ class ActivationDifference(msgspec.Struct, frozen=True, kw_only=True):
 class ActivationMarker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`activation.started`, `.updated`, `.waiting`, `.paused`, `.resumed`, `.ended` or `.forgotten` at its place.
 
-    Usher's own. `replaces`: its resyncs take the place of whatever the list over there holds; `clears`: here is one.
-    `makes`: that list is made over there.
+    Usher's own. `replaces`: its resyncs take the place of whatever the list over there holds; `clears`: here is one,
+    `followed_by` so many members, as snapshots of its step. `makes`: that list is made over there.
     """
 
     space_id: str
@@ -203,6 +203,7 @@ class ActivationMarker(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     queue: str
     replaces: bool = False
     clears: bool = False
+    followed_by: int = 0
     makes: bool = False
     at: str
     step: int

@@ -65,7 +65,7 @@ async def activate(
     made = await once_available(partial(_beginning, log), clock=clock, stopping=stopping)
     if made is None:
         return
-    producer, outcome_partitions = made
+    producer, outcome_partitions, change_partitions = made
     router = RouterService(log, queue_partitions=queue_partitions, outcome_partitions=outcome_partitions)
     secrets = SecretStore(environment, settings.secret_references(), clock=clock)
     ports = LanePorts(
@@ -77,6 +77,8 @@ async def activate(
         tokens=Tokens(web, clock=clock),
         rates=Rates(queue_partitions, secrets.credential),
         clock=clock,
+        queue_reader=log.reader,
+        change_partitions=change_partitions,
         outcome_partitions=outcome_partitions,
         record_age_seconds_max=_record_age_seconds_max(),
         policy=RetryPolicy(
@@ -131,13 +133,14 @@ def _verifications(deliver: Loop, ports: LanePorts) -> Coroutine[None, None, Non
     )
 
 
-async def _beginning(log: Log) -> tuple[Producer, int]:
-    """A producer, and how many partitions the outcomes have."""
-    counts = {topic: await log.partitions(topic) for topic in (catalog.OUTCOMES, catalog.RECEIPTS, *verifier.TOPICS)}
+async def _beginning(log: Log) -> tuple[Producer, int, int]:
+    """A producer, and how many partitions the outcomes and the changes have."""
+    topics = (catalog.OUTCOMES, catalog.CHANGES, catalog.RECEIPTS, *verifier.TOPICS)
+    counts = {topic: await log.partitions(topic) for topic in topics}
     for topic, count in counts.items():
         if count == 0:
             raise Fatal(f"there is no topic {topic}: run `usher topics`")
-    return await log.producer(), counts[catalog.OUTCOMES]
+    return await log.producer(), counts[catalog.OUTCOMES], counts[catalog.CHANGES]
 
 
 def _record_age_seconds_max() -> float:

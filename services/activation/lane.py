@@ -9,25 +9,23 @@ from typing import Final
 
 from contracts import catalog, codec, codes
 from contracts.instants import instant_text
-from contracts.messages.delivery import Delivery, LaneState, ListCleared
+from contracts.messages.delivery import Delivery, ListCleared
 from contracts.messages.entities import Connection, Destination
 from contracts.records import Out, Record, TopicPartition
-from services.activation.exchanges import UNKNOWN, Ready, keep_to_rate, ready
-from services.activation.lane_events import DELIVERY_MEMBERS, DELIVERY_WAIT_SECONDS, DeliveriesDeadLettered, LaneTurned
-from services.activation.lane_health import DELIVERING, LaneHealth
+from services.activation.lane_events import DELIVERY_MEMBERS, DELIVERY_WAIT_SECONDS, DeliveriesDeadLettered
 from services.activation.lane_ports import LanePorts
 from services.activation.lane_reports import letter, outcome, receipt
-from services.activation.sending import Attempt, send_once
+from services.activation.replacing import Replacing
+from services.activation.sender import DestinationKey, Sender
 from services.activation.work import Work
-from services.domain.delivery.answers import SETTLED, Fate, Verdict, gravest
+from services.connectors.base import ReplacingConnector
+from services.connectors.registry import CONNECTORS
+from services.domain.delivery.answers import DELIVERED
 from services.domain.delivery.ledger import Ledger
-from services.domain.delivery.merge import Item, Kept, collapse, stretches
+from services.domain.delivery.merge import Kept, collapse, part, stretches
+from services.domain.delivery.replacement import without_replaced
 
 CLEARED_POLL_SECONDS: Final = 0.1  # control answers within milliseconds, and a resync is rare
-CATALOGUE_POLL_SECONDS: Final = 5.0  # how soon a waiting lane heeds that somebody has acted
-
-DestinationKey = tuple[str, str]
-"""Space id and destination id."""
 
 
 class Lane:
@@ -37,21 +35,30 @@ class Lane:
         self._queue = catalog.queue_of(partition.topic)
         self._partition = partition.partition
         self._ports = ports
-        self._health = LaneHealth(ports.policy, ports.random)
-        self._reported: tuple[str | None, str | None] = (None, None)
-        self._known: tuple[Destination | None, Ready | Verdict] | None = None  # what the very version comes to
+        self._sender = Sender(partition, ports)
+        self._replacing = Replacing(partition, ports, self._sender)
+        self._knows_replaced = False  # whether the catalogue says what who had the lane before us has replaced
 
     async def deliver(self, records: Sequence[Record]) -> None:
-        """Returns when every record has had its effect. Raises `Unavailable` only before anything was sent."""
+        """Returns when every record has had its effect.
+
+        Raises `Unavailable` where the log can't be read, before anything was sent or between parts of a whole list:
+        the same records may come again.
+        """
         outs: list[Out] = []
         for key, taken in self._read(records, outs).items():
             for stretch in stretches([delivery for _, delivery in taken]):
+                records_of = [record for record, _ in taken[stretch]]
                 kept = collapse([delivery for _, delivery in taken[stretch]])
-                ledger = Ledger([record for record, _ in taken[stretch]], kept)
                 if kept[0].delivery.operation == "clear":
-                    await self._clear(kept, ledger, key)
+                    ledger = Ledger(records_of, kept)
+                    await self._clear(records_of[0], kept, ledger, key)
                 else:
-                    await self._send(Work(kept), ledger, key)
+                    left, sent = await self._without_replaced(kept, key)
+                    ledger = Ledger(records_of, left)
+                    for one in sent:
+                        ledger.settle(part(one, one.members), DELIVERED)
+                    await self._sender.send(Work(left), ledger, key)
                 outs += self._account(ledger)
         await self._ports.reports.write(outs)
 
@@ -68,144 +75,45 @@ class Lane:
                 found.setdefault((delivery.space_id, delivery.destination_id), []).append((record, delivery))
         return found
 
-    async def _clear(self, kept: Sequence[Kept], ledger: Ledger, key: DestinationKey) -> None:
-        """Empties a list once for a resync, and goes on when the connection says so: whoever comes after us knows."""
+    async def _clear(self, record: Record, kept: Sequence[Kept], ledger: Ledger, key: DestinationKey) -> None:
+        """Empties or replaces a list once for a resync, and goes on when the connection says so."""
         said = kept[0].delivery
         await self._ports.catalogue.caught_up()
-        if self._is_cleared(said):
+        if self._is_cleared(said, said.step):
             return
-        await self._send(Work(kept), ledger, key)
-        if any(True for _ in ledger.dead()):
+        step: int | None = said.step
+        if self._replaces(key):
+            step = await self._replacing.replaced(record.offset, kept, ledger, key)
+        else:
+            await self._sender.send(Work(kept), ledger, key)
+        if step is None or any(True for _ in ledger.dead()):
             return  # it can't be, and dead letters say why: what follows is added to what the list holds
         at = instant_text(self._ports.clock.now_ms())
-        done = ListCleared(space_id=said.space_id, connection_id=said.connection_id, step=said.step, at=at)
+        done = ListCleared(space_id=said.space_id, connection_id=said.connection_id, step=step, at=at)
         await self._ports.reports.write([outcome(done, self._ports.outcome_partitions)])
-        while not self._is_cleared(said):
+        while not self._is_cleared(said, step):
             await self._ports.clock.sleep(CLEARED_POLL_SECONDS)
 
-    def _is_cleared(self, said: Delivery) -> bool:
+    async def _without_replaced(self, kept: list[Kept], key: DestinationKey) -> tuple[list[Kept], list[Kept]]:
+        """What is still to be sent, and what was sent when the list was replaced, be it by another owner."""
+        if not self._replaces(key):
+            return kept, []
+        if not self._knows_replaced:
+            await self._ports.catalogue.caught_up()
+            self._knows_replaced = True
+        connections = {(one.delivery.space_id, one.delivery.connection_id) for one in kept}
+        steps = {of: found.cleared_step for of in connections if (found := self._ports.catalogue.get(Connection, *of))}
+        return without_replaced(kept, steps)
+
+    def _replaces(self, key: DestinationKey) -> bool:
+        """Whether resyncs replace lists there at once, rather than empty them first."""
+        destination = self._ports.catalogue.get(Destination, *key)
+        return destination is not None and isinstance(CONNECTORS.get(destination.connector), ReplacingConnector)
+
+    def _is_cleared(self, said: Delivery, step: int) -> bool:
         """For this resync or a later one; a connection that is gone has nothing to empty."""
         connection = self._ports.catalogue.get(Connection, said.space_id, said.connection_id)
-        return connection is None or connection.cleared_step >= said.step
-
-    async def _send(self, work: Work, ledger: Ledger, key: DestinationKey) -> None:
-        """Sends until all is settled, or the destination is deleted, or the records are too old to wait longer."""
-        if self._destination(key) is None:
-            await self._ports.catalogue.caught_up()  # the queue may be ahead of our view
-        while not work.done():
-            to = self._ready(key)
-            if isinstance(to, Ready):
-                for item, verdict in work.plan(to.connector, to.settings, to.limits.items_per_request):
-                    ledger.settle(item, verdict)
-                if work.done():
-                    return
-                trouble, retry_after_seconds = await self._try(work, ledger, to)
-            else:
-                trouble, retry_after_seconds = to, None
-            if trouble is UNKNOWN:
-                self._give_up(work, ledger, UNKNOWN, late_only=False)
-            elif trouble is not None:
-                await self._wait(trouble, retry_after_seconds, key, ledger)
-                self._give_up(work, ledger, trouble, late_only=True)
-
-    def _destination(self, key: DestinationKey) -> Destination | None:
-        return self._ports.catalogue.get(Destination, *key)
-
-    def _connections(self, key: DestinationKey, ledger: Ledger) -> list[Connection | None]:
-        return [self._ports.catalogue.get(Connection, key[0], one) for one in ledger.connection_ids]
-
-    def _ready(self, key: DestinationKey) -> Ready | Verdict:
-        destination = self._destination(key)
-        if self._known is None or self._known[0] != destination:
-            self._known = destination, ready(destination)
-        return self._known[1]
-
-    async def _try(self, work: Work, ledger: Ledger, to: Ready) -> tuple[Verdict | None, float | None]:
-        """Sends the next request once; the verdict on what must be sent again, None where nothing must."""
-        request = work.head()
-        await keep_to_rate(to, self._ports)
-        attempt = await send_once(request, to, self._ports)
-        ledger.attempted(request.items)
-        left = self._settle(attempt, ledger)
-        work.settle_head([item for item, _ in left])
-        if not left:
-            self._health.succeeded()
-            await self._report(to.destination, ledger)
-            return None, None
-        trouble = gravest(verdict for _, verdict in left)
-        if trouble.fate is Fate.GONE:
-            self._known = to.destination, trouble  # it wants nothing more
-        return trouble, attempt.retry_after_seconds
-
-    def _settle(self, attempt: Attempt, ledger: Ledger) -> list[tuple[Item, Verdict]]:
-        """Books what is settled; returns the rest."""
-        delivered: list[Item] = []
-        left: list[tuple[Item, Verdict]] = []
-        for item, verdict in attempt.verdicts:
-            if verdict.fate in SETTLED:
-                ledger.settle(item, verdict)
-                delivered += [item] if verdict.fate is Fate.DELIVERED else []
-            else:
-                left.append((item, verdict))
-        ledger.uploaded(delivered, attempt.taken)
-        return left
-
-    async def _wait(
-        self, trouble: Verdict, retry_after_seconds: float | None, key: DestinationKey, ledger: Ledger
-    ) -> None:
-        """Waits as the lane's health says, but not longer than until the destination or a connection is changed."""
-        clock = self._ports.clock
-        now = clock.monotonic_seconds()
-        until = now + self._health.failed(trouble, now, retry_after_seconds)
-        destination, connections = self._destination(key), self._connections(key, ledger)
-        if destination is not None:
-            await self._report(destination, ledger)
-        while now < until:
-            await clock.sleep(min(until - now, CATALOGUE_POLL_SECONDS))
-            if (self._destination(key), self._connections(key, ledger)) != (destination, connections):
-                self._health.renewed()
-                return
-            now = clock.monotonic_seconds()
-
-    def _give_up(self, work: Work, ledger: Ledger, verdict: Verdict, *, late_only: bool) -> None:
-        """Settles what waits as dead letters: all of it, or what the log will soon have forgotten."""
-        oldest_ms = self._ports.clock.now_ms() - self._ports.record_age_seconds_max * 1000
-        final = Verdict(Fate.REFUSED, verdict.code, verdict.detail)
-        for item in work.give_up(lambda item: not late_only or ledger.timestamp_ms(item) < oldest_ms):
-            ledger.settle(item, final)
-
-    async def _report(self, destination: Destination, ledger: Ledger) -> None:
-        """Tells control and the operator when the lane's state has changed; control also how long all has waited."""
-        health = self._health
-        code = health.trouble.code.code if health.trouble and health.trouble.code else None
-        is_new = (health.state, code) != self._reported
-        if health.state is None or (health.state == DELIVERING and not is_new):
-            return
-        self._reported = (health.state, code)
-        now_ms = self._ports.clock.now_ms()
-        detail = health.trouble.detail if health.trouble else None
-        said = LaneState(
-            space_id=destination.space_id,
-            destination_id=destination.destination_id,
-            queue=self._queue,
-            partition=self._partition,
-            state=health.state,
-            waited_ms=ledger.waited_ms(now_ms),
-            code=code,
-            detail=detail,
-            at=instant_text(now_ms),
-        )
-        if is_new:
-            LaneTurned(
-                space_id=said.space_id,
-                destination_id=said.destination_id,
-                queue=said.queue,
-                partition=said.partition,
-                state=said.state,
-                code=code or "",
-                detail=detail or "",
-            ).emit()
-        await self._ports.reports.write([outcome(said, self._ports.outcome_partitions)])
+        return connection is None or connection.cleared_step >= step
 
     def _account(self, ledger: Ledger) -> list[Out]:
         """The dead letters and outcomes of a batch whose every member is settled."""

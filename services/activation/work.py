@@ -5,6 +5,7 @@ Pure; the lane drives it. Items leave it when they are settled, and only then.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Self
 
 from contracts import codes
 from services.connectors.base import Connector, Request, Settings
@@ -21,6 +22,13 @@ class Work:
         self._unplanned = [one for one in kept if one.members or one.delivery.operation == "clear"]
         self._requests: deque[Request] = deque()
         self._to: tuple[Connector, Settings] | None = None
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """The work of one request that is already made: it is sent again as it is, or not at all."""
+        made = cls([])
+        made._requests.append(request)
+        return made
 
     def done(self) -> bool:
         return not self._unplanned and not self._requests
@@ -67,9 +75,11 @@ class Work:
         return given
 
     def _again(self, left: Sequence[Item]) -> list[Request]:
+        if not left:
+            return []
         assert self._to is not None, "whoever has planned has a connector"
         connector, settings = self._to
-        return fitting(connector, left, settings) if left else []
+        return fitting(connector, left, settings)
 
 
 def _refusal(connector: Connector, settings: Settings, item: Item) -> Verdict | None:

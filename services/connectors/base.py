@@ -8,9 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from contracts.messages.delivery import Delivery
 from services.connectors.declaration import REPLACE, RESYNC, Declaration
 from services.domain.delivery.answers import Verdict
 from services.domain.delivery.merge import Item
+from services.domain.delivery.replacement import Part
 from services.runtime.outlets import Check, Effect
 from services.runtime.secret import Secret
 from services.runtime.web import WebAnswer, WebRequest
@@ -21,11 +23,15 @@ Settings = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it stays over all attempts. `id` is a function of the content: same id, same bytes."""
+    """One request as it stays over all attempts. `id` is a function of the content: same id, same bytes.
+
+    One with a `part` of a whole list has that list's `Whole.item` alone for its items.
+    """
 
     id: str
     items: tuple[Item, ...]
     body: bytes
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,10 @@ class Connector(ABC):
         return None if not taken or id_type in taken else f"of id type {id_type}; it takes {', '.join(taken)}"
 
     def replaces(self, connection: Settings) -> bool:
-        """Whether a resync over such a connection empties its list first. Then an `Item` may be `clear`, alone."""
+        """Whether a resync over such a connection takes the place of what its list holds.
+
+        Then an `Item` may be `clear`, alone: empty it; unless it is a `ReplacingConnector`.
+        """
         return RESYNC in self.declaration.connection_settings and connection[RESYNC.name] == REPLACE
 
 
@@ -163,6 +172,36 @@ class ListingConnector(WebConnector):
 
         `UNAVAILABLE` also where there is one of the name by now: it is looked for again.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A list that takes the place of what is there, at once: the `members` members of the resync that `clear` is of.
+
+    `id` is of this try: parts of one try have one id. `item` is what their answers are about, all of them together.
+    """
+
+    id: str
+    item: Item
+    clear: Delivery
+    members: int
+
+
+class ReplacingConnector(WebConnector):
+    """Its destination replaces a list as a whole, by parts that take effect with the last of them.
+
+    `declaration.replacement` says how. The engine sends the parts one after another, each until it is delivered, and
+    nothing else to that list meanwhile; a resync that is refused for good adds its members. An answer whose verdict is
+    `UNAVAILABLE` with `codes.DELIVERY_REPLACEMENT_BROKEN` has it begin again with the first part, under another id.
+    """
+
+    @abstractmethod
+    def replacement(self, whole: Whole, part: Part, settings: Settings) -> Request | None:
+        """The request of one part; None: of an empty list there is nothing to send."""
+
+    def completion(self, whole: Whole, sent: Sequence[Request], settings: Settings) -> Request | None:  # noqa: ARG002 - files need one
+        """What makes the parts that were sent the list, where the last of them does not; they have no bodies here."""
+        return None
 
 
 class EffectConnector(Connector):

@@ -45,11 +45,11 @@ REPLACE: Final = "replace"
 RESYNC: Final = SettingField(
     "resync",
     "choice",
-    "What a resync does to the list: it adds all members, or empties it first so that they replace whatever it holds",
+    "What a resync does to the list: it adds all members, or they replace whatever it holds",
     default="add",
     choices=("add", REPLACE),
 )
-"""A connection setting of connectors that can empty a list; it stays as it is while the connection has activations."""
+"""A connection setting where a list can be emptied or replaced; it stays while the connection has activations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,14 @@ class ListMaking:
 
 
 @dataclass(frozen=True, slots=True)
+class Replacement:
+    """How a resync replaces the whole list there: a sentence; and how long its parts may take from first to last."""
+
+    how: str
+    minutes_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """All that usher and its users need to know about a connector before they use it."""
 
@@ -137,6 +145,8 @@ class Declaration:
     connection_settings: tuple[SettingField, ...] = ()
     list_making: ListMaking | None = None
     """None: nothing is to be made, or connections name what exists."""
+    replacement: Replacement | None = None
+    """None: a resync adds, or empties the list first, as `connection_settings.resync` says."""
     identifiers: tuple[Identifier, ...] = ()
     """Empty: any id type, as it is."""
     mapping: tuple[MappingField, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from services.connectors.declaration import ANY_NAME, Declaration, SettingField
+from services.connectors.declaration import ANY_NAME, Declaration, Replacement, SettingField
 from services.connectors.registry import CONNECTORS
 
 BEGIN: Final = "<!-- of the declaration: python -m services.connectors.description -->"
@@ -20,6 +20,10 @@ _LISTED: Final = (
     " This is done once, before the first delivery, and the connection's `external_audience_id` says which list it is. "
     "Where there are several of the name, or the destination refuses, members wait (`delivery-list-refused`) until the "
     "connection names one by its id, or another name. Such a connection has one lane (decision 0032)."
+)
+_WHOLE: Final = (
+    "It begins when the members of all partitions are there, and nothing else is sent to the list before it is done: "
+    "what changes meanwhile follows, in order. Such a connection has one lane (decisions 0033 and 0046)."
 )
 _FOLDER: Final = Path(__file__).parent
 
@@ -56,9 +60,16 @@ def tables(declaration: Declaration) -> str:
             f"{asked.hours_max} hours."
         )
     sections.append(f"## Verification\n\n{declaration.verification}")
+    if declaration.replacement is not None:
+        sections.append(f"## Resyncs that replace\n\n{_replacement(declaration.replacement)}")
     if declaration.met:
         sections.append(f"## Not met live\n\n{declaration.met}")
     return "\n\n".join(sections)
+
+
+def _replacement(said: Replacement) -> str:
+    within = "" if said.minutes_max is None else f" All of it has to be done within {said.minutes_max} minutes."
+    return f"With `connection_settings.resync: replace`: {said.how}{within} {_WHOLE}"
 
 
 def readme(declaration: Declaration) -> Path:

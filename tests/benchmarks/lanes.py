@@ -24,6 +24,7 @@ from services.activation.reports import Reports
 from services.activation.secret_store import SecretStore
 from services.activation.tokens import Tokens
 from services.adapters.http import HttpWeb
+from services.adapters.memory import MemoryBroker
 from services.adapters.outlets import OpenOutlets
 from services.domain.delivery.router import RouterPartition
 from services.runtime.backoff import SYSTEM_RANDOM
@@ -134,6 +135,8 @@ async def _ports(to: Destination) -> AsyncIterator[LanePorts]:
             tokens=Tokens(web, clock=clock),
             rates=Rates(1, secrets.credential),
             clock=clock,
+            queue_reader=MemoryBroker(clock=clock).connect("bench").reader,
+            change_partitions=1,
             outcome_partitions=2,
             record_age_seconds_max=1e9,
         )

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.connectors.base import Request, Settings, Target, WebConnector
-from services.connectors.declaration import Declaration, Limits, SecretField, SettingField
-from services.connectors.files import requests, rows, send
+from services.connectors.base import ReplacingConnector, Request, Settings, Target, Whole
+from services.connectors.declaration import RESYNC, Declaration, Limits, Replacement, SecretField, SettingField
+from services.connectors.files import refresh, requests, rows, send
 from services.domain.delivery.answers import Verdict
 from services.domain.delivery.merge import Item
+from services.domain.delivery.replacement import Part
 from services.runtime.web import WebAnswer, WebRequest
 
 DECLARATION: Final = Declaration(
@@ -27,6 +28,11 @@ DECLARATION: Final = Declaration(
         SecretField("access_key_id", "The access key, of an owner who may do no more than PutObject", required=True),
         SecretField("secret_access_key", "Its secret", required=True),
     ),
+    connection_settings=(RESYNC,),
+    replacement=Replacement(
+        "All members are written as objects of a folder of their own, `full/`, and after them `_manifest.json`, which "
+        "names them: the list is whole when that is there. What changes afterwards follows as after any resync."
+    ),
     limits=Limits(items_per_request=50_000, items_per_request_max=1_000_000),
     removal=(
         "A member that exits is a row with the change `exited`. The presets have no such column: what exited is in "
@@ -40,7 +46,7 @@ DECLARATION: Final = Declaration(
 )
 
 
-class Files(WebConnector):
+class Files(ReplacingConnector):
     """The connector `files`."""
 
     declaration = DECLARATION
@@ -61,6 +67,14 @@ class Files(WebConnector):
     def outcomes(self, request: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
         """One verdict for all."""
         return send.outcomes(request, answer)
+
+    def replacement(self, whole: Whole, part: Part, settings: Settings) -> Request | None:
+        """One object."""
+        return refresh.object_of(whole, part, settings)
+
+    def completion(self, whole: Whole, sent: Sequence[Request], settings: Settings) -> Request:
+        """The manifest."""
+        return refresh.manifest(whole, sent, settings)
 
     def verification(self, target: Target) -> WebRequest:
         """The PUT of an object that is no data."""

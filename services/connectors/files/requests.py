@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
+from contracts.messages.delivery import Delivery
 from services.connectors.base import Request, Settings
 from services.connectors.files import rows
 from services.connectors.grouping import grouped
@@ -35,22 +36,32 @@ def requests(items: Sequence[Item], settings: Settings) -> list[Request]:
 
 
 def _request(items: Sequence[Item], format_: str, compression: str) -> Request:
-    if format_ == "parquet":
-        from services.connectors.files.parquet import parquet  # noqa: PLC0415 - 40 MB that few destinations need
-
-        body, packed = parquet(items, compression), ""
-    else:
-        body, packed = rows.compressed(rows.TEXT_FORMATS[format_](items), compression), _PACKED[compression]
+    body, ending = content(items, format_, compression)
     said = items[0].delivery
-    folders = [_folder(said.activation_name) or said.activation_id, said.at[:10]]
+    folders = [folder(said), said.at[:10]]
     if format_ in rows.PRESETS:
         folders.insert(1, rows.CHANGE[said.operation])
     # By name, the objects of a partition stand in the order in which their changes happened.
-    name = f"{said.partition:05}-{said.sequence:020}-{hashlib.sha256(body).hexdigest()[:16]}"
-    return Request(id=f"{'/'.join(folders)}/{name}.{_ENDING[format_]}{packed}", items=tuple(items), body=body)
+    name = f"{said.partition:05}-{said.sequence:020}-{digest(body)}"
+    return Request(id=f"{'/'.join(folders)}/{name}.{ending}", items=tuple(items), body=body)
 
 
-def _folder(name: str) -> str | None:
-    """The activation's name as a part of a key; None where there is none that fits."""
-    folder = quote(name, safe=" ")
-    return folder if folder.strip(". ") and len(folder) <= _FOLDER_CHARS_MAX else None
+def content(items: Sequence[Item], format_: str, compression: str) -> tuple[bytes, str]:
+    """The bytes of an object with these items, and what its name ends with."""
+    if format_ == "parquet":
+        from services.connectors.files.parquet import parquet  # noqa: PLC0415 - 40 MB that few destinations need
+
+        return parquet(items, compression), _ENDING[format_]
+    packed = rows.compressed(rows.TEXT_FORMATS[format_](items), compression)
+    return packed, f"{_ENDING[format_]}{_PACKED[compression]}"
+
+
+def digest(body: bytes) -> str:
+    """By which no name stands for two contents."""
+    return hashlib.sha256(body).hexdigest()[:16]
+
+
+def folder(said: Delivery) -> str:
+    """The activation's name as a part of a key, or its id where that does not fit."""
+    name = quote(said.activation_name, safe=" ")
+    return name if name.strip(". ") and len(name) <= _FOLDER_CHARS_MAX else said.activation_id

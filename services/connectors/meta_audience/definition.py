@@ -3,20 +3,31 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.connectors.base import ListingConnector, ListsFound, Request, Settings, Target
+from services.connectors.base import (
+    ListingConnector,
+    ListsFound,
+    ReplacingConnector,
+    Request,
+    Settings,
+    Target,
+    Whole,
+)
 from services.connectors.declaration import (
     LIST_NAME,
+    RESYNC,
     Declaration,
     Identifier,
     Limits,
     ListMaking,
+    Replacement,
     SecretField,
     SettingField,
 )
 from services.connectors.grouping import of_one_kind
-from services.connectors.meta_audience import audiences, users
+from services.connectors.meta_audience import audiences, sessions, users
 from services.domain.delivery.answers import Verdict
 from services.domain.delivery.merge import Item
+from services.domain.delivery.replacement import Part
 from services.runtime.web import WebAnswer, WebRequest
 
 DECLARATION: Final = Declaration(
@@ -38,8 +49,15 @@ DECLARATION: Final = Declaration(
             "customer_file_source", "choice", "Of an audience that is made: who has given members' data",
             default="USER_PROVIDED_ONLY", choices=audiences.SOURCES,
         ),
+        RESYNC,
     ),
     list_making=ListMaking("audience_id", ("audience_name", "ad_account_id")),
+    replacement=Replacement(
+        "All members go to `/usersreplace` in one session, ten thousand a request; with the last request they take the "
+        "place of whoever the audience holds. A session that breaks off is begun again, and changes nothing before. An "
+        "audience without members is replaced by one row that is nobody's, as Meta takes no empty one.",
+        minutes_max=sessions.MINUTES_MAX,
+    ),
     identifiers=tuple(
         Identifier(id_type, schema, "hex" if schema.endswith("SHA256") else "as it is")
         for id_type, schema in users.SCHEMAS.items()
@@ -61,7 +79,7 @@ DECLARATION: Final = Declaration(
 )  # fmt: skip
 
 
-class MetaAudience(ListingConnector):
+class MetaAudience(ListingConnector, ReplacingConnector):
     """The connector `meta-audience`."""
 
     declaration = DECLARATION
@@ -72,11 +90,16 @@ class MetaAudience(ListingConnector):
 
     def attempt(self, request: Request, target: Target) -> WebRequest:
         """The request with its credentials."""
-        return users.attempt(request, target)
+        return users.attempt(request, target) if request.part is None else sessions.attempt(request, target)
 
     def outcomes(self, request: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
         """One verdict for all."""
-        return users.outcomes(request, answer)
+        part = request.part
+        return users.outcomes(request, answer) if part is None else sessions.outcomes(request, part, answer)
+
+    def replacement(self, whole: Whole, part: Part, settings: Settings) -> Request:  # noqa: ARG002 - none says how
+        """A request of a session."""
+        return sessions.request(whole, part)
 
     def verification(self, target: Target) -> WebRequest:
         """A look at the token's permissions."""

@@ -64,19 +64,26 @@ _read_permissions = msgspec.json.Decoder(_Permissions).decode
 
 
 def request(items: Sequence[Item]) -> Request:
-    """Items of one connection, operation and id type. EXTERN_ID alone is known only as a key of rows."""
-    schema = SCHEMAS[items[0].delivery.id_type]
-    members = [member for item in items for member in item.members]
+    """Items of one connection, operation and id type."""
+    said = items[0].delivery
+    body = msgspec.json.encode({"payload": payload(SCHEMAS[said.id_type], members_in(items))})
+    digest = hashlib.sha256(f"{said.connection_id} {said.operation} ".encode() + body).hexdigest()[:32]
+    return Request(id=f"users_{digest}", items=tuple(items), body=body)
+
+
+def payload(schema: str, members: list[str]) -> dict[str, object]:
+    """Members as Meta wants them. EXTERN_ID alone is known only as a key of rows."""
     rows = schema == "EXTERN_ID"
-    payload = {
+    return {
         "schema": [schema] if rows else schema,
         "is_raw": rows,
         "data": [[member] for member in members] if rows else members,
     }
-    body = msgspec.json.encode({"payload": payload})
-    said = items[0].delivery
-    digest = hashlib.sha256(f"{said.connection_id} {said.operation} ".encode() + body).hexdigest()[:32]
-    return Request(id=f"users_{digest}", items=tuple(items), body=body)
+
+
+def members_in(items: Sequence[Item]) -> list[str]:
+    """All members of the items, in order."""
+    return [member for item in items for member in item.members]
 
 
 def attempt(sent: Request, target: Target) -> WebRequest:
@@ -92,9 +99,17 @@ def verification(target: Target) -> WebRequest:
 
 def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
     """One verdict for all: Meta counts what it received and names none. A count that isn't ours says nothing."""
-    said = understood(_read, answer.body) or _Answer()
-    verdict = _verdict(answer.status, said, members_of(sent.items))
+    verdict = received(answer, members_of(sent.items))
     return {} if verdict is None else dict.fromkeys((item.id for item in sent.items), verdict)
+
+
+def received(answer: WebAnswer, members: int) -> Verdict | None:
+    """The verdict on a request with so many rows; None where the answer says nothing of them."""
+    said = understood(_read, answer.body) or _Answer()
+    if said.error is not None:
+        return _refused(answer.status, said.error)
+    verdict = judge(answer.status)
+    return verdict if verdict is not DELIVERED or said.num_received == members else None
 
 
 def verified(answer: WebAnswer) -> Verdict:
@@ -128,13 +143,6 @@ def called(
     base, version = target.settings["url"], target.settings["api_version"]
     url = f"{str(base).rstrip('/')}/{version}/{path}" + (f"?{urlencode(asked)}" if asked else "")
     return WebRequest(method=method, url=url, headers=headers, body=body, timeout_seconds=_SECONDS_MAX)
-
-
-def _verdict(status: int, said: _Answer, members: int) -> Verdict | None:
-    if said.error is not None:
-        return _refused(status, said.error)
-    verdict = judge(status)
-    return verdict if verdict is not DELIVERED or said.num_received == members else None
 
 
 def _refused(status: int, error: Error) -> Verdict | None:

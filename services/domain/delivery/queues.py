@@ -47,7 +47,7 @@ class Queues:
     def clearing(self, record: Record, state: RouterState, said: ActivationMarker) -> Out:
         """Every partition says so before its own members: whichever comes first is heeded."""
         about = f"{state.space_id}.{said.step}.{self._partition}.clear.{state.activation.activation_id}"
-        return self._queued(record, about, state, said, "clear", resync=True)
+        return self._queued(record, about, state, said, "clear", resync=True, followed_by=said.followed_by)
 
     def _queued(
         self,
@@ -62,6 +62,7 @@ class Queues:
         id_type: str = "",
         members: list[str] | None = None,
         cause: Cause | None = None,
+        followed_by: int = 0,
     ) -> Out:
         activation = state.activation
         delivery = Delivery(
@@ -83,6 +84,7 @@ class Queues:
             cause=cause,
             partition=self._partition,
             sequence=record.offset,
+            followed_by=followed_by,
         )
         return Out(
             topic=catalog.queue_topic(state.queue),

@@ -66,7 +66,7 @@ class StepWriter:
         for addressed in effects.before_marker:
             yield from self._addressed(addressed)
         if effects.marker is not None:
-            yield self._marker(effects.marker)
+            yield self._marker(effects.marker, sum(len(one.members) for one in effects.snapshots))
         for addressed in effects.after_marker:
             yield from self._addressed(addressed)
         for snapshot in effects.snapshots:
@@ -117,14 +117,16 @@ class StepWriter:
             for value in self._listed(message, members):
                 yield self._said(f"audience.{direction}", f"{self._id}.{next(numbers)}", message, value)
 
-    def _marker(self, said: ActivationStep) -> Out:
+    def _marker(self, said: ActivationStep, followed_by: int) -> Out:
+        clears = said.replaces and said.resync
         marker = ActivationMarker(
             space_id=self._space_id,
             marker=said.marker,
             activation=said.activation,
             queue=said.queue,
             replaces=said.replaces,
-            clears=said.replaces and said.resync,
+            clears=clears,
+            followed_by=followed_by if clears else 0,
             makes=said.makes,
             at=self._at,
             step=self._step,

@@ -56,6 +56,9 @@ class JumpingClock:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+        await self.move(seconds)
+
+    async def move(self, seconds: float) -> None:
         self.seconds += seconds
         for at, act in [event for event in self.events if event[0] <= self.seconds]:
             self.events.remove((at, act))
@@ -162,6 +165,32 @@ class Receiver:
         }
 
 
+class QueueReader:
+    """Reads the bench's queue in small bites; where it has nothing to read it waits."""
+
+    def __init__(self, bench: "Bench") -> None:
+        self._bench = bench
+        self._offset = 0
+
+    async def read(self, *, timeout_seconds: float, records_max: int = 10_000) -> list[Record]:
+        found = [one for one in self._bench.queue if one.offset >= self._offset][: min(records_max, 3)]
+        if found:
+            self._offset = found[-1].offset + 1
+        else:
+            await self._bench.clock.move(timeout_seconds)
+        return found
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        assert partition == PLACE
+        self._offset = offset
+
+    async def position(self, partition: TopicPartition) -> int:
+        assert partition == PLACE
+        return self._offset
+
+    async def close(self) -> None: ...
+
+
 class Bench:
     """One lane and everything around it."""
 
@@ -173,6 +202,7 @@ class Bench:
         policy: RetryPolicy | None = None,
         environment: Mapping[str, str] | None = None,
         queue_partitions: int = 1,
+        change_partitions: int = 2,
         record_age_seconds_max: float = 13 * 86_400.0,
         secrets_folder: Path | None = None,
     ) -> None:
@@ -194,15 +224,24 @@ class Bench:
             tokens=Tokens(self.web, clock=self.clock),
             rates=Rates(queue_partitions, secrets.credential),
             clock=self.clock,
+            queue_reader=self._read,
+            change_partitions=change_partitions,
             outcome_partitions=2,
             record_age_seconds_max=record_age_seconds_max,
             policy=policy or RetryPolicy(),
             random=lambda: 0.5,
         )
         self.lane = Lane(PLACE, self.ports)
+        self.queue: list[Record] = []
+        """What a reader finds there; what is delivered is put there first."""
+
+    async def _read(self, _: Sequence[TopicPartition]) -> "QueueReader":
+        return QueueReader(self)
 
     async def deliver(self, *deliveries: Delivery, first_offset: int = 0) -> None:
-        await self.lane.deliver(self.records(*deliveries, first_offset=first_offset))
+        records = self.records(*deliveries, first_offset=first_offset)
+        self.queue += records
+        await self.lane.deliver(records)
 
     def records(self, *deliveries: Delivery, first_offset: int = 0) -> list[Record]:
         now = self.clock.now_ms()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -14,8 +15,9 @@ from contracts.messages.entities import Audience, Connection, catalogue_key
 from contracts.partitioning import default_partition, space_partition
 from contracts.records import Out, Record, TopicPartition
 from services.runtime.web import WebAnswer, WebRequest
+from tests.unit.activation.session_server import SessionServer
 from tests.unit.activation.test_activation import Web, World, read_all, until
-from tests.unit.connectors.conformance import answered
+from tests.unit.connectors.conformance import answered, hashed
 from tests.unit.domain.delivery.making import SPACE, change, destination, marker, snapshot
 
 LISTED = Connection(
@@ -31,52 +33,39 @@ AUDIENCE = Audience(
 )  # fmt: skip
 
 
-class ContactList(World):
-    """Criteo's list, and control as far as it hears of lists that were emptied or made."""
+class Listed(World):
+    """A list over there, and control as far as it hears of lists that were emptied, replaced or made."""
+
+    connector = "retail-media"
+    secrets: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
+    limits: ClassVar = {"requests_per_second": 100_000}
+    id_type = "gum"
 
     def __init__(self, connection: Connection = LISTED) -> None:
         super().__init__()
         self.web = Web(self)
         self.connection = connection
-        self.members = {"stale"}
-        self.clearings = 0
-        self.made: list[dict[str, object]] = []
 
     async def prepare(self) -> None:
         await super().prepare()
-        secrets = {"client_id": "env:USHER_SECRET_X", "client_secret": "env:USHER_SECRET_X"}
-        to = destination(connector="retail-media", secrets=secrets, limits={"requests_per_second": 100_000})
+        secrets = dict.fromkeys(self.secrets, "env:USHER_SECRET_X")
+        to = destination(connector=self.connector, secrets=secrets, limits=self.limits)
         await self.create(replace(to, settings={}, version=2))
         await self.keep(AUDIENCE)
         await self.keep(self.connection)
+
+    def take(self, request: WebRequest) -> WebAnswer:
+        """The far side, in place of the receiver of webhooks."""
+        raise NotImplementedError
 
     async def keep(self, made: Audience | Connection) -> None:
         place = space_partition(SPACE, 2)
         await self.write([Out(catalog.CATALOGUE, catalogue_key(made).encode(), codec.encode(made), partition=place)])
 
     async def changes(self, *records: Record) -> None:
-        """Of an id type that Criteo takes."""
-        await super().changes(*(replace(one, value=(one.value or b"").replace(b"kuid", b"gum")) for one in records))
-
-    def take(self, request: WebRequest) -> WebAnswer:
-        """The far side, in place of the receiver of webhooks."""
-        if request.url.endswith("/oauth2/token"):
-            return answered({"access_token": "t", "expires_in": 900_000})
-        if request.url.endswith("/clear"):
-            self.clearings += 1
-            self.members = set()
-            return WebAnswer(204, {}, b"")
-        if "/search?" in request.url:
-            found = [{"id": str(n), "attributes": one} for n, one in enumerate(self.made, start=1)]
-            return answered({"data": found, "meta": {"totalItems": len(found), "offset": 0, "limit": 500}})
-        if request.url.endswith("/create"):
-            ((wanted),) = msgspec.json.decode(request.body)["data"]
-            self.made.append(wanted["attributes"])
-            return answered({"data": [{"id": str(len(self.made))}]})
-        said = msgspec.json.decode(request.body)["data"]["attributes"]
-        change = set(said["identifiers"])
-        self.members = self.members | change if said["operation"] == "add" else self.members - change
-        return answered({"data": {"operation": said["operation"]}})
+        """Of an id type that is taken there."""
+        id_type = self.id_type.encode()
+        await super().changes(*(replace(one, value=(one.value or b"").replace(b"kuid", id_type)) for one in records))
 
     @contextlib.asynccontextmanager
     async def control(self) -> AsyncIterator[None]:
@@ -112,6 +101,51 @@ class ContactList(World):
 
     async def lanes_used(self) -> set[int]:
         return {record.partition for record in await read_all(self.log, catalog.queue_topic("q1"))}
+
+
+class ContactList(Listed):
+    """Criteo's."""
+
+    def __init__(self, connection: Connection = LISTED) -> None:
+        super().__init__(connection)
+        self.members = {"stale"}
+        self.clearings = 0
+        self.made: list[dict[str, object]] = []
+
+    def take(self, request: WebRequest) -> WebAnswer:
+        if request.url.endswith("/oauth2/token"):
+            return answered({"access_token": "t", "expires_in": 900_000})
+        if request.url.endswith("/clear"):
+            self.clearings += 1
+            self.members = set()
+            return WebAnswer(204, {}, b"")
+        if "/search?" in request.url:
+            found = [{"id": str(n), "attributes": one} for n, one in enumerate(self.made, start=1)]
+            return answered({"data": found, "meta": {"totalItems": len(found), "offset": 0, "limit": 500}})
+        if request.url.endswith("/create"):
+            ((wanted),) = msgspec.json.decode(request.body)["data"]
+            self.made.append(wanted["attributes"])
+            return answered({"data": [{"id": str(len(self.made))}]})
+        said = msgspec.json.decode(request.body)["data"]["attributes"]
+        change = set(said["identifiers"])
+        self.members = self.members | change if said["operation"] == "add" else self.members - change
+        return answered({"data": {"operation": said["operation"]}})
+
+
+class CustomAudience(Listed):
+    """Meta's, which is replaced by a session of three members a request."""
+
+    connector = "meta-audience"
+    secrets: ClassVar[tuple[str, ...]] = ("access_token",)
+    limits: ClassVar = {"items_per_request": 3}
+    id_type = "email_sha256"
+
+    def __init__(self) -> None:
+        super().__init__(replace(LISTED, connection_settings={"audience_id": "238", "resync": "replace"}))
+        self.there = SessionServer()
+
+    def take(self, request: WebRequest) -> WebAnswer:
+        return self.there.take(request)
 
 
 @pytest.fixture
@@ -192,4 +226,43 @@ async def test_a_list_is_made_once_by_four_partitions_though_every_worker_dies_w
         await until(lambda: made.members == {"stale"} | {f"a{n}" for n in range(4)})
         await made.settled(4 * 3)
     assert [one["name"] for one in made.made] == ["spring"]
+    assert await made.lanes_used() == {default_partition(b"con_1", 2)}
+
+
+async def test_a_list_that_is_replaced_as_a_whole_is_so_though_its_writers_die_in_the_midst() -> None:
+    """Members are never half of a list: what is there is stale, or an audience as one resync had it, and changes."""
+    made = CustomAudience()
+    await made.prepare()
+    expected: set[str] = set()
+    async with made.control():
+        for n in range(5):
+            async with made.worker(f"worker{n}") as killed:
+                for partition in range(4):
+                    present = sorted(one for one in expected if one.endswith(f".{partition}"))
+                    gone, name = f"g{n}.{partition}", f"m{n}.{partition}"
+                    step = 2 * n + 1
+                    await made.changes(
+                        marker(
+                            0,
+                            "updated" if n else "started",
+                            partition=partition,
+                            replaces=True,
+                            clears=True,
+                            step=step,
+                            followed_by=len(present),
+                        ),
+                        *([snapshot(1, [hashed(one) for one in present], partition=partition, step=step)] if n else []),
+                        change(2, "entered", [hashed(name), hashed(gone)], partition=partition, step=step),
+                        change(3, "exited", [hashed(gone)], partition=partition, step=step + 1),
+                    )
+                    expected.add(name)
+                enough = made.web.requests + n
+                await until(lambda enough=enough: made.web.requests > enough)  # type: ignore[misc]  # bound at once
+                killed.set()
+        async with made.worker("last"):
+            await until(lambda: made.there.members == {hashed(one) for one in expected})
+            await made.settled(4 * (5 * 3 + 10))
+    assert made.there.replaced
+    assert "a change while a session was open" not in made.there.refused
+    assert await read_all(made.log, catalog.DEAD_LETTERS) == []
     assert await made.lanes_used() == {default_partition(b"con_1", 2)}

@@ -65,7 +65,7 @@ class Case:
         return Target(self.filled, secrets, NOW_MS, filled(fields, self.connection), Secret(f"{CANARY}-token"))
 
 
-def hashed(number: int) -> str:
+def hashed(number: int | str) -> str:
     """The canonical form of an e-mail address."""
     return sha256(f"user{number}@example.com".encode()).hexdigest()
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from contracts.messages.delivery import Delivery
-from services.connectors.base import Connector, EffectConnector, Request, Target, WebConnector
+from services.connectors.base import Connector, EffectConnector, ReplacingConnector, Request, Target, WebConnector
 from services.connectors.declaration import connection_mistakes, mistakes
 from services.connectors.grouping import fitting
 from services.connectors.registry import CONNECTORS
@@ -21,7 +21,14 @@ from tests.unit.domain.delivery.making import clearing, delivery
 
 every = named(CASES)
 by_web = named([case for case in CASES if isinstance(CONNECTORS[case.slug], WebConnector)])
-clearing_ones = named([case for case in CASES if CONNECTORS[case.slug].replaces({"resync": "replace"})])
+clearing_ones = named(
+    [
+        case
+        for case in CASES
+        if CONNECTORS[case.slug].replaces({"resync": "replace"})
+        and not isinstance(CONNECTORS[case.slug], ReplacingConnector)
+    ]
+)
 by_effect = named([case for case in CASES if isinstance(CONNECTORS[case.slug], EffectConnector)])
 
 

@@ -104,22 +104,29 @@ def change(
     )
 
 
-def snapshot(offset: int, members: Sequence[str], *, activation_id: str | None = "act_1", partition: int = 0) -> Record:
+def snapshot(
+    offset: int,
+    members: Sequence[str],
+    *,
+    activation_id: str | None = "act_1",
+    partition: int = 0,
+    step: int = 6,
+) -> Record:
     said = Snapshot(
         space_id=SPACE,
         audience_id=AUDIENCE,
-        snapshot_id="act_1.6",
+        snapshot_id=f"act_1.{step}",
         activation_id=activation_id,
         member_type="identity",
         id_type="kuid",
         at=AT,
         members=list(members),
-        step=6,
+        step=step,
     )
     return _record(
         offset,
         "audience.snapshot",
-        id=f"act_1.6.{partition}.{offset}",
+        id=f"act_1.{step}.{partition}.{offset}",
         subject=AUDIENCE,
         value=codec.encode(said),
         partition=partition,
@@ -158,6 +165,7 @@ def marker(
     partition: int = 0,
     queue: str = QUEUE,
     step: int = 6,
+    followed_by: int = 0,
     **more: bool,
 ) -> Record:
     about = of or activation()
@@ -170,6 +178,7 @@ def marker(
         step=step,
         replaces=more.get("replaces", False),
         clears=more.get("clears", False),
+        followed_by=followed_by,
         makes=more.get("makes", False),
     )
     return _record(
@@ -211,7 +220,7 @@ def delivery(
     )
 
 
-def clearing(sequence: int, step: int, *, partition: int = 0) -> Delivery:
+def clearing(sequence: int, step: int, *, partition: int = 0, followed_by: int = 0) -> Delivery:
     """What a partition says at its place of a resync that replaces what the list holds."""
     return msgspec.structs.replace(
         delivery(sequence, "add", [], partition=partition, resync=True),
@@ -219,6 +228,7 @@ def clearing(sequence: int, step: int, *, partition: int = 0) -> Delivery:
         operation="clear",
         id_type="",
         step=step,
+        followed_by=followed_by,
     )
 
 

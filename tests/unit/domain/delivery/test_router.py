@@ -262,7 +262,7 @@ def test_a_list_that_is_replaced_has_one_lane_and_is_emptied_before_each_partiti
     lane = default_partition(b"con_1", 2)
     for partition in range(4):
         log = [
-            marker(0, "started", partition=partition, replaces=True, clears=True),
+            marker(0, "started", partition=partition, replaces=True, clears=True, followed_by=1),
             snapshot(1, ["a"], partition=partition),
             change(2, "entered", ["b"], partition=partition),
             marker(3, "updated", partition=partition, clears=True),
@@ -275,7 +275,7 @@ def test_a_list_that_is_replaced_has_one_lane_and_is_emptied_before_each_partiti
             ("clear", []), ("add", ["a"]), ("add", ["b"]), ("clear", []),
         ]  # fmt: skip
         assert sent[0].delivery_id == f"acme.6.{partition}.clear.act_1"
-        assert (sent[0].step, sent[0].sequence) == (6, 0)
+        assert (sent[0].step, sent[0].sequence, sent[0].followed_by) == (6, 0, 1)
 
 
 def test_what_replaces_at_its_start_does_so_to_its_end_and_after_a_restart() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from contracts.catalog import CHANGES
 from contracts.codec import encode, header
-from contracts.messages.published import ActivationDifference, Change, Snapshot
+from contracts.messages.published import ActivationDifference, ActivationMarker, Change, Snapshot
 from tests.unit.domain.membership.world import World
 
 MESSAGES: dict[str, type[Change | Snapshot | ActivationDifference]] = {
@@ -56,3 +56,23 @@ def test_members_are_spelled_as_they_would_be_encoded(members: list[str]) -> Non
     expected = {kind: sorted(members) for kind in MESSAGES}
     expected["audience.snapshot"] = sorted(members * 2)  # of the command, and of the update
     assert {kind: sorted(found) for kind, found in named.items()} == expected
+
+
+@pytest.mark.parametrize("members", [[], PLAIN])
+def test_a_resync_that_replaces_says_before_how_many_members_follow_on_each_partition(members: list[str]) -> None:
+    world = World(2)
+    world.define("a")
+    world.patch("a", "add", members)
+    world.activation("started", "a", resync=True, replaces=True)
+    world.activation("updated", "a", replaces=True)
+    for outs in world.outs:
+        found = {
+            kind: [out.value or b"" for out in outs if header(out.headers, "ce_type") == kind]
+            for kind in ("activation.started", "activation.updated", "audience.snapshot")
+        }
+        (started,), (updated,) = (
+            [msgspec.json.decode(one, type=ActivationMarker) for one in found[f"activation.{word}"]]
+            for word in ("started", "updated")
+        )
+        follow = sum(len(msgspec.json.decode(one, type=Snapshot).members) for one in found["audience.snapshot"])
+        assert (started.clears, started.followed_by, updated.clears, updated.followed_by) == (True, follow, False, 0)

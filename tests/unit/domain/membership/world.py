@@ -206,6 +206,7 @@ class World:
         audience: str,
         *,
         resync: bool = False,
+        replaces: bool = False,
         on_end: str = "keep",
         activation_id: str = "act_1",
     ) -> None:
@@ -220,7 +221,8 @@ class World:
             destination_id="dst_1",
             on_end=on_end,
         )
-        self.take(ActivationStep(**self.next(), marker=marker, activation=activation, queue="q1", resync=resync))
+        said = ActivationStep(**self.next(), marker=marker, activation=activation, queue="q1", resync=resync)
+        self.take(msgspec.structs.replace(said, replaces=replaces))
 
     # What intake writes.
 
