@@ -40,3 +40,8 @@ class Out(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
     headers: Headers = ()
     partition: int | None = None
+
+    def copies(self, other: "Out") -> bool:
+        """Whether it is the same message of the topic for a partition of its own, made of the very same objects."""
+        same = self.value is other.value and self.headers is other.headers and self.key is other.key
+        return same and self.topic == other.topic

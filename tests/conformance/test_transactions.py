@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.records import Record, TopicPartition
+from contracts.records import Out, Record, TopicPartition
 from services.runtime.failures import Fenced, Rejected
 from services.runtime.log import Log, TransactionalProducer
 from tests.conformance.harness import (
@@ -45,6 +45,21 @@ async def test_transactions_follow_one_another(log: Log) -> None:
         await producer.send([out(topic, value)])
         await producer.commit({TopicPartition(topic, 0): n}, group)
     assert values(await read_all(log, topic)) == sent
+
+
+async def test_a_message_for_every_partition_comes_to_each_once(log: Log) -> None:
+    topic, partitions = await new_topic(log, 3), range(3)
+    producer = await transactional(log)
+    for n in range(2):
+        await producer.begin()
+        for value in ("small", "large" * 5_000):  # what is the same is written out once, by size in either way
+            first = out(topic, f"{value}{n}")
+            await producer.send([Out(topic, first.key, first.value, first.headers, one) for one in partitions])
+        await producer.commit({}, unique("group"))
+    found = await read_all(log, topic, 3)
+    for partition in partitions:
+        mine = values([one for one in found if one.partition == partition])
+        assert mine == [f"{value}{n}" for n in range(2) for value in ("small", "large" * 5_000)]
 
 
 async def test_an_aborted_transaction_is_never_seen(log: Log) -> None:

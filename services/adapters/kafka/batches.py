@@ -1,8 +1,8 @@
-"""Batches of few large records, built and checked with the processor's own CRC-32C. Pure.
+"""Batches of few large records, or of the same records as another, built and checked with the processor's own CRC-32C.
 
-Stands in for aiokafka's `BatchBuilder`, which is better at many small records, and in front of its check of what was
-fetched. Why, and what it saves: `services/decisions/0039-large-records-without-copies.md`. `producers.py` chooses,
-`fetched.py` asks for the check.
+Pure. Stands in for aiokafka's `BatchBuilder`, which is better at many small records, and in front of its check of what
+was fetched. Why, and what it saves: `services/decisions/0039-large-records-without-copies.md` and
+`0043-copies-are-written-once.md`. `producers.py` chooses, `fetched.py` asks for the check.
 """
 
 import struct
@@ -29,12 +29,15 @@ _NO_PRODUCER: Final = (-1, -1, -1)
 _PIECE_BYTES: Final = 64 << 10  # copied for the checksum, which only takes `bytes`: stays in the processor's cache
 
 
-class LargeRecords:
-    """A whole batch for aiokafka's `send_batch`: all that its producer asks of a `BatchBuilder` of its own."""
+class WholeBatch:
+    """A whole batch for aiokafka's `send_batch`: all that its producer asks of a `BatchBuilder` of its own.
 
-    def __init__(self, outs: Sequence[Out], now_ms: int, *, transactional: bool) -> None:
-        self._parts = [part for at, out in enumerate(outs) for part in _record(at, out)]
-        self._count = len(outs)
+    `parts` are what its `count` records take up, one after the other (`large`, `copied`), all of them of `now_ms`.
+    """
+
+    def __init__(self, parts: Sequence[bytes], count: int, now_ms: int, *, transactional: bool) -> None:
+        self._parts = parts
+        self._count = count
         self._now_ms = now_ms
         self._attributes = _TRANSACTIONAL if transactional else 0
         self._producer = _NO_PRODUCER
@@ -56,7 +59,7 @@ class LargeRecords:
         """The same at each call: a batch that is sent again must be the same."""
         if self._built is None:
             self._built = self._joined()
-            self._parts = []
+            self._parts = ()
         return self._built
 
     def _joined(self) -> bytes:
@@ -68,6 +71,16 @@ class LargeRecords:
             checksum = google_crc32c.extend(checksum, part)
         size = _CHECKED_FROM - _LENGTH_FROM + len(after) + sum(map(len, self._parts))
         return b"".join((_BEFORE.pack(0, size, _NO_EPOCH, _MAGIC, checksum), after, *self._parts))
+
+
+def large(outs: Sequence[Out]) -> list[bytes]:
+    """The parts of records whose values are so large that they should not be copied: they are not."""
+    return [part for at, out in enumerate(outs) for part in _record(at, out)]
+
+
+def copied(built: bytes | bytearray) -> list[bytes]:
+    """The records of a batch that was built, for others of the same records: only what stands before them differs."""
+    return [bytes(memoryview(built)[_CHECKED_FROM + _AFTER.size :])]
 
 
 def intact(batch: memoryview) -> bool:

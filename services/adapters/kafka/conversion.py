@@ -33,7 +33,7 @@ def size_bytes(out: Out) -> int:
     """At most what the record takes as a batch of its own."""
     size = _BATCH_BYTES + _RECORD_BYTES + len(out.key or b"") + len(out.value or b"")
     for name, value in out.headers:
-        size += _HEADER_BYTES + len(name.encode()) + len(value)
+        size += _HEADER_BYTES + len(name if name.isascii() else name.encode()) + len(value)
     return size
 
 
@@ -45,19 +45,40 @@ def packed(
     `limits` is what each topic takes; raises `Rejected` for the first record that its topic would not take.
     """
     found: dict[TopicPartition, list[Batch]] = {}
+    latest: dict[tuple[str, int], Batch] = {}
+    before, size, limit = None, 0, 0
     for out in outs:
-        size = size_bytes(out)
-        limit = limits[out.topic]
-        if size > limit:
-            raise Rejected(codes.MESSAGE_TOO_LARGE, f"{size} bytes for {out.topic}, which takes {limit}")
-        partition = TopicPartition(out.topic, place(out))
-        batches = found.setdefault(partition, [])
-        if batches and batches[-1].bytes + size - _BATCH_BYTES <= min(BATCH_BYTES_MAX, limit):
-            batches[-1].outs.append(out)
-            batches[-1].bytes += size - _BATCH_BYTES
+        if before is None or not out.copies(before):
+            size, limit = size_bytes(out), limits[out.topic]
+            if size > limit:
+                raise Rejected(codes.MESSAGE_TOO_LARGE, f"{size} bytes for {out.topic}, which takes {limit}")
+        before = out
+        at = out.topic, place(out)
+        batch = latest.get(at)
+        if batch is not None and batch.bytes + size - _BATCH_BYTES <= min(BATCH_BYTES_MAX, limit):
+            batch.outs.append(out)
+            batch.bytes += size - _BATCH_BYTES
         else:
-            batches.append(Batch(partition, [out], size))
+            batch = latest[at] = Batch(TopicPartition(*at), [out], size)
+            found.setdefault(batch.partition, []).append(batch)
     return found
+
+
+def alike(batches: Iterable[Batch]) -> list[list[Batch]]:
+    """The batches in their order, but those that hold copies of the same records together: as a step for everybody."""
+    found: list[list[Batch]] = []
+    latest: dict[str, list[Batch]] = {}
+    for batch in batches:
+        group = latest.get(batch.partition.topic)
+        if group is None or not _are_copies(batch.outs, group[0].outs):
+            group = latest[batch.partition.topic] = []
+            found.append(group)
+        group.append(batch)
+    return found
+
+
+def _are_copies(outs: Sequence[Out], others: Sequence[Out]) -> bool:
+    return len(outs) == len(others) and all(map(Out.copies, outs, others))
 
 
 def waves(batches: Mapping[TopicPartition, Sequence[Batch]]) -> Iterator[list[Batch]]:

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from itertools import starmap
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -17,8 +18,8 @@ from services.adapters.kafka import (
     produced,  # noqa: F401 - for what importing it does
 )
 from services.adapters.kafka.admission import starting
-from services.adapters.kafka.batches import LARGE_BYTES, LargeRecords
-from services.adapters.kafka.conversion import Batch, packed, waves
+from services.adapters.kafka.batches import LARGE_BYTES, WholeBatch, copied, large
+from services.adapters.kafka.conversion import Batch, alike, packed, waves
 from services.adapters.kafka.errors import translated
 from services.adapters.kafka.memberships import add_offsets_by
 from services.adapters.kafka.settings import KafkaSettings
@@ -74,7 +75,8 @@ class Writer:
             try:
                 with translated(f"writing to {', '.join(names)}"):
                     async with asyncio.timeout(self._settings.request_timeout_seconds):
-                        outcomes = await asyncio.gather(*map(self._store, wave), return_exceptions=True)
+                        built = [one for group in alike(wave) for one in self._built(group)]
+                        outcomes = await asyncio.gather(*starmap(self._store, built), return_exceptions=True)
                     for outcome in outcomes:
                         if outcome is not None:
                             raise outcome
@@ -82,14 +84,25 @@ class Writer:
                 self._topics.forget_limits(names)  # an operator has lowered them: the next attempt will know
                 raise Unavailable(str(late)) from late
 
-    async def _store(self, batch: Batch) -> None:
+    async def _store(self, batch: Batch, built: BatchBuilder | WholeBatch) -> None:
         theirs = self._settings.theirs(batch.partition)
-        await (await self._producer.send_batch(self._built(batch), theirs.topic, partition=theirs.partition))
+        await (await self._producer.send_batch(built, theirs.topic, partition=theirs.partition))
 
-    def _built(self, batch: Batch) -> BatchBuilder | LargeRecords:
+    def _built(self, group: Sequence[Batch]) -> Iterator[tuple[Batch, BatchBuilder | WholeBatch]]:
+        """Batches of the same records, which are written out once for all of them."""
+        first, count = group[0], len(group[0].outs)
         now_ms = time.time_ns() // 1_000_000
-        if batch.bytes >= len(batch.outs) * LARGE_BYTES:
-            return LargeRecords(batch.outs, now_ms, transactional=self._transactional)
+        if first.bytes >= count * LARGE_BYTES:
+            parts = large(first.outs)
+        elif len(group) > 1:
+            parts = copied(self._small(first, now_ms)._build())  # noqa: SLF001 - as its producer asks for it
+        else:
+            yield first, self._small(first, now_ms)
+            return
+        for batch in group:
+            yield batch, WholeBatch(parts, count, now_ms, transactional=self._transactional)
+
+    def _small(self, batch: Batch, now_ms: int) -> BatchBuilder:
         builder = self._producer.create_batch()
         for out in batch.outs:
             added = builder.append(timestamp=now_ms, key=out.key, value=out.value, headers=list(out.headers))

@@ -38,13 +38,16 @@ class Drain:
         """Folds on until a chunk is full or everything is folded. Called in a thread, never after a `last` one."""
         if self._effects is None:
             self._effects = iter(self._fold.handle(self._records, self._now_ms))
-        chunk = Chunk()
+        chunk, before, size = Chunk(), None, 0
         for effect in self._effects:
             if isinstance(effect, TopicSpec):
                 chunk.topics.append(effect)
                 continue
+            if before is None or not effect.copies(before):
+                size = _bytes(effect)
+            before = effect
             chunk.outs.append(effect)
-            chunk.bytes += _bytes(effect)
+            chunk.bytes += size
             if chunk.bytes >= CHUNK_BYTES or len(chunk.outs) >= CHUNK_OUTS:
                 return chunk
         chunk.last = True
@@ -53,4 +56,7 @@ class Drain:
 
 
 def _bytes(out: Out) -> int:
-    return len(out.key or b"") + len(out.value or b"") + sum(len(name) + len(text) for name, text in out.headers)
+    size = len(out.key or b"") + len(out.value or b"")
+    for name, text in out.headers:
+        size += len(name) + len(text)
+    return size

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.codec import Headers
 from contracts.records import Out
-from services.adapters.kafka.batches import LargeRecords, intact
+from services.adapters.kafka.batches import WholeBatch, copied, intact, large
 
 NOW_MS = 1_700_000_000_000
 
@@ -43,19 +43,30 @@ def test_a_batch_is_that_of_aiokafka(outs: list[Out], transactional: bool, seque
     theirs = BatchBuilder(1 << 20, 0, is_transactional=transactional)
     for out in outs:
         assert theirs.append(timestamp=NOW_MS, key=out.key, value=out.value, headers=list(out.headers)) is not None
-    ours = LargeRecords(outs, NOW_MS, transactional=transactional)
+    ours = WholeBatch(large(outs), len(outs), NOW_MS, transactional=transactional)
     for one in (theirs, ours):
         one._set_producer_state(1 << 40, 7, sequence)
     assert ours._build() == theirs._build()
     assert ours._build() is ours._build()
     assert ours.record_count() == theirs.record_count()
     assert (ours.closed(), theirs.closed()) == (True, True)
+    again = WholeBatch(copied(theirs._build()), len(outs), NOW_MS, transactional=transactional)
+    again._set_producer_state(1 << 40, 8, sequence + 1)
+    assert again._build() == _theirs(outs, transactional, 8, sequence + 1)
+
+
+def _theirs(outs: list[Out], transactional: bool, epoch: int, sequence: int) -> bytes:
+    theirs = BatchBuilder(1 << 20, 0, is_transactional=transactional)
+    for out in outs:
+        theirs.append(timestamp=NOW_MS, key=out.key, value=out.value, headers=list(out.headers))
+    theirs._set_producer_state(1 << 40, epoch, sequence)
+    return bytes(theirs._build())
 
 
 @pytest.mark.parametrize("value", [b"", b"v" * 100, b"v" * 200_000], ids=["empty", "small", "in pieces"])
 def test_a_changed_bit_is_seen(value: bytes) -> None:
     headers: Headers = (("name", b"content"),)
-    batch = bytearray(LargeRecords([Out("t", b"k", value, headers)] * 2, NOW_MS, transactional=True)._build())
+    batch = bytearray(WholeBatch(large([Out("t", b"k", value, headers)] * 2), 2, NOW_MS, transactional=True)._build())
     assert intact(memoryview(batch))
     for at in {17, 20, 21, 60, len(batch) // 2, len(batch) - 1}:
         batch[at] ^= 4

@@ -11,6 +11,7 @@ from services.adapters.kafka.conversion import (
     BATCH_BYTES_MAX,
     WAVE_BYTES_MAX,
     Batch,
+    alike,
     packed,
     size_bytes,
     waves,
@@ -75,6 +76,30 @@ def test_waves_send_each_batch_once_in_order_and_bound_the_request(sizes: list[t
         assert len(wave) == 1 or sum(batch.bytes for batch in wave) <= WAVE_BYTES_MAX
     for name, expected in batches.items():
         assert [batch for wave in sent for batch in wave if batch.partition == name] == expected
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), max_size=8))
+def test_batches_that_are_together_hold_the_same_records_and_none_is_lost(rows: list[list[bool]]) -> None:
+    """Each row is a message, for those of three partitions that want it."""
+    outs = []
+    for number, wants in enumerate(rows):
+        value, headers = bytes([number]), (("h", bytes([number])),)
+        outs += [Out("a", b"k", value, headers, partition) for partition, wanted in enumerate(wants) if wanted]
+    wave = next(waves(packed(outs, LIMITS, placed)), [])
+    groups = alike(wave)
+    assert sorted(one.partition for group in groups for one in group) == sorted(one.partition for one in wave)
+    for group in groups:
+        said = [[(out.key, out.value, out.headers) for out in one.outs] for one in group]
+        assert all(one == said[0] for one in said)
+    if rows and all(map(all, rows)):
+        assert len(groups) == 1
+
+
+def test_what_is_equal_by_chance_is_written_as_it_is() -> None:
+    one, other = (Out("a", b"k", bytes([7] * 9), (("h", bytes([7] * 9)),), partition) for partition in (0, 1))
+    assert not one.copies(other)
+    assert not Out("a", one.key, one.value, one.headers, 0).copies(Out("b", one.key, one.value, one.headers, 1))
+    assert Out("a", one.key, one.value, one.headers, 0).copies(Out("a", one.key, one.value, one.headers, 1))
 
 
 def built(outs: list[Out]) -> int:
