@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -176,8 +176,10 @@ async def eventually(what: str, condition: Callable[[], Awaitable[bool]]) -> Non
 
 
 @asynccontextmanager
-async def running_system(stack: StackState, folder: Path, *, replicas: int = 1) -> AsyncIterator[System]:
-    """All four services, ready; they and what they wrote on disk are gone at the end."""
+async def running_system(
+    stack: StackState, folder: Path, *, replicas: int = 1, services: Sequence[str] = SERVICES
+) -> AsyncIterator[System]:
+    """The services, ready; they and what they wrote on disk are gone at the end."""
     environment = _environment(stack) | compiled_once(folder / "compiled")
     environment["USHER_TOPIC_REPLICATION_FACTOR"] = str(replicas)
     async with AsyncExitStack() as opened:
@@ -190,8 +192,8 @@ async def running_system(stack: StackState, folder: Path, *, replicas: int = 1) 
         await ensure_topics(log, specs_of(settings))
         children = await opened.enter_async_context(Children(folder / "logs"))
         system = System(environment, log, objects, children)
-        await asyncio.gather(*(system.start(service) for service in SERVICES))
-        await system.ready()
+        await asyncio.gather(*(system.start(service) for service in services))
+        await system.ready(*services)
         yield system
 
 

@@ -1,16 +1,15 @@
 """Audiences and their members as a list of commands leaves them, in sets and dictionaries, slowly and obviously."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
+_MOVES = {("draft", "published"), ("published", "inactive"), ("inactive", "published")}
 
-@dataclass
+
 class NaiveAudience:
-    """`expression` None: a list, whose members are `added`."""
+    """`node` None: a list, whose members are `added`. Nodes hold audiences themselves: a name is only a name."""
 
-    expression: dict[str, Any] | None
-    state: str = "published"
-    added: set[str] = field(default_factory=set)
+    def __init__(self, node: dict[str, Any] | None, state: str) -> None:
+        self.node, self.state, self.added = node, state, set[str]()
 
 
 class NaiveCommands:
@@ -21,41 +20,28 @@ class NaiveCommands:
         self.known: set[str] = set()  # whoever was a member of a list
 
     def create(self, name: str, expression: dict[str, Any] | None, state: str) -> bool:
-        parts = leaves(expression)
-        if name in self.audiences or not parts <= self.audiences.keys():
+        node = expression and self._bound(expression)
+        if name in self.audiences or None in parts(node) or not is_whole(node, state):
             return False
-        if state == "published" and any(self.audiences[part].state != "published" for part in parts):
-            return False
-        self.audiences[name] = NaiveAudience(expression, state)
+        self.audiences[name] = NaiveAudience(node, state)
         return True
 
     def edit(self, name: str, expression: dict[str, Any]) -> bool:
-        audience, parts = self.audiences.get(name), leaves(expression)
-        if audience is None or audience.expression is None or not parts <= self.audiences.keys():
+        audience, node = self.audiences.get(name), self._bound(expression)
+        if audience is None or audience.node is None or None in parts(node) or not is_whole(node, audience.state):
             return False
-        if any(name == part or name in self.reach(part) for part in parts):
+        if audience in reach(node):
             return False
-        if audience.state == "published" and any(self.audiences[part].state != "published" for part in parts):
-            return False
-        audience.expression = expression
+        audience.node = node
         return True
 
     def move(self, name: str, state: str) -> bool:
         audience = self.audiences.get(name)
-        if audience is None:
+        if audience is None or audience.state == state:
+            return audience is not None
+        if (audience.state, state) not in _MOVES or not is_whole(audience.node, state):
             return False
-        if audience.state == state:
-            return True
-        if (audience.state, state) not in {
-            ("draft", "published"),
-            ("published", "inactive"),
-            ("inactive", "published"),
-        }:
-            return False
-        parts = leaves(audience.expression)
-        if state == "published" and any(self.audiences[part].state != "published" for part in parts):
-            return False
-        if audience.state == "published" and self.users(name):
+        if audience.state == "published" and self._is_used(audience):
             return False
         audience.state = state
         return True
@@ -63,65 +49,56 @@ class NaiveCommands:
     def rename(self, name: str, other: str) -> bool:
         if name not in self.audiences or (other in self.audiences and other != name):
             return False
-        self.audiences = {other if key == name else key: one for key, one in self.audiences.items()}
-        for one in self.audiences.values():
-            one.expression = renamed(one.expression, name, other)
+        self.audiences[other] = self.audiences.pop(name)
         return True
 
     def delete(self, name: str) -> bool:
-        return name in self.audiences and not self.users(name) and self.audiences.pop(name) is not None
+        return name in self.audiences and not self._is_used(self.audiences[name]) and bool(self.audiences.pop(name))
 
     def members(self, operation: str, name: str, identifiers: set[str]) -> bool:
         audience = self.audiences.get(name)
-        if audience is None or audience.expression is not None or audience.state == "inactive":
+        if audience is None or audience.node is not None or audience.state == "inactive":
             return False
-        match operation:
-            case "add":
-                audience.added |= identifiers
-            case "remove":
-                audience.added -= identifiers
-            case _:
-                audience.added = set(identifiers)
+        before = set[str]() if operation == "replace" else audience.added
+        audience.added = before - identifiers if operation == "remove" else before | identifiers
         self.known |= audience.added
         return True
 
-    def users(self, name: str) -> list[str]:
-        return [key for key, one in self.audiences.items() if name in leaves(one.expression)]
-
-    def reach(self, name: str) -> set[str]:
-        parts = leaves(self.audiences[name].expression)
-        return parts.union(*map(self.reach, parts)) if parts else parts
-
     def present(self, name: str) -> set[str]:
         """The members of an audience."""
-        audience = self.audiences[name]
-        return audience.added if audience.expression is None else self._value(audience.expression)
+        return self._value({"audience": self.audiences[name]})
 
     def _value(self, node: dict[str, Any]) -> set[str]:
         ((key, inner),) = node.items()
         if key == "audience":
-            return self.present(inner)
+            return inner.added if inner.node is None else self._value(inner.node)
         if key == "not":
             return self.known - self._value(inner)
-        parts = [self._value(one) for one in inner]
-        return set.intersection(*parts) if key == "and" else set.union(*parts)
+        return (set.intersection if key == "and" else set.union)(*map(self._value, inner))
+
+    def _bound(self, node: dict[str, Any]) -> dict[str, Any]:
+        ((key, inner),) = node.items()
+        if key == "audience":
+            return {key: self.audiences.get(inner)}
+        return {key: self._bound(inner) if key == "not" else [self._bound(one) for one in inner]}
+
+    def _is_used(self, audience: NaiveAudience) -> bool:
+        return any(audience in parts(one.node) for one in self.audiences.values())
 
 
-def leaves(node: dict[str, Any] | None) -> set[str]:
-    """The names in an expression."""
+def parts(node: dict[str, Any] | None) -> set[Any]:
+    """The audiences in an expression, None for one that is not there."""
     if node is None:
         return set()
     ((key, inner),) = node.items()
-    if key == "audience":
-        return {inner}
-    return leaves(inner) if key == "not" else set[str]().union(*map(leaves, inner))
+    return {inner} if key == "audience" else set().union(*map(parts, [inner] if key == "not" else inner))
 
 
-def renamed(node: dict[str, Any] | None, name: str, other: str) -> dict[str, Any] | None:
-    """The expression with another name for one of its audiences."""
-    if node is None:
-        return None
-    ((key, inner),) = node.items()
-    if key == "audience":
-        return {key: other if inner == name else inner}
-    return {key: renamed(inner, name, other) if key == "not" else [renamed(one, name, other) for one in inner]}
+def reach(node: dict[str, Any] | None) -> set[Any]:
+    """Those, their own parts, and so on."""
+    return parts(node).union(*(reach(part.node) for part in parts(node)))
+
+
+def is_whole(node: dict[str, Any] | None, state: str) -> bool:
+    """Whether all parts are published, where what they make is to be."""
+    return state != "published" or all(part.state == "published" for part in parts(node))

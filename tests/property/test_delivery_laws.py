@@ -196,7 +196,7 @@ def test_a_receiver_that_applies_by_sequence_has_the_membership(
 
 @settings(max_examples=300)
 @given(acts, st.lists(st.integers(1, 5), max_size=20), batches, st.integers(1, 4))
-def test_the_counters_add_up_whatever_is_refused_and_wherever_lanes_die(
+def test_counters_obey_conservation_whatever_is_refused_and_wherever_lanes_die(
     history: list[tuple[int, str, str]],
     cuts: list[int],
     lane: list[tuple[int, bool, bool, list[bool]]],
