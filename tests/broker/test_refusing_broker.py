@@ -1,7 +1,7 @@
 """A broker that lets nobody in but by TLS and a password, and not to every topic: usher's own settings, and its words."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -20,6 +20,7 @@ from contracts.records import Out, TopicPartition
 from deploy.local.processes import free_port
 from deploy.local.state import StackState
 from services.adapters.connect import open_kafka
+from services.adapters.kafka import closing
 from services.runtime.environment import load_settings
 from services.runtime.failures import Fatal
 from services.runtime.log import Log
@@ -96,7 +97,8 @@ def opening(door: tuple[str, str], certificates: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)  # no stack of anybody's is here
     (tmp_path / "password").write_text(PASSWORD)
 
-    def open_(**changed: str) -> AbstractAsyncContextManager[Log]:
+    @asynccontextmanager
+    async def open_(**changed: str) -> AsyncIterator[Log]:
         right = {
             "kafka_bootstrap_servers": door[1],
             "kafka_security_protocol": "SASL_SSL",
@@ -107,7 +109,9 @@ def opening(door: tuple[str, str], certificates: Path, monkeypatch: pytest.Monke
         }
         for name, value in {**right, **changed}.items():
             monkeypatch.setenv(f"USHER_{name.upper()}", value)
-        return open_kafka(load_settings(), client_id="tests")
+        async with open_kafka(load_settings(), client_id="tests") as log:
+            yield log
+        assert not closing.under_way(), "a socket would be left to whoever collects the garbage"
 
     return open_
 

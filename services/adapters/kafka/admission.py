@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from aiokafka.conn import create_conn
-
+from services.adapters.kafka.closing import create
 from services.adapters.kafka.errors import translated
 from services.adapters.kafka.settings import KafkaSettings
 from services.runtime.failures import Fatal, Unavailable
@@ -51,5 +50,5 @@ async def _connect(settings: KafkaSettings, server: str) -> None:
     del said["bootstrap_servers"]
     with translated("connecting to Kafka at", server):
         async with asyncio.timeout(_CONNECT_SECONDS):
-            connection = await create_conn(host.strip("[]"), int(port), **said)
+            connection = await create(host.strip("[]"), int(port), **said)
     connection.close()

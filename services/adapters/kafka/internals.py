@@ -16,6 +16,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, OffsetAndMetadata, TopicPartition
 from aiokafka.client import ConnectionGroup
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import (
     IllegalGenerationError,
@@ -222,6 +223,12 @@ def guard(producer: AIOKafkaProducer, may_connect: Callable[[str], Awaitable[boo
         return None
 
     client._get_conn = judged
+
+
+def closing(connection: AIOKafkaConnection) -> asyncio.Future[None] | None:
+    """Done when a closed one has lost its transport; none for one that is open, or never had a transport."""
+    was_closed = connection._protocol is not None and connection._reader is None
+    return connection._closed_fut if was_closed else None
 
 
 async def abandon(producer: AIOKafkaProducer) -> None:

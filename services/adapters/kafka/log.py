@@ -12,6 +12,7 @@ from contracts.catalog import TopicSpec
 from contracts.records import TopicPartition
 from services.adapters.kafka import internals
 from services.adapters.kafka.admission import starting
+from services.adapters.kafka.closing import all_closed
 from services.adapters.kafka.member import KafkaMember
 from services.adapters.kafka.producers import KafkaProducer, KafkaTransactionalProducer
 from services.adapters.kafka.reader import KafkaReader
@@ -120,6 +121,7 @@ class KafkaLog:
         for one in reversed(opened):
             await one.close()
         await self._topics.close()
+        await all_closed()
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,9 +9,10 @@ import asyncio
 from typing import Any, Final
 
 from aiokafka import client
-from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaError
 
+from services.adapters.kafka.closing import create
 from services.runtime.backoff import SYSTEM_RANDOM, Random
 
 _FIRST_SECONDS: Final = 0.05
@@ -25,7 +26,7 @@ _failures: Failures = {}
 
 
 async def connect(
-    host: str, port: int, *, make: Any = create_conn, failures: Failures = _failures, **options: Any
+    host: str, port: int, *, make: Any = create, failures: Failures = _failures, **options: Any
 ) -> AIOKafkaConnection:
     """As `create_conn`, after a pause that doubles with each failure of whichever client of this process."""
     place = host, port
