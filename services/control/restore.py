@@ -45,7 +45,7 @@ class ControlService:
 
     group = "control"
     transaction_timeout_seconds = 10.0
-    records_max = 50  # of the largest commands: 50,000 identifiers each, 60 ms of work
+    records_max = 500  # of small ones: a fetch is 1 MiB, or one command of 50,000 identifiers, 60 ms of work
 
     def __init__(
         self,
