@@ -24,6 +24,7 @@ from services.runtime.failures import Fatal
 from services.runtime.fold import run_folds
 from services.runtime.health import Health
 from services.runtime.log import Log, Producer
+from services.runtime.loops.backlog import Backlog
 from services.runtime.outlets import Outlets
 from services.runtime.settings import Settings
 from services.runtime.startup import once_available
@@ -108,6 +109,7 @@ def _deliveries(deliver: Loop, ports: LanePorts) -> Coroutine[None, None, None]:
         pattern=catalog.QUEUE_PATTERN,
         records_max=lanes.RECORDS_MAX,
         partition_bytes_max=lanes.PARTITION_BYTES_MAX,
+        backlog=Backlog(lanes.BACKLOG_BYTES_MAX, lanes.LANE_BYTES_MAX, lanes.PARTITION_BYTES_MAX * 3 // 4),
         handle_seconds_max=lanes.HANDLE_SECONDS_MAX,
     )
 

@@ -11,6 +11,8 @@ from services.activation.lane_ports import LanePorts
 
 GROUP: Final = "activation-lanes"
 PARTITION_BYTES_MAX: Final = 64 * 1024  # a thousand lanes hold a batch each, many of them for hours
+LANE_BYTES_MAX: Final = 1 << 20  # ten thousand hashes: what a request of the largest limits holds
+BACKLOG_BYTES_MAX: Final = 16 << 20  # of all lanes; decoded it is several times that
 RECORDS_MAX: Final = 500
 HANDLE_SECONDS_MAX: Final = math.inf  # a parked lane is no stuck one: each thing it awaits has a limit of its own
 

@@ -14,6 +14,7 @@ from services.runtime.clock import Clock
 from services.runtime.deadline import Deadline
 from services.runtime.health import Gate, Health
 from services.runtime.log import GroupMember, Log
+from services.runtime.loops.backlog import Backlog
 from services.runtime.loops.events import DELIVER_LANES
 from services.runtime.loops.group import REVOKE_SECONDS, Worker, stay_in_group
 from services.runtime.loops.lane import Lane, Runs, all_together
@@ -55,6 +56,7 @@ async def run_deliveries(
     records_max: int = 500,
     runs: Runs = all_together,
     partition_bytes_max: int = 1 << 20,
+    backlog: Backlog | None = None,
     handle_seconds_max: float = 3600.0,
     drain_seconds: float = 10.0,
     backoff_cap_seconds: float = 60.0,
@@ -68,7 +70,7 @@ async def run_deliveries(
     its records come again to the next owner. One that is silent for `handle_seconds_max` fails `/livez`. Raises
     `Fatal` where somebody must act, a `Rejected` that escapes `handle` (a bug) included. With `skips_lost` it goes on
     where retention has passed the group's offset, telling how much is gone. A batch is handled and committed as a
-    whole, or in the `runs` that it is cut into.
+    whole, or in the `runs` that it is cut into. Where `backlog` allows it, one holds more than a fetch does.
     """
 
     def lane(partition: TopicPartition) -> Lane:
@@ -83,6 +85,7 @@ async def run_deliveries(
             pulse=pulse,
             backoff=backoff,
             records_max=records_max,
+            backlog=backlog or Backlog(),
             runs=runs,
             skips_lost=skips_lost,
         )

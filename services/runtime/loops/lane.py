@@ -15,6 +15,7 @@ from services.runtime.clock import Clock
 from services.runtime.failures import OffsetLost, Unavailable
 from services.runtime.health import Pulse
 from services.runtime.log import Log
+from services.runtime.loops.backlog import POLL_SECONDS, Backlog
 from services.runtime.loops.events import (
     DELIVER_LAG_RECORDS,
     DELIVER_LAG_SECONDS,
@@ -56,6 +57,7 @@ class Lane:
         pulse: Pulse,
         backoff: Backoff,
         records_max: int,
+        backlog: Backlog,
         runs: Runs = all_together,
         skips_lost: bool = False,
     ) -> None:
@@ -67,6 +69,7 @@ class Lane:
         self._pulse = pulse
         self._backoff = backoff
         self._records_max = records_max
+        self._backlog = backlog
         self._runs = runs
         self._skips_lost = skips_lost
         self._finish = asyncio.Event()
@@ -163,6 +166,23 @@ class Lane:
             if records is not None:
                 self._show_lag(member, 0)
             return offset
+        taken = self._backlog.take() if _bytes(records) >= self._backlog.full_bytes else 0
+        try:
+            return await self._all_done(member, await self._with_more(member, records, taken), offset)
+        finally:
+            self._backlog.give_back(taken)
+
+    async def _with_more(self, member: SharedMember, records: list[Record], bytes_max: int) -> list[Record]:
+        """The records, and those of a backlog that come at once behind them, of about so many bytes together."""
+        latest, total_bytes = records, _bytes(records)
+        while total_bytes < bytes_max and _bytes(latest) >= self._backlog.full_bytes and self._is_ours():
+            polled = member.poll(self.partition, records_max=self._records_max, timeout_seconds=POLL_SECONDS)
+            latest = await unless(self._stirred, polled) or []
+            records = records + latest
+            total_bytes += _bytes(latest)
+        return records
+
+    async def _all_done(self, member: SharedMember, records: Sequence[Record], offset: int) -> int | None:
         for run in self._runs(records):
             tenure = self._tenure
             if self._finish.is_set() or self._seated != tenure:
@@ -256,3 +276,7 @@ class Lane:
         DeliveryRetried(self._group, self.partition.topic, self.partition.partition, str(error), delay).emit()
         self._pulse.beat()
         await unless(self._finish, self._clock.sleep(delay))
+
+
+def _bytes(records: Sequence[Record]) -> int:
+    return sum(len(record.value or b"") for record in records)

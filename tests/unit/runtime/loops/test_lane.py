@@ -11,6 +11,7 @@ from services.runtime.backoff import Backoff
 from services.runtime.failures import OffsetLost, Unavailable
 from services.runtime.health import Health
 from services.runtime.log import Log, Membership
+from services.runtime.loops.backlog import Backlog
 from services.runtime.loops.lane import Lane, Runs, all_together
 from services.runtime.loops.shared_member import SharedMember
 from tests.conformance.harness import eventually
@@ -92,7 +93,14 @@ async def log() -> Log:
     return made
 
 
-def lane(log: Log, receiver: Receiver, *, runs: Runs = all_together, skips_lost: bool = False) -> Lane:
+def lane(
+    log: Log,
+    receiver: Receiver,
+    *,
+    runs: Runs = all_together,
+    skips_lost: bool = False,
+    backlog: Backlog | None = None,
+) -> Lane:
     clock = FastClock()
     return Lane(
         PLACE,
@@ -103,6 +111,7 @@ def lane(log: Log, receiver: Receiver, *, runs: Runs = all_together, skips_lost:
         pulse=Health(clock).pulse("lane", allowed_seconds=60),
         backoff=Backoff(base_seconds=1.0, cap_seconds=1.0, random=lambda: 1.0),
         records_max=5,
+        backlog=backlog or Backlog(),
         runs=runs,
         skips_lost=skips_lost,
     )
@@ -246,3 +255,25 @@ async def test_a_run_that_was_begun_is_the_last_when_it_is_to_end(log: Log) -> N
     receiver.handling = tested.end
     await tested.run(SharedMember(member, log, GROUP))
     assert (receiver.handled, member.commits) == ([0, 1], [2])
+
+
+@pytest.mark.parametrize(
+    ("backlog", "commits"),
+    [
+        (Backlog(40, 100, 5), [10]),  # a poll brings five bytes, and the lane's share is ten
+        (Backlog(40, 5, 5), [5, 10]),
+        (Backlog(20, 100, 5), [5, 10]),
+        (Backlog(40, 100, 6), [5, 10]),  # no poll is full
+        (Backlog(), [5, 10]),
+    ],
+)
+async def test_more_is_taken_of_a_backlog_as_far_as_all_lanes_have_room(
+    log: Log, backlog: Backlog, commits: list[int]
+) -> None:
+    receiver, member, had = Receiver(), Deciding(log), backlog.bytes_left
+    tested = lane(log, receiver, backlog=backlog)
+    task = asyncio.create_task(tested.run(SharedMember(member, log, GROUP)))
+    await eventually(lambda: member.commits[-1:] == [10], "all is committed")
+    tested.end()
+    await task
+    assert (receiver.handled, member.commits, backlog.bytes_left) == (list(range(10)), commits, had)
