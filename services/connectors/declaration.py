@@ -155,6 +155,8 @@ class Declaration:
     """Members expire over there: an activation sends all of them again at least this often. None: they stay."""
     polling: Polling | None = None
     """None: an answer says at once what became of its request."""
+    matching: str = ""
+    """What it says of how many members it knows, and where that is shown: a sentence. Empty: nothing."""
     met: str = ""
     """Where it has not met the live service: what it was tried on instead."""
 

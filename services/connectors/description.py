@@ -59,6 +59,8 @@ def tables(declaration: Declaration) -> str:
             f"`processing`. First after {asked.every_seconds // 60} minutes, and as often again, for at most "
             f"{asked.hours_max} hours."
         )
+    if declaration.matching:
+        sections.append(f"## Matches\n\n{declaration.matching}")
     sections.append(f"## Verification\n\n{declaration.verification}")
     if declaration.replacement is not None:
         sections.append(f"## Resyncs that replace\n\n{_replacement(declaration.replacement)}")

@@ -94,6 +94,10 @@ DECLARATION: Final = Declaration(
         "A token is granted, and `GET /v1/accountTypes/<type>/accounts/<id>/userLists` must show the operating "
         "account's audiences. Which of them connections name is not looked at."
     ),
+    matching=(
+        "With the status of a request comes the range of the share of its members that Google knows, in per cent "
+        "(`31-40`). The last is the activation's `match_rate`, and stands in `audiences.statistics`; it tells no count."
+    ),
     met=(
         "Built by Google's published reference and protobuf definitions, and tried on a local server that reads "
         "requests with the models of `google-ads-datamanager`. It has not met the live service."
