@@ -38,7 +38,8 @@ def next_upload_ms(activation: Activation, after_ms: int) -> int | None:
 def uploads(activation: Activation, after_ms: int, until_ms: int) -> int:
     """How often a recurring activation sends all members again after an instant until another, its end moving on."""
     end_ms, next_ms = period_ms(activation)[1], _upload_ms(activation, after_ms)
-    last_ms = until_ms if end_ms is None or activation.extend else min(end_ms - 1, until_ms)
+    moves_on = end_ms is None or (activation.extend and end_ms > after_ms)
+    last_ms = until_ms if end_ms is None or moves_on else min(end_ms - 1, until_ms)
     return max(0, (last_ms - next_ms) // (activation.recurring_days * DAY_MS) + 1)
 
 
@@ -50,10 +51,12 @@ def _upload_ms(activation: Activation, after_ms: int) -> int:
     return first_ms + max(1, (after_ms - first_ms) // every_ms + 1) * every_ms
 
 
-def extensions(activation: Activation, until_ms: int) -> int:
-    """How often the end of an activation that extends itself moves on, until it lies after an instant."""
+def extensions(activation: Activation, after_ms: int, until_ms: int) -> int:
+    """How often the end of an activation that extends itself moves on after an instant until another."""
     end_ms = period_ms(activation)[1]
-    return 0 if end_ms is None or end_ms > until_ms else (until_ms - end_ms) // (activation.extend_days * DAY_MS) + 1
+    if end_ms is None or not after_ms < end_ms <= until_ms:  # one that has passed moves no more
+        return 0
+    return (until_ms - end_ms) // (activation.extend_days * DAY_MS) + 1
 
 
 def hour_of(process_at: str) -> int:

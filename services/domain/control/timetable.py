@@ -70,7 +70,7 @@ class Timetable:
         """
         days = (until_ms - after_ms) // DAY_MS + 1
         fixed = bisect_left(self._instants, (until_ms + 1, "")) - bisect_left(self._instants, (after_ms + 1, ""))
-        moves = sum(extensions(one, until_ms) for one in self._extending.values())
+        moves = sum(extensions(one, after_ms, until_ms) for one in self._extending.values())
         return fixed + moves + len(self.runs) * days + self._uploads.count(after_ms, until_ms)
 
     def next_ms(self, after_ms: int) -> Iterator[int]:

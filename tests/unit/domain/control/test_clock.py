@@ -316,6 +316,7 @@ BUSY: list[tuple[str, dict[str, Any], int]] = [
     ("an end that moves on each day", {"end_date": "2026-01-03", "extend": True, "extend_days": 1}, 364),
     ("all members again each day", {"recurring": True, "recurring_days": 1}, 365),
     ("both", {"end_date": "2026-01-03", "extend": True, "extend_days": 30, "recurring": True, "recurring_days": 7}, 64),
+    ("an end long ago", {"end_date": "0001-01-02", "extend": True, "recurring": True, "recurring_days": 1}, 0),
     ("a period that ends", {"end_date": "2026-02-01", "recurring": True, "recurring_days": 1}, 31),
     ("a period to come", {"start_date": "2026-12-01", "recurring": True, "recurring_days": 1}, 32),
 ]
@@ -356,6 +357,12 @@ def test_a_day_can_always_be_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = busy(Bench().space(), evaluation="06:00 12:00")
 
     assert bench.advance("2026-01-02").errors == []
+
+
+def test_what_has_ended_long_ago_holds_no_clock_back() -> None:
+    bench = busy(Bench().space(), end_date="0001-01-02", extend=True, extend_days=1, recurring=True, recurring_days=1)
+
+    assert bench.advance("2126-01-01").errors == []
 
 
 @pytest.mark.parametrize("start", ["0001-01-01", "1969-12-31T23:59:59.999Z"])
