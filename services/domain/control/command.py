@@ -1,6 +1,7 @@
 """From a record of `usher.commands.v1` to a command, or to the reason why it is none."""
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from typing import Final, NoReturn
@@ -133,12 +134,7 @@ def read_command(record: Record, event: CloudEvent) -> Command:
 
 def addressee(record: Record) -> Addressee:
     """Whom to answer, whatever the record is: never raises."""
-    loose = _Loose()
-    if record.value is not None:
-        try:
-            loose = _decode_loose(record.value)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            loose = _Loose()
+    loose = _loose(record.value or b"")
     space_id = _text(record.key) or _said(record, "spaceid", loose.spaceid)
     source, command_id = _said(record, "source", loose.source), _said(record, "id", loose.id)
     named = (space_id or "", source, command_id) if source and command_id else None
@@ -151,6 +147,20 @@ def addressee(record: Record) -> Addressee:
             *(named or (record.topic, record.partition, record.offset)),
         ),
     )
+
+
+def _loose(value: bytes) -> _Loose:
+    """What can be had of it; what no JSON is allowed to say (Infinity, half a surrogate pair) spoils no more."""
+    for decode in (_decode_loose, _decode_loosely):
+        try:
+            return decode(value)
+        except (ValueError, RecursionError):
+            continue
+    return _Loose()
+
+
+def _decode_loosely(value: bytes) -> _Loose:
+    return msgspec.convert(json.loads(value), _Loose)
 
 
 def trace_id(trace_parent: str | None, *parts: str | int) -> str:
@@ -217,4 +227,6 @@ def _said(record: Record, attribute: str, loose: object) -> str | None:
 
 
 def _word(value: object) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= _ATTRIBUTE_CHARS_MAX else None
+    if not isinstance(value, str) or not 0 < len(value) <= _ATTRIBUTE_CHARS_MAX:
+        return None
+    return None if any("\ud800" <= one <= "\udfff" for one in value) else value

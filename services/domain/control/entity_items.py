@@ -184,9 +184,12 @@ def _watched(turn: Turn, feed: Feed, before: Feed | None) -> Feed:
 
 
 def _check_topic(turn: Turn, feed: Feed) -> None:
-    """Nothing of usher's own is anybody's event, and what is no event ends in dead letters, which are usher's own."""
-    if (feed.source.topic or "").startswith(f"{turn.config.topic_prefix}."):
-        fail(codes.FIELD_INVALID, f"source.topic {quoted(feed.source.topic or '')} is one of usher's own")
+    """Nothing of usher's own, or of Kafka's, is anybody's event: all of it would end in dead letters."""
+    topic = feed.source.topic or ""
+    if topic.startswith(f"{turn.config.topic_prefix}."):
+        fail(codes.FIELD_INVALID, f"source.topic {quoted(topic)} is one of usher's own")
+    if topic.startswith("__"):
+        fail(codes.FIELD_INVALID, f"source.topic {quoted(topic)} is one of Kafka's own")
 
 
 def _space(turn: Turn) -> Space:

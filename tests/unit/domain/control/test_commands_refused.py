@@ -128,6 +128,29 @@ def test_a_rejected_reply_says_which_command_it_answers() -> None:
     assert reply.key == KEY
 
 
+@pytest.mark.parametrize("wrong", [b"Infinity", b'"\\ud800"', b"1e999"])
+def test_what_is_no_json_for_one_value_is_answered_by_its_id(wrong: bytes) -> None:
+    """Whoever wrote it waits for the reply of that id, and would never learn why none comes."""
+    bench = Bench().space()
+    value = changed(data={"items": [{"name": "WRONG"}]}).replace(b'"WRONG"', wrong)
+
+    outs = bench.handle(bench.record(catalog.COMMANDS, value, key=KEY))
+
+    (answer,) = [out for out in outs if out.topic == catalog.REPLIES]
+    assert codec.header(answer.headers, "ce_correlationid") == GOOD["id"]
+    assert replies(outs)[0].status == "rejected"
+
+
+@pytest.mark.parametrize("id_", [b'"\\udfff"', b"7", b'""'])
+def test_an_id_that_is_no_text_is_no_id(id_: bytes) -> None:
+    bench = Bench().space()
+
+    outs = bench.handle(bench.record(catalog.COMMANDS, changed(id="ID").replace(b'"ID"', id_), key=KEY))
+
+    (reply,) = replies(outs)
+    assert reply.status == "rejected"
+
+
 def test_a_command_without_key_or_without_spaceid_means_the_one_that_is_there() -> None:
     bench = Bench().space()
 
