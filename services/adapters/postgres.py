@@ -11,11 +11,18 @@ import asyncpg
 
 from contracts import codes
 from contracts.codes import Code
+from services.adapters import postgres_framing  # noqa: F401 - for what importing it does
 from services.runtime.failures import Rejected, Unavailable
 from services.runtime.outlets import Database, Rows, SchemaCheck, TableWrite
 
 _CONNECTIONS_MAX: Final = 4
 _IDLE_SECONDS: Final = 60.0
+
+_FAILURES: Final = (
+    *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError),
+    # What asyncpg's readers meet in messages of a server that breaks the protocol.
+    *(ArithmeticError, AssertionError, AttributeError, BufferError, LookupError, RuntimeError, TypeError, ValueError),
+)
 
 _MEANINGS: Final[tuple[tuple[tuple[type[Exception], ...], Code], ...]] = (
     (
@@ -76,7 +83,7 @@ class Tables:
             async with pool.acquire() as connection, connection.transaction():
                 await _take(connection, effect, make=(effect.schema, effect.table) not in self._made)
             self._made.add((effect.schema, effect.table))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except _FAILURES as error:
             self._made.discard((effect.schema, effect.table))  # somebody may have dropped it
             raise _failure(error) from error
 
@@ -105,7 +112,7 @@ async def look(check: SchemaCheck, address: str) -> None:
             rights = await connection.fetchrow(_RIGHTS, check.schema)
         finally:
             connection.terminate()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except _FAILURES as error:
         raise _failure(error) from error
     if rights["read_only"]:
         raise Unavailable("Postgres: the database takes no writes")
