@@ -33,7 +33,7 @@ AUDIENCES: Final = 100_000
 ACTIVATIONS: Final = 10_000
 BULK: Final = 10_000  # items of a command
 SINGLES: Final = 2_000
-BATCH: Final = 50  # commands of a transaction, as the service takes them
+BATCH: Final = 500  # commands of a transaction, as the service takes them
 RUNS: Final = 5
 PAGES: Final[dict[str, dict[str, object]]] = {
     "page": {"offset": 50_000},
