@@ -125,11 +125,17 @@ def _end(request: web.Request, last_words: bytes) -> None:
 @asynccontextmanager
 async def serving(receiver: Receiver, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Serves within this process; the value is the base URL. Port 0 takes a free one."""
-    runner = web.AppRunner(receiver.app(), access_log=None, shutdown_timeout=1.0)
+    async with served(receiver.app(), host=host, port=port) as url:
+        yield url
+
+
+@asynccontextmanager
+async def served(app: web.Application, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """As `serving`, for any application."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
+        await web.TCPSite(runner, host, port).start()
         yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()

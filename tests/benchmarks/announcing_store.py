@@ -18,6 +18,7 @@ from aiohttp import web
 from contracts import catalog
 from contracts.records import Out
 from services.runtime.log import Producer
+from services.tools.receiver import served
 
 BUCKET: Final = "announced"
 
@@ -67,11 +68,5 @@ async def announcing_store(producer: Producer) -> AsyncIterator[AnnouncingStore]
     store = AnnouncingStore(producer)
     app = web.Application()
     app.router.add_get(f"/{BUCKET}/{{key:.+}}", store.answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        store.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with served(app) as store.url:
         yield store
-    finally:
-        await runner.cleanup()

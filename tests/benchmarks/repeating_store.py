@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import web
 
 from contracts.messages.intake import ObjectVersion
+from services.tools.receiver import served
 
 BUCKET: Final = "repeated"
 KEY: Final = "object.gz"
@@ -48,10 +49,7 @@ async def repeating(member: bytes, times: int) -> AsyncIterator[tuple[str, Objec
     app = web.Application()
     app.router.add_get(f"/{BUCKET}/{KEY}", _Store(member, times).answer)
     app.router.add_put(f"/{BUCKET}/{{key:.+}}", _forgotten)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with served(app) as url:
         version = ObjectVersion(
             bucket=BUCKET,
             key=KEY,
@@ -59,6 +57,4 @@ async def repeating(member: bytes, times: int) -> AsyncIterator[tuple[str, Objec
             size_bytes=len(member) * times,
             last_modified_ms=_MODIFIED_SECONDS * 1000,
         )
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}", version
-    finally:
-        await runner.cleanup()
+        yield url, version

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from services.runtime.failures import Unavailable
 from services.runtime.web import WebRequest
+from services.tools.receiver import served
 from tests.broker.space import Space, named
 from tests.broker.system import SECRET_REFERENCE, System
 from tests.unit.activation.session_server import SessionServer
@@ -62,7 +63,7 @@ class ContactList:
         app.router.add_post(f"{account}/create", self.create)
         app.router.add_post(f"{segment}/clear", self.clear)
         app.router.add_post(f"{segment}/add-remove", self.change)
-        async with _served(app) as url:
+        async with served(app) as url:
             yield url
 
 
@@ -84,20 +85,8 @@ class Audience(SessionServer):
         """The value is its address."""
         app = web.Application(client_max_size=1 << 24)
         app.router.add_route("*", "/{path:.*}", self.answer)
-        async with _served(app) as url:
+        async with served(app) as url:
             yield url
-
-
-@asynccontextmanager
-async def _served(app: web.Application) -> AsyncIterator[str]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 async def destination(space: Space, url: str) -> None:

@@ -18,6 +18,7 @@ from contracts.messages.intake import ObjectVersion
 from services.adapters.aws import READ_SECONDS, open_client
 from services.adapters.s3 import CHUNK_SECONDS, RESUMES_MAX, S3Objects, failure
 from services.runtime.failures import Rejected, Unavailable
+from services.tools.receiver import served
 from tests.unit.runtime.machine import HandClock
 
 BODY = bytes(range(256)) * 1000
@@ -100,16 +101,12 @@ async def serving(
             monkeypatch.setenv(name, "test")
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/credentials")
-    async with open_client(
-        "s3", endpoint_url=url, region="us-east-1", read_seconds=read_seconds, signs_bodies=signs_bodies
-    ) as client:
-        yield S3Objects(client, clock=HandClock(), random=lambda: 0.0, chunk_seconds=chunk_seconds)
-    await runner.cleanup()
+    async with served(app) as url:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/credentials")
+        async with open_client(
+            "s3", endpoint_url=url, region="us-east-1", read_seconds=read_seconds, signs_bodies=signs_bodies
+        ) as client:
+            yield S3Objects(client, clock=HandClock(), random=lambda: 0.0, chunk_seconds=chunk_seconds)
 
 
 @pytest.fixture
