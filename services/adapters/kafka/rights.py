@@ -6,7 +6,7 @@ older broker only says that the topic exists. Called by `adapters.outlets`.
 
 from typing import Any, Final
 
-from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
     KafkaError,
     LeaderNotAvailableError,
@@ -19,6 +19,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.metadata import MetadataRequest_v5
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
+from services.adapters.kafka.closing import create
 from services.adapters.kafka.events import Check, failure
 from services.adapters.kafka.settings import KafkaSettings
 from services.runtime.failures import Unavailable
@@ -139,4 +140,4 @@ async def _connected(settings: KafkaSettings, host: str, port: int, check: Check
     await check(host)
     said = settings.client()
     del said["bootstrap_servers"]
-    return await create_conn(host, port, **said)
+    return await create(host, port, **said)
