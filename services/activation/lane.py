@@ -86,7 +86,7 @@ class Lane:
             step = await self._replacing.replaced(record.offset, kept, ledger, key)
         else:
             await self._sender.send(Work(kept), ledger, key)
-        if step is None or any(True for _ in ledger.dead()):
+        if step is None or ledger.has_dead():
             return  # it can't be, and dead letters say why: what follows is added to what the list holds
         at = instant_text(self._ports.clock.now_ms())
         done = ListCleared(space_id=said.space_id, connection_id=said.connection_id, step=step, at=at)

@@ -66,7 +66,7 @@ class Replacing:
                 async with aclosing(self._parts(reader, offset, resync, to.limits.items_per_request)) as parts:
                     if await attempt.delivered(parts):
                         return resync.clear.step
-                if any(True for _ in ledger.dead()):
+                if ledger.has_dead():
                     return None
                 late, again = late + attempt.is_late(), True
         finally:
@@ -156,7 +156,7 @@ class _Try:
             return False
         work = Work.of(request)
         await self._sender.send(work, self._ledger, self._key, ends=self._is_over)
-        return work.done() and not any(True for _ in self._ledger.dead())
+        return work.done() and not self._ledger.has_dead()
 
     def _is_over(self, trouble: Verdict) -> bool:
         """Whether this try has come to nothing: half of a list is never added to half of another."""

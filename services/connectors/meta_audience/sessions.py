@@ -11,8 +11,7 @@ import msgspec
 
 from contracts import codes
 from services.connectors.base import Request, Target, Whole
-from services.connectors.bodies import understood
-from services.connectors.meta_audience.users import SCHEMAS, Error, called, members_in, payload, received
+from services.connectors.meta_audience.users import SCHEMAS, called, members_in, payload, read, received
 from services.domain.delivery.answers import Fate, Verdict
 from services.domain.delivery.replacement import Part
 from services.runtime.web import WebAnswer, WebRequest
@@ -22,13 +21,6 @@ NOBODY: Final = hashlib.sha256(b"nobody@usher.invalid").hexdigest()
 """Meta refuses to replace an audience by nobody: this row stands for that, the hash of an address that can't exist."""
 _BROKEN: Final = 2650
 _NOBODYS_SCHEMA: Final = "EMAIL_SHA256"
-
-
-class _Answer(msgspec.Struct):
-    error: Error | None = None
-
-
-_read = msgspec.json.Decoder(_Answer).decode
 
 
 def request(whole: Whole, part: Part) -> Request:
@@ -52,9 +44,9 @@ def attempt(sent: Request, target: Target) -> WebRequest:
 def outcomes(sent: Request, part: Part, answer: WebAnswer) -> Mapping[str, Verdict]:
     """As on any rows, but what Meta calls a failed update of the audience is the end of the session alone."""
     (item,) = sent.items
-    said = understood(_read, answer.body) or _Answer()
+    said = read(answer)
     if said.error is not None and said.error.code == _BROKEN:
         detail = f"Meta answered {answer.status}, error {_BROKEN}/{said.error.error_subcode or 0}"
         return {item.id: Verdict(Fate.UNAVAILABLE, codes.DELIVERY_REPLACEMENT_BROKEN, detail)}
-    verdict = received(answer, max(part.members, 1))
+    verdict = received(answer.status, said, max(part.members, 1))
     return {} if verdict is None else {item.id: verdict}

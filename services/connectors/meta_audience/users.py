@@ -44,7 +44,9 @@ class Error(msgspec.Struct):
     is_transient: bool = False
 
 
-class _Answer(msgspec.Struct):
+class Answer(msgspec.Struct):
+    """To rows; nothing where it could not be read."""
+
     num_received: int | None = None
     error: Error | None = None
 
@@ -59,7 +61,7 @@ class _Permissions(msgspec.Struct):
     error: Error | None = None
 
 
-_read = msgspec.json.Decoder(_Answer).decode
+_read = msgspec.json.Decoder(Answer).decode
 _read_permissions = msgspec.json.Decoder(_Permissions).decode
 
 
@@ -99,16 +101,20 @@ def verification(target: Target) -> WebRequest:
 
 def outcomes(sent: Request, answer: WebAnswer) -> Mapping[str, Verdict]:
     """One verdict for all: Meta counts what it received and names none. A count that isn't ours says nothing."""
-    verdict = received(answer, members_of(sent.items))
+    verdict = received(answer.status, read(answer), members_of(sent.items))
     return {} if verdict is None else dict.fromkeys((item.id for item in sent.items), verdict)
 
 
-def received(answer: WebAnswer, members: int) -> Verdict | None:
+def read(answer: WebAnswer) -> Answer:
+    """What Meta says to rows."""
+    return understood(_read, answer.body) or Answer()
+
+
+def received(status: int, said: Answer, members: int) -> Verdict | None:
     """The verdict on a request with so many rows; None where the answer says nothing of them."""
-    said = understood(_read, answer.body) or _Answer()
     if said.error is not None:
-        return _refused(answer.status, said.error)
-    verdict = judge(answer.status)
+        return _refused(status, said.error)
+    verdict = judge(status)
     return verdict if verdict is not DELIVERED or said.num_received == members else None
 
 

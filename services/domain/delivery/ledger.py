@@ -81,6 +81,10 @@ class Ledger:
             entry.dead_lettered += len(item.members)
             entry.verdict = verdict
 
+    def has_dead(self) -> bool:
+        """Whether anything must be kept in dead letters, so far."""
+        return any(entry.verdict is not None for entry in self._entries)
+
     def dead(self) -> Iterator[tuple[Record, Verdict, int]]:
         """The records of which something must be kept in dead letters, each once, with the reason and the attempts."""
         for entry in self._entries:
