@@ -109,7 +109,11 @@ def _deliveries(deliver: Loop, ports: LanePorts) -> Coroutine[None, None, None]:
         pattern=catalog.QUEUE_PATTERN,
         records_max=lanes.RECORDS_MAX,
         partition_bytes_max=lanes.PARTITION_BYTES_MAX,
-        backlog=Backlog(lanes.BACKLOG_BYTES_MAX, lanes.LANE_BYTES_MAX, lanes.PARTITION_BYTES_MAX * 3 // 4),
+        backlog=Backlog(
+            bytes_left=lanes.BACKLOG_BYTES_MAX,
+            lane_bytes_max=lanes.LANE_BYTES_MAX,
+            full_bytes=lanes.PARTITION_BYTES_MAX * 3 // 4,
+        ),
         handle_seconds_max=lanes.HANDLE_SECONDS_MAX,
     )
 

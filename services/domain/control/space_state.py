@@ -156,14 +156,18 @@ class SpaceState:
         """When something is due next by the space's own time."""
         left = self.counters.time_ms
         due = [*self.counters.expiries_ms[:1], *self._timetable.next_ms(left)]
-        due += [instant for one in self.imports_in("waiting", "ready") for instant in _instants(one)]
+        due += self._import_instants()
         return min(due, default=None)
 
     def count_due(self, until_ms: int) -> int:
         """At most how many things are due by the space's own time until then, as far as is known now."""
         left, days_ms = self.counters.time_ms, self.counters.expiries_ms
-        imports = sum(left < instant <= until_ms for one in self.imports.unordered() for instant in _instants(one))
+        imports = sum(left < instant <= until_ms for instant in self._import_instants())
         return bisect_right(days_ms, until_ms) + imports + self._timetable.count(left, until_ms)
+
+    def _import_instants(self) -> Iterator[int]:
+        for one in self.imports_in("waiting", "ready"):
+            yield from _instants(one)
 
     def due_ms(self) -> int | None:
         """When something is due next by the machine's clock."""

@@ -166,21 +166,25 @@ class Lane:
             if records is not None:
                 self._show_lag(member, 0)
             return offset
-        taken = self._backlog.take() if _bytes(records) >= self._backlog.full_bytes else 0
+        polled_bytes = _bytes(records)
+        taken = self._backlog.take() if polled_bytes >= self._backlog.full_bytes else 0
         try:
-            return await self._all_done(member, await self._with_more(member, records, taken), offset)
+            more = await self._more(member, polled_bytes, taken)
+            return await self._all_done(member, records + more, offset)
         finally:
             self._backlog.give_back(taken)
 
-    async def _with_more(self, member: SharedMember, records: list[Record], bytes_max: int) -> list[Record]:
-        """The records, and those of a backlog that come at once behind them, of about so many bytes together."""
-        latest, total_bytes = records, _bytes(records)
-        while total_bytes < bytes_max and _bytes(latest) >= self._backlog.full_bytes and self._is_ours():
+    async def _more(self, member: SharedMember, polled_bytes: int, bytes_max: int) -> list[Record]:
+        """What of a backlog comes at once behind a poll of so many bytes, until together they are about `bytes_max`."""
+        more: list[Record] = []
+        total_bytes = polled_bytes
+        while total_bytes < bytes_max and polled_bytes >= self._backlog.full_bytes and self._is_ours():
             polled = member.poll(self.partition, records_max=self._records_max, timeout_seconds=POLL_SECONDS)
             latest = await unless(self._stirred, polled) or []
-            records = records + latest
-            total_bytes += _bytes(latest)
-        return records
+            polled_bytes = _bytes(latest)
+            total_bytes += polled_bytes
+            more += latest
+        return more
 
     async def _all_done(self, member: SharedMember, records: Sequence[Record], offset: int) -> int | None:
         for run in self._runs(records):
