@@ -125,6 +125,11 @@ class World:
                 stopping.set()
                 await running
 
+    async def requested(self, more: int = 1) -> None:
+        """Returns after so many more requests from here on."""
+        enough = self.web.requests + more
+        await until(lambda: self.web.requests >= enough)
+
     async def outcomes(self) -> list[Routed | Delivered]:
         found: list[Routed | Delivered] = []
         for record in await read_all(self.log, catalog.OUTCOMES):
@@ -214,8 +219,7 @@ async def test_a_killed_worker_loses_nothing_and_nothing_is_counted_twice(world:
                 )
                 await world.changes(change(2, "exited", [f"{name}.gone"], partition=partition, step=round_number))
                 expected.add(name)
-            requests = world.web.requests
-            await until(lambda requests=requests: world.web.requests > requests)  # type: ignore[misc]  # bound at once
+            await world.requested()
             killed.set()
     async with world.worker("last"):
         await until(lambda: world.receiver.members() == expected)

@@ -194,8 +194,7 @@ async def test_workers_that_die_with_it_lose_nobody_and_bring_nobody_back(listed
                         change(3, "exited", [f"{name}.gone"], partition=partition, step=n + 1),
                     )
                     expected.add(name)
-                requests = listed.web.requests
-                await until(lambda requests=requests: listed.web.requests > requests)  # type: ignore[misc]  # bound at once
+                await listed.requested()
                 killed.set()
         async with listed.worker("last"):
             await until(lambda: listed.members == expected)
@@ -216,8 +215,7 @@ async def test_a_list_is_made_once_by_four_partitions_though_every_worker_dies_w
         )
     for n in range(5):
         async with made.worker(f"worker{n}") as killed:
-            requests = made.web.requests
-            await until(lambda requests=requests: made.web.requests > requests)  # type: ignore[misc]  # bound at once
+            await made.requested()
             if n == 2:
                 await until(lambda: bool(made.made))
             killed.set()
@@ -256,8 +254,7 @@ async def test_a_list_that_is_replaced_as_a_whole_is_so_though_its_writers_die_i
                         change(3, "exited", [hashed(gone)], partition=partition, step=step + 1),
                     )
                     expected.add(name)
-                enough = made.web.requests + n
-                await until(lambda enough=enough: made.web.requests > enough)  # type: ignore[misc]  # bound at once
+                await made.requested(n + 1)
                 killed.set()
         async with made.worker("last"):
             await until(lambda: made.there.members == {hashed(one) for one in expected})
