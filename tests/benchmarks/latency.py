@@ -35,7 +35,7 @@ from tests.benchmarks.spaces import space_of
 
 CASES: Final = ("rows", "imports", "webhook")
 RUNS: Final = 5
-WARMING_RUNS: Final = 3  # of the same load, not counted: a broker that has just begun is compiling itself
+WARMING_RUNS: Final = 10  # of the same load, not counted: the broker compiles itself for 40 s, on most of a core
 RUN_SECONDS: Final = 4.0
 ROWS_PER_SECOND: Final = 1_000
 IMPORTS_PER_SECOND: Final = 50
