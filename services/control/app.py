@@ -56,7 +56,7 @@ def control_service(
     secret_references: SecretReferences = DEFAULT_REFERENCES,
 ) -> ControlService:
     """Control over any log, with every connector's judgement on destinations: for `main` and for simulations."""
-    connectors = {slug: _rules(connector, secret_references) for slug, connector in CONNECTORS.items()}
+    connectors = {slug: connector_rules(connector, secret_references) for slug, connector in CONNECTORS.items()}
     return ControlService(
         log,
         connectors=connectors,
@@ -68,7 +68,7 @@ def control_service(
     )
 
 
-def _rules(connector: Connector, references: SecretReferences) -> ConnectorRules:
+def connector_rules(connector: Connector, references: SecretReferences) -> ConnectorRules:
     declaration = connector.declaration
 
     def on_destination(one: Destination) -> list[Remark]:

@@ -138,6 +138,22 @@ async def test_the_list_is_the_audience_through_throttling_lost_answers_and_limi
     assert google.granted == 1
 
 
+@pytest.mark.parametrize(("members", "requests"), [(10_000, 1), (10_001, 2)])
+@pytest.mark.parametrize("operation", ["add", "remove"])
+async def test_a_lane_sends_as_many_members_a_request_as_google_takes(
+    operation: str, members: int, requests: int
+) -> None:
+    """Out of the records of a thousand members that the engine writes."""
+    google = platform()
+    google.members = {hashed(n) for n in range(members)} if operation == "remove" else set()
+    starts = range(0, members, 1_000)
+    records = [people(n, operation, range(at, min(at + 1_000, members))) for n, at in enumerate(starts, 1)]
+    await google.bench.deliver(*records)
+    assert google.members == ({hashed(n) for n in range(members)} if operation == "add" else set())
+    assert google.taken == requests
+    assert google.bench.counts()["delivered"] == members
+
+
 async def test_members_that_are_why_a_request_is_refused_are_refused_alone() -> None:
     google = platform()
     mixed = [hashed(1), "no hash", hashed(2), "nor this"]
