@@ -26,7 +26,7 @@ def saved(case: Case, *, settings: dict[str, object], secrets: dict[str, str]) -
 
 
 def references(case: Case) -> dict[str, str]:
-    return {name: "env:USHER_SECRET_X" for name in case.secrets}
+    return dict.fromkeys(case.secrets, "env:USHER_SECRET_X")
 
 
 def refusal(reply: Reply) -> tuple[str, str]:
