@@ -21,11 +21,14 @@ from tests.benchmarks.measure import Measured, cpu_seconds_of, measured
 
 RUNS: Final = 5
 SINGLES: Final = 4_000
+ACTIVATIONS: Final = 10_000
 BULKS: Final = 8
 ITEMS: Final = 5_000  # of a command
 _AT_ONCE: Final = 500  # singles of one write
 _WITHIN_SECONDS: Final = 300.0
 _SPACE: Final = "bench-commands"
+_DESTINATION: Final = {"name": "nowhere", "connector": "webhook", "settings": {"url": "https://example.com/"},
+                       "enabled": False}  # fmt: skip
 _QUOTAS: Final = {"audiences": 1_000_000, "commands_a_second": 1_000_000}
 
 Item = dict[str, object]
@@ -51,11 +54,12 @@ class _Replies:
 
 
 async def through_topics(system: LocalSystem) -> list[Measured]:
-    """Single-item updates, then creates and updates of thousands; the first run is not counted."""
+    """Items by the thousands, of each kind of command, then updates of one; the first run is not counted."""
     client = await Client.open(system.log, source="/usher/bench")
     try:
-        made = await client.call(_SPACE, "spaces.create", [{"quotas": _QUOTAS}])
-        assert not made.errors, made.errors
+        for type_, item in (("spaces.create", {"quotas": _QUOTAS}), ("destinations.create", _DESTINATION)):
+            made = await client.call(_SPACE, type_, [item])
+            assert not made.errors, made.errors
     finally:
         await client.close()
     replies = _Replies()
@@ -65,7 +69,9 @@ async def through_topics(system: LocalSystem) -> list[Measured]:
         return [
             *await sender.measured("audiences.create", "items/s", [_creates(run) for run in range(RUNS + 1)]),
             *await sender.measured("audiences.update", "items/s", [_updates(run) for run in range(RUNS + 1)]),
+            *await sender.measured("members.add", "items/s", [_members(run) for run in range(RUNS + 1)]),
             *await sender.measured("audiences.update", "commands/s", [_singles(run) for run in range(RUNS + 1)]),
+            *await sender.measured("activations.create", "items/s", [_activations(run) for run in range(RUNS + 1)]),
         ]
     finally:
         await follower.close()
@@ -123,6 +129,19 @@ def _creates(run: int) -> list[list[Item]]:
 
 def _updates(run: int) -> list[list[Item]]:
     return [[{"audience": name, "description": f"of run {run}"} for name in _names(0, bulk)] for bulk in range(BULKS)]
+
+
+def _members(run: int) -> list[list[Item]]:
+    """A new one each, to as many audiences."""
+    return [[{"audience": name, "identifiers": [f"{name} {run}"]} for name in _names(0, bulk)] for bulk in range(BULKS)]
+
+
+def _activations(run: int) -> list[list[Item]]:
+    """Each of an audience, all to one destination; ten thousand in the end, and those of the first run."""
+    size = ACTIVATIONS // RUNS // 2
+    names = _names(0, 0) + _names(0, 1) + _names(0, 2)
+    items: list[Item] = [{"name": name, "audience": name, "destination": "nowhere"} for name in names]
+    return [items[first : first + size] for first in range(2 * run * size, 2 * (run + 1) * size, size)]
 
 
 def _singles(run: int) -> list[list[Item]]:
